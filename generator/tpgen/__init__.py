@@ -1,0 +1,3 @@
+"""Compiler from TOML pipeline descriptions to Triton Inference Server model repositories."""
+
+__version__ = "0.1.0"

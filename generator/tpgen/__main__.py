@@ -1,0 +1,6 @@
+"""Lets `python -m tpgen` stand for the `tpgen` command."""
+
+from tpgen.cli import main
+
+if __name__ == "__main__":
+    main()
