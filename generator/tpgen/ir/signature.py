@@ -1,0 +1,39 @@
+"""A model's inputs and outputs as plain data: what operators know of a model without opening it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from ..types import DType
+
+
+class BatchAxis(Enum):
+    """How a model treats the first axis of its inputs and outputs."""
+
+    DYNAMIC = "dynamic"
+    FIXED = "fixed"
+    NONE = "none"
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """One input or output. ``shape`` is the full shape, batch axis included; None or a name: varies."""
+
+    name: str
+    dtype: DType
+    shape: tuple[int | str | None, ...]
+
+
+@dataclass(frozen=True)
+class ModelSignature:
+    """The interface of a model file; ``batch_size`` is the fixed size where ``batch`` is FIXED."""
+
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    batch: BatchAxis = BatchAxis.DYNAMIC
+    batch_size: int | None = None
+
+    def item_shape(self, info: TensorInfo) -> tuple[int | str | None, ...]:
+        """The shape of one item's tensor, without the batch axis (if the model has one)."""
+        return info.shape if self.batch is BatchAxis.NONE else info.shape[1:]

@@ -1,0 +1,289 @@
+"""The type system: what a key of an item may hold, at compile time.
+
+An *item* is one request element: a dictionary from keys (``data``, ``result``, ``_box`` ...) to values. A
+`Type` describes one value without the batch dimension; a `State` describes a key at a program point, where
+it can be present, optional or absent (quietly, or with the reason of a failure).
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field, replace
+from enum import Enum, StrEnum
+from typing import TypeAlias
+
+
+class DType(StrEnum):
+    """Element types, named as numpy names them. ``bfloat16`` and ``string`` have no plain numpy dtype."""
+
+    BOOL = "bool"
+    UINT8 = "uint8"
+    UINT16 = "uint16"
+    UINT32 = "uint32"
+    UINT64 = "uint64"
+    INT8 = "int8"
+    INT16 = "int16"
+    INT32 = "int32"
+    INT64 = "int64"
+    FLOAT16 = "float16"
+    BFLOAT16 = "bfloat16"
+    FLOAT32 = "float32"
+    FLOAT64 = "float64"
+    STRING = "string"
+
+    @property
+    def triton(self) -> str:
+        """The name in ``config.pbtxt``, e.g. ``TYPE_FP32`` (ModelConfig's ``DataType``)."""
+        return _TRITON[self]
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes per element; 0 for strings, whose size varies."""
+        return _SIZES[self]
+
+
+_TRITON = {
+    DType.BOOL: "TYPE_BOOL",
+    DType.UINT8: "TYPE_UINT8",
+    DType.UINT16: "TYPE_UINT16",
+    DType.UINT32: "TYPE_UINT32",
+    DType.UINT64: "TYPE_UINT64",
+    DType.INT8: "TYPE_INT8",
+    DType.INT16: "TYPE_INT16",
+    DType.INT32: "TYPE_INT32",
+    DType.INT64: "TYPE_INT64",
+    DType.FLOAT16: "TYPE_FP16",
+    DType.BFLOAT16: "TYPE_BF16",
+    DType.FLOAT32: "TYPE_FP32",
+    DType.FLOAT64: "TYPE_FP64",
+    DType.STRING: "TYPE_STRING",
+}
+_SIZES = {
+    DType.BOOL: 1,
+    DType.UINT8: 1,
+    DType.UINT16: 2,
+    DType.UINT32: 4,
+    DType.UINT64: 8,
+    DType.INT8: 1,
+    DType.INT16: 2,
+    DType.INT32: 4,
+    DType.INT64: 8,
+    DType.FLOAT16: 2,
+    DType.BFLOAT16: 2,
+    DType.FLOAT32: 4,
+    DType.FLOAT64: 8,
+    DType.STRING: 0,
+}
+
+
+_symbol_numbers = itertools.count()
+
+
+@dataclass(frozen=True, eq=False)
+class Symbol:
+    """A dimension that is known only at run time. It belongs to one operator instance.
+
+    Two symbols are equal only if they are the same object: equal spelling proves nothing.
+    """
+
+    name: str
+    number: int = field(default_factory=lambda: next(_symbol_numbers))
+
+    def __str__(self) -> str:
+        return self.name
+
+
+Dim: TypeAlias = int | Symbol
+Shape: TypeAlias = tuple[Dim, ...]
+
+
+class Layout(Enum):
+    """The order of an image's axes; ``NONE`` for arrays that are not images."""
+
+    NONE = "none"
+    HWC = "HWC"
+    CHW = "CHW"
+    VARIES = "varies"
+
+
+class Color(Enum):
+    """The colour order of an image; ``UNKNOWN``: an image whose order nobody declared."""
+
+    NONE = "none"
+    UNKNOWN = "unknown"
+    BGR = "bgr"
+    RGB = "rgb"
+    GRAY = "gray"
+    VARIES = "varies"
+
+
+@dataclass(frozen=True)
+class Array:
+    """A dense array. ``shape`` never holds the batch dimension."""
+
+    dtype: DType
+    shape: Shape
+    layout: Layout = Layout.NONE
+    color: Color = Color.NONE
+
+    @property
+    def is_image(self) -> bool:
+        return self.layout is not Layout.NONE
+
+    def __str__(self) -> str:
+        dims = ",".join(str(d) for d in self.shape)
+        tail = "".join(
+            f" {part.value}"
+            for part in (self.layout, self.color)
+            if part not in (Layout.NONE, Color.NONE, Color.UNKNOWN)
+        )
+        return f"{self.dtype.value}[{dims}]{tail}"
+
+
+@dataclass(frozen=True)
+class Bytes:
+    """An opaque run of bytes, such as an encoded image."""
+
+    def __str__(self) -> str:
+        return "bytes"
+
+
+@dataclass(frozen=True)
+class Text:
+    """A unicode string."""
+
+    def __str__(self) -> str:
+        return "string"
+
+
+@dataclass(frozen=True)
+class ListOf:
+    """A list of varying length whose elements share a type (their dimensions may differ)."""
+
+    item: Type
+
+    def __str__(self) -> str:
+        return f"[{self.item}]"
+
+
+@dataclass(frozen=True)
+class Opaque:
+    """Any Python object. It is allowed inside one stage and never crosses the wire."""
+
+    why: str
+
+    def __str__(self) -> str:
+        return f"object ({self.why})"
+
+
+Type: TypeAlias = Array | Bytes | Text | ListOf | Opaque
+
+
+@dataclass(frozen=True)
+class State:
+    """A key at a program point: the type it has where present, and how it can be missing.
+
+    ``present``: some path leaves it present. ``quiet``: some path leaves it absent because a filter or a
+    user operator ended the item. ``failed``: some path leaves it absent because an operator could not work
+    on the item (the item carries the reason).
+    """
+
+    type: Type | None
+    present: bool = True
+    quiet: bool = False
+    failed: bool = False
+
+    @property
+    def optional(self) -> bool:
+        return self.present and (self.quiet or self.failed)
+
+    @property
+    def absent(self) -> bool:
+        return not self.present
+
+    def __str__(self) -> str:
+        if not self.present:
+            return "absent"
+        marks = ("?" if self.quiet else "") + ("!" if self.failed else "")
+        return f"{self.type}{marks}"
+
+
+ABSENT = State(None, present=False, quiet=True)
+
+
+def present(type_: Type) -> State:
+    return State(type_)
+
+
+def assured(state: State) -> State:
+    """The state on the path where the key was tested and found present."""
+    return replace(state, quiet=False, failed=False)
+
+
+class Unjoinable(Exception):
+    """Two types that cannot flow into one key; ``what`` is the part that differs (dtype, rank, kind)."""
+
+    def __init__(self, what: str, left: Type, right: Type) -> None:
+        super().__init__(f"{what} differs: {left} and {right}")
+        self.what = what
+        self.left = left
+        self.right = right
+
+
+def join_types(left: Type, right: Type, owner: str) -> Type:
+    """The type of a value that comes from either of two producers.
+
+    Differing dimensions become a fresh symbol named after ``owner``; differing colour or layout becomes
+    ``VARIES`` (the value then carries a tag at run time).
+
+    Raises:
+        Unjoinable: dtype, rank or kind differ.
+    """
+    if left == right:
+        return left
+    if isinstance(left, Opaque) or isinstance(right, Opaque):
+        return left if isinstance(left, Opaque) else right
+    if isinstance(left, ListOf) and isinstance(right, ListOf):
+        return ListOf(join_types(left.item, right.item, owner))
+    if not (isinstance(left, Array) and isinstance(right, Array)):
+        raise Unjoinable("kind", left, right)
+    if left.dtype is not right.dtype:
+        raise Unjoinable("dtype", left, right)
+    if len(left.shape) != len(right.shape):
+        raise Unjoinable("rank", left, right)
+    shape = tuple(
+        a if a == b else Symbol(f"{owner}.d{axis}")
+        for axis, (a, b) in enumerate(zip(left.shape, right.shape, strict=True))
+    )
+    layout = left.layout if left.layout is right.layout else Layout.VARIES
+    color = left.color if left.color is right.color else Color.VARIES
+    return Array(left.dtype, shape, layout, color)
+
+
+def join_states(left: State, right: State, owner: str) -> State:
+    """The state of a key where two paths meet.
+
+    Raises:
+        Unjoinable: both paths can bring the key, with types that do not meet.
+    """
+    if left.type is None or right.type is None:
+        joined = left.type or right.type
+    else:
+        joined = join_types(left.type, right.type, owner)
+    return State(
+        joined,
+        present=left.present or right.present,
+        quiet=left.quiet or right.quiet,
+        failed=left.failed or right.failed,
+    )
+
+
+def contains_opaque(type_: Type) -> bool:
+    if isinstance(type_, ListOf):
+        return contains_opaque(type_.item)
+    return isinstance(type_, Opaque)
+
+
+def is_fixed(type_: Type) -> bool:
+    """True if every item's value has the same shape."""
+    return isinstance(type_, Array) and all(isinstance(d, int) for d in type_.shape)
