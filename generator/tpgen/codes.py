@@ -84,3 +84,90 @@ register_code(
     A table or key may be given once only, and nesting ends at 16 levels.
     """,
 )
+
+# --- TP7xx: server, verify, perf ----------------------------------------------------------------------------------
+
+register_code(
+    "TP701",
+    "the server can't load a model",
+    """
+    tritonserver read the repository and refused a model, or the model's own code failed while it was loaded. The
+    message holds the server's reason; for a Python model that is its exception, with the line.
+
+        error[TP701]: the server can't load model 'ocr': ModuleNotFoundError: No module named 'shapely'
+          help: the server's Python lacks the package: pip install -r requirements.txt …
+
+    Models that use the refused one (ensembles) fail with it; the first reason is the one to look at.
+    """,
+)
+
+register_code(
+    "TP702",
+    "the server ended while it started",
+    """
+    tritonserver ended before its models were ready and named no model as the reason: a wrong flag, a crash, or the
+    system ended it for want of memory. The message shows the last lines of its log.
+    """,
+)
+
+register_code(
+    "TP703",
+    "the server hangs while it starts",
+    """
+    tritonserver was still starting, but neither wrote to its log nor used the processor any more. Server 24.10 waits
+    for ever where a model's folder has a space in its name, where `model.py` is missing in the version folder, and
+    where a model's `initialize` waits for something that does not come (a download, a lock, a call to another model).
+
+    The message names the models that were not ready. A start that is slow but works is not ended by this; raise the
+    start-up time if a model loads longer than allowed.
+    """,
+)
+
+register_code(
+    "TP704",
+    "a port is in use",
+    """
+    Another process listens on the HTTP, gRPC or metrics port, often a server that was started earlier.
+
+        $ tpgen serve model_repository --http-port 8010 --grpc-port 8011 --metrics-port 8012
+
+    Port 0 takes any free one.
+    """,
+)
+
+register_code(
+    "TP705",
+    "there is nothing to serve",
+    """
+    The folder is not a model repository: it does not exist, is empty, or lacks the `requirements.txt` that an isolated
+    server needs. `tpgen build` writes one, by default to `./model_repository`.
+    """,
+)
+
+register_code(
+    "TP706",
+    "the model to send to can't be chosen",
+    """
+    The server has no model of that name, or no name was given and it serves more than one entry model. Name one:
+
+        $ tpgen perf model_repository --model ocr --input data=@page.jpg
+    """,
+)
+
+register_code(
+    "TP707",
+    "perf_analyzer could not measure",
+    """
+    The load generator ended without figures. The message holds its own words: a model whose inputs it can't send, a
+    server that went away, or answers so slow that not one arrived within the measurement window.
+    """,
+)
+
+register_code(
+    "TP708",
+    "a sample can't be sent, or the model refuses it",
+    """
+    Load is measured with samples that the model answers. Each sample is sent once beforehand; this one does not fit
+    the model's inputs, or its request failed. Correct the `--input` that the message names.
+    """,
+)
