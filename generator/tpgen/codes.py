@@ -85,6 +85,313 @@ register_code(
     """,
 )
 
+# --- TP1xx: keys, values, names, backend expressions ---------------------------------------------------------------
+
+register_code(
+    "TP101",
+    "unknown operator",
+    """
+    A name in `backend` is no operator of the dialect, of tpgen, or of an installed operator package.
+
+        backend = "Sequential[DecodeMat,ResizeMta]"     # ResizeMat is meant
+
+    `docs/operators.md` lists all operators. Your own code is called with `backend = "Python[module:name]"`.
+    """,
+)
+
+register_code(
+    "TP102",
+    "unknown key",
+    """
+    No operator of the node takes this key, and it is no key of nodes in general. The original silently ignores such
+    keys, so that a typing error changes what is computed.
+
+        [resize]
+        backend = "ResizeMat"
+        resize_heigth = 224          # resize_h is meant
+
+    Correct the name, or take the line out.
+    """,
+)
+
+register_code(
+    "TP103",
+    "a value of the wrong kind",
+    """
+    The key needs a number, a list, true or false, or a string, and has something else. Numbers and lists may be
+    written in TOML's own form or, as the dialect does, as strings: `224` and `"224"`, `[1.0, 2.0]` and `"1.0, 2.0"`.
+    """,
+)
+
+register_code(
+    "TP104",
+    "a value out of range",
+    """
+    The number is smaller or larger than what the key can take, for example `instance_num = 0`. The message names the
+    bound.
+    """,
+)
+
+register_code(
+    "TP105",
+    "not one of the possible values",
+    """
+    The key takes one of a few words, which the hint lists, for example `color = "rgb"` or `color = "bgr"`.
+    """,
+)
+
+register_code(
+    "TP106",
+    "too many arguments, or one given twice",
+    """
+    The values in the parentheses behind an operator, `ResizeMat(resize_h=224)`, name each key once. Values without a
+    name fill the keys in the order of `docs/operators.md`.
+    """,
+)
+
+register_code(
+    "TP107",
+    "an a|b|c value with the wrong number of parts",
+    """
+    In a node with several operators, `color = "rgb|bgr"` gives the first operator `rgb` and the second `bgr`. There
+    must be one part per operator; an empty part gives that operator nothing.
+    """,
+)
+
+register_code(
+    "TP108",
+    "a required key is missing",
+    """
+    The operator can't work without this key.
+
+        [resize]
+        backend = "ResizeMat"        # needs resize_h and resize_w
+
+    Add it to the node, to one operator (`ResizeMat(resize_h=224)`), or at the top of the file for all nodes.
+    """,
+)
+
+register_code(
+    "TP109",
+    "a name that can't be used",
+    """
+    Names of pipelines and nodes become names of Triton models, directories and metrics: letters, digits, `_`, `.`
+    and `-`, first a letter or digit, and no `__`, which separates pipeline and node. Words that the dialect gives a
+    meaning (`global`, `default`, `data`, `result` ...) are no node names either.
+    """,
+)
+
+register_code(
+    "TP110",
+    "backend is not an expression",
+    """
+    A `backend` is an operator's name, or a container with operators in brackets:
+
+        backend = "Sequential[DecodeMat,ResizeMat(resize_h=224,resize_w=224)]"
+
+    The columns in the message point at the bracket or name at fault.
+    """,
+)
+
+register_code(
+    "TP111",
+    "a filter before the first operator",
+    """
+    In a sequence, `(filter)Operator` decides whether the operator runs after the one before it. The first operator
+    has none before it.
+    """,
+)
+
+register_code(
+    "TP112",
+    "brackets behind an operator that holds none",
+    """
+    Only containers such as `Sequential[...]` hold operators in brackets. Values are given in parentheses,
+    `ResizeMat(resize_h=224)`, or as keys of the node.
+    """,
+)
+
+register_code(
+    "TP113",
+    "an operator that tpgen does not compile",
+    """
+    The original has this operator, tpgen does not; the hint says why and what to use in its place.
+    """,
+)
+
+register_code(
+    "TP114",
+    "not a type",
+    """
+    The types in `[pipeline.inputs]` are `bytes`, `string`, or an element type with dimensions, and for an image its
+    colour order:
+
+        [pipeline.inputs]
+        data = "uint8[H,W,3] bgr"
+        boxes = "float32[N,4]"
+        raw = {type = "bytes", wire = "uint8"}
+
+    A dimension is a number, a name, or -1. `[int32[4]]` is a list of arrays of four.
+    """,
+)
+
+# --- TP2xx: graph ----------------------------------------------------------------------------------------------------
+
+register_code(
+    "TP201",
+    "unknown node",
+    """
+    `next` (or an option on the command line) names a node that the file does not have.
+    """,
+)
+
+register_code(
+    "TP202",
+    "the nodes form a cycle",
+    """
+    Following `next` from a node leads back to it. A request would never end; the message shows the way round.
+    """,
+)
+
+register_code(
+    "TP203",
+    "two roots join",
+    """
+    A request enters at one root. A node that waits for nodes of another root as well would wait for ever (the
+    original hangs).
+    """,
+)
+
+register_code(
+    "TP204",
+    "several nodes go on to one",
+    """
+    A node with several predecessors needs a `map` that says which keys come from which of them.
+    """,
+)
+
+register_code("TP205", "no node", "The file has no table, so there is nothing to run.")
+
+register_code(
+    "TP208",
+    "an operator that never runs",
+    """
+    Between two operators the `result` of the first becomes the `data` of the second; where there is none, the item
+    ends. Here there never is one.
+    """,
+)
+
+register_code(
+    "TP209",
+    "a declared input that nothing reads",
+    """
+    `[pipeline.inputs]` declares a key which no node reads before another node writes it.
+    """,
+)
+
+register_code(
+    "TP210",
+    "an output that does not exist",
+    """
+    `[pipeline] outputs` names a key that is not there at the end of the pipeline. The hint lists those that are.
+    """,
+)
+
+register_code(
+    "TP211",
+    "a key that is input and output",
+    """
+    A Triton model can't have an input and an output of one name. Copy the key to another name and answer that one.
+    """,
+)
+
+register_code("TP212", "no output", "At the end of the pipeline no key is left that could be answered.")
+
+register_code(
+    "TP290",
+    "control flow",
+    """
+    Filters, maps, fallbacks and sub-graph calls belong to pipelines with more than one path, which this version of
+    tpgen does not compile yet.
+    """,
+)
+
+register_code("TP291", "branches", "A node goes on to several nodes, which this version does not compile yet.")
+
+register_code("TP292", "logical nodes", "Nested tables are logical nodes, which this version does not compile yet.")
+
+register_code(
+    "TP293",
+    "instance groups",
+    "Batch ranges per instance group (`1&4`) are not compiled by this version yet; one range serves every size.",
+)
+
+# --- TP3xx: types ----------------------------------------------------------------------------------------------------
+
+register_code(
+    "TP301",
+    "another kind of value is needed",
+    """
+    An operator gets bytes, an array, a text or a list and needs another of these, for example an image operator
+    in front of which nothing decodes the image.
+    """,
+)
+
+register_code(
+    "TP302",
+    "another layout is needed",
+    """
+    Image operators work on `[H,W,C]`, models usually on `[C,H,W]`. `Mat2Tensor` moves the channels to the front,
+    `Tensor2Mat` to the back.
+    """,
+)
+
+register_code(
+    "TP303",
+    "the colour order is wrong, or not known",
+    """
+    `DecodeMat` gives BGR, most models want RGB: `cvtColorMat` with `color = "rgb"` stands between them. What a model
+    wants is taken from `input_color`, else from the order of ImageNet's `mean`. An image that enters as an array has
+    the colour order that `[pipeline.inputs]` declares.
+    """,
+)
+
+register_code(
+    "TP304",
+    "sizes that don't meet",
+    """
+    The size of a dimension, or the number of dimensions, is not what the operator or the model takes, for example a
+    `ResizeMat` to 256 before a model whose input is fixed at 224.
+    """,
+)
+
+register_code("TP305", "another element type is needed", "The array's element type is not one that the operator takes.")
+
+register_code(
+    "TP306",
+    "a model with several inputs gets one value",
+    """
+    A model with several inputs takes them from keys of their ONNX names, or from `data` if that is the tuple of
+    another model's outputs.
+    """,
+)
+
+register_code(
+    "TP307",
+    "a key that may not be there",
+    """
+    The operator reads a key which nothing before it writes, or which can be absent at this point.
+    """,
+)
+
+register_code(
+    "TP308",
+    "a value that cannot leave the server",
+    """
+    Arrays, bytes, texts and lists of them can be answered; other Python objects cannot.
+    """,
+)
+
 # --- TP7xx: server, verify, perf ----------------------------------------------------------------------------------
 
 register_code(

@@ -167,6 +167,16 @@ class ListOf:
 
 
 @dataclass(frozen=True)
+class TupleOf:
+    """The outputs of a model with several outputs, in its order; it exists inside one stage only."""
+
+    items: tuple[Type, ...]
+
+    def __str__(self) -> str:
+        return f"({', '.join(str(item) for item in self.items)})"
+
+
+@dataclass(frozen=True)
 class Opaque:
     """Any Python object. It is allowed inside one stage and never crosses the wire."""
 
@@ -176,7 +186,7 @@ class Opaque:
         return f"object ({self.why})"
 
 
-Type: TypeAlias = Array | Bytes | Text | ListOf | Opaque
+Type: TypeAlias = Array | Bytes | Text | ListOf | TupleOf | Opaque
 
 
 @dataclass(frozen=True)
@@ -278,10 +288,12 @@ def join_states(left: State, right: State, owner: str) -> State:
     )
 
 
-def contains_opaque(type_: Type) -> bool:
+def crosses_wire(type_: Type) -> bool:
+    """True if a value of this type can travel between Triton models."""
     if isinstance(type_, ListOf):
-        return contains_opaque(type_.item)
-    return isinstance(type_, Opaque)
+        nested = type_.item.item if isinstance(type_.item, ListOf) else type_.item
+        return isinstance(nested, Array | Bytes | Text)
+    return isinstance(type_, Array | Bytes | Text)
 
 
 def is_fixed(type_: Type) -> bool:

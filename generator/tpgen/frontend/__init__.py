@@ -1,0 +1,1 @@
+"""From TOML text to a graph: expressions, values, keys, and the checks on structure."""

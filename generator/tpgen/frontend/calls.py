@@ -1,0 +1,140 @@
+"""From a node's ``backend`` to its sequence of calls: containers are flattened, operators built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from ..diagnostics import Bag
+from ..ir.graph import RUN, SWAP, Call, Filter
+from ..ir.op import REGISTRY, Op, attributes_of
+from ..ops.unsupported import UNSUPPORTED
+from .expression import Expr, ExpressionError, Text, parse_items
+from .keys import NodeValues, Use, build_op, near_hint
+
+SEQUENCES = frozenset({"Sequential", "S"})
+# Containers that only decide where and when their operator runs, which Triton decides here.
+WRAPPERS = {
+    "SyncTensor": "CUDA streams are Triton's affair",
+    "StreamGuard": "CUDA streams are Triton's affair",
+    "Torch": "CUDA streams and devices are Triton's affair",
+    "TorchStreamPool": "CUDA streams are Triton's affair",
+    "ThreadCacher": "instances are processes here",
+    "PluginCacher": "instances are processes here",
+    "Forward": "hands on to its operator",
+    "Composite": "hands on to its operator",
+    "C": "hands on to its operator",
+}
+FILTERS: Mapping[str, Filter] = {
+    **dict.fromkeys(("Run", "run", "Continue"), RUN),
+    "swap": SWAP,
+}
+
+
+@dataclass(frozen=True)
+class _Item:
+    """An operator of the flattened sequence with the filter before it."""
+
+    expr: Expr
+    filter: Filter
+
+
+def build_calls(backend: Text, first: Filter, values: NodeValues) -> tuple[Call, ...] | None:
+    """The calls of a node, the first behind ``first``; None if something was reported."""
+    bag = values.bag
+    try:
+        items = list(_flatten(backend, first, values))
+    except ExpressionError as problem:
+        bag.error("TP110", problem.message, problem.span, node=values.node, hint=_GRAMMAR_HINT)
+        return None
+    calls: list[Call] = []
+    used: dict[str, int] = {}
+    complete = True
+    for index, item in enumerate(items):
+        use = _use(item.expr, index, len(items), bag, values.node)
+        built = build_op(use, values) if use else None
+        if use is None or built is None:
+            complete = False
+            continue
+        op, spans = built
+        used[op.name] = used.get(op.name, 0) + 1
+        suffix = f"#{used[op.name]}" if used[op.name] > 1 else ""
+        calls.append(Call(op, item.filter, use.span, f"{values.node}.{op.name}{suffix}", spans=spans))
+    return tuple(calls) if complete else None
+
+
+_GRAMMAR_HINT = "a backend is a name, or a container with operators: Sequential[DecodeMat,ResizeMat]"
+
+
+def _flatten(text: Text, first: Filter, values: NodeValues) -> Iterator[_Item]:
+    """The operators of an expression in order, each with its filter: ``first``, then swap by default."""
+    expressions = parse_items(text)
+    if len(expressions) > 1 and text.start == 0:
+        raise ExpressionError(
+            "several operators need a container: Sequential[" + text.text + "]", expressions[1].span
+        )
+    yield from _flatten_items(expressions, first, values)
+
+
+def _flatten_items(expressions: tuple[Expr, ...], first: Filter, values: NodeValues) -> Iterator[_Item]:
+    for position, expr in enumerate(expressions):
+        filter_ = first if position == 0 else SWAP
+        if expr.filter is not None:
+            filter_ = _named_filter(expr.filter, position, values) or filter_
+        if expr.name in SEQUENCES or (expr.name in WRAPPERS and expr.content is not None):
+            if expr.content is None or not expr.content.text:
+                raise ExpressionError(f"'{expr.name}' holds no operator", expr.span)
+            yield from _flatten_items(parse_items(expr.content), filter_, values)
+        else:
+            yield _Item(expr, filter_)
+
+
+def _named_filter(text: Text, position: int, values: NodeValues) -> Filter | None:
+    if position == 0 and text.text not in ("Run", "run", "Continue"):
+        values.bag.error(
+            "TP111", "the first operator of a sequence takes no filter", text.span, node=values.node
+        )
+        return None
+    if text.text in FILTERS:
+        return FILTERS[text.text]
+    values.bag.error(
+        "TP290",
+        f"filter '{text.text}' is control flow, which this version does not compile",
+        text.span,
+        hint=near_hint(text.text, FILTERS),
+        node=values.node,
+    )
+    return None
+
+
+def _use(expr: Expr, index: int, count: int, bag: Bag, node: str) -> Use | None:
+    cls = _operator_class(expr, bag, node)
+    if cls is None:
+        return None
+    takes_argument = any(f.name == "argument" for f in attributes_of(cls))
+    if expr.content is not None and not takes_argument:
+        bag.error(
+            "TP112",
+            f"'{expr.name}' takes no operator in brackets",
+            expr.content.span,
+            hint="only containers such as Sequential[...] do",
+            node=node,
+        )
+        return None
+    content = expr.content.text if expr.content else None
+    return Use(cls, expr.name, expr.span, expr.arguments, content, index, count)
+
+
+def _operator_class(expr: Expr, bag: Bag, node: str) -> type[Op] | None:
+    if expr.name in REGISTRY:
+        return REGISTRY[expr.name]
+    if expr.name in UNSUPPORTED:
+        bag.error(
+            "TP113", f"'{expr.name}' is not compiled by tpgen", expr.span, hint=UNSUPPORTED[expr.name], node=node
+        )
+        return None
+    known = [*REGISTRY, *SEQUENCES, *WRAPPERS]
+    bag.error(
+        "TP101", f"unknown operator '{expr.name}'", expr.span, hint=near_hint(expr.name, known), node=node
+    )
+    return None

@@ -1,0 +1,138 @@
+"""The shape of the graph: edges, roots, cycles; and the order in which nodes run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from ..diagnostics import Bag
+from ..source import Span
+from .keys import near_hint
+
+
+@dataclass(frozen=True)
+class Edge:
+    """``source`` names ``target`` in its ``next``; ``span`` is the name there."""
+
+    source: str
+    target: str
+    span: Span
+
+
+def check_edges(names: Mapping[str, Span], edges: Iterable[Edge], bag: Bag) -> list[Edge]:
+    """The edges whose target exists; the others are reported."""
+    good = []
+    for edge in edges:
+        if edge.target in names:
+            good.append(edge)
+            continue
+        bag.error(
+            "TP201",
+            f"unknown node '{edge.target}' in 'next'",
+            edge.span,
+            hint=near_hint(edge.target, names),
+            node=edge.source,
+        )
+    return good
+
+
+def topological_order(names: Mapping[str, Span], edges: list[Edge], bag: Bag) -> list[str] | None:
+    """The nodes, each after its predecessors, otherwise in the order of the file; None if there is a cycle."""
+    followers: dict[str, list[Edge]] = {name: [] for name in names}
+    missing = dict.fromkeys(names, 0)
+    for edge in edges:
+        followers[edge.source].append(edge)
+        missing[edge.target] += 1
+    ready = [name for name in names if missing[name] == 0]
+    order: list[str] = []
+    for name in ready:  # grows while it is walked
+        order.append(name)
+        for edge in followers[name]:
+            missing[edge.target] -= 1
+            if missing[edge.target] == 0:
+                ready.append(edge.target)
+    if len(order) == len(names):
+        return order
+    _report_cycle({name for name in names if missing[name] > 0}, followers, bag)
+    return None
+
+
+def _report_cycle(stuck: set[str], followers: Mapping[str, list[Edge]], bag: Bag) -> None:
+    """Walk from any stuck node until one comes again: that part is a cycle."""
+    before: dict[str, Edge] = {
+        edge.target: edge for name in stuck for edge in followers[name] if edge.target in stuck
+    }
+    walked: list[Edge] = []
+    name = sorted(before)[0]
+    seen: dict[str, int] = {}
+    while name not in seen:
+        seen[name] = len(walked)
+        walked.append(before[name])
+        name = before[name].source
+    cycle = walked[seen[name] :][::-1]
+    path = " -> ".join([cycle[0].source, *(edge.target for edge in cycle[:8])])
+    if len(cycle) > 8:
+        path += f" ... ({len(cycle)} nodes)"
+    bag.error(
+        "TP202",
+        f"the nodes form a cycle: {path}",
+        cycle[-1].span,
+        hint="take one of these names out of 'next'",
+        node=cycle[-1].source,
+    )
+
+
+def check_joins(order: list[str], edges: list[Edge], bag: Bag) -> bool:
+    """Report joins and branches, which need more than one path; True if every component is a chain."""
+    arriving: dict[str, list[Edge]] = {name: [] for name in order}
+    leaving: dict[str, list[Edge]] = {name: [] for name in order}
+    for edge in edges:
+        arriving[edge.target].append(edge)
+        leaving[edge.source].append(edge)
+    roots = _roots_of(order, arriving)
+    fine = True
+    for name in order:
+        if len(arriving[name]) > 1:
+            fine = False
+            _report_join(name, arriving[name], roots, bag)
+        if len(leaving[name]) > 1:
+            fine = False
+            listed = ", ".join(edge.target for edge in leaving[name])
+            bag.error(
+                "TP291",
+                f"'{name}' goes on to several nodes ({listed}); branches are not compiled by this version",
+                leaving[name][1].span,
+                node=name,
+            )
+    return fine
+
+
+def _roots_of(order: list[str], arriving: Mapping[str, list[Edge]]) -> dict[str, frozenset[str]]:
+    found: dict[str, frozenset[str]] = {}
+    for name in order:
+        before = arriving[name]
+        found[name] = frozenset().union(*(found[e.source] for e in before)) if before else frozenset({name})
+    return found
+
+
+def _report_join(
+    name: str, arriving: list[Edge], roots: Mapping[str, frozenset[str]], bag: Bag
+) -> None:
+    sources = ", ".join(f"'{edge.source}'" for edge in arriving)
+    if len(roots[name]) > 1:
+        listed = ", ".join(f"'{root}'" for root in sorted(roots[name]))
+        bag.error(
+            "TP203",
+            f"two roots join at '{name}' (from {sources}): {listed}",
+            arriving[-1].span,
+            hint="a request enters at one root, so the other's node would never be done;"
+            " start both from one node, or give each its own copy of what follows",
+            node=arriving[-1].source,
+        )
+        return
+    bag.error(
+        "TP204",
+        f"several nodes go on to '{name}' ({sources}); joins are not compiled by this version",
+        arriving[-1].span,
+        node=arriving[-1].source,
+    )

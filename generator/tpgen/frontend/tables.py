@@ -1,0 +1,100 @@
+"""The keys of the tables that are not operator attributes: nodes, ``[pipeline]``, and keys without effect."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from ..ir.op import attr
+
+NODE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+RESERVED_NODE_NAMES = frozenset(
+    "global default node_name data result _box _info context event restart _stack request request_size".split()
+)
+PIPELINE_TABLE = "pipeline"
+
+
+@dataclass(frozen=True)
+class NodeKeys:
+    """Keys that every node takes, whatever its operators."""
+
+    backend: str = attr("What the node computes: an operator, or several in Sequential[...].", default="Identity")
+    next: tuple[str, ...] = attr("The node that gets this node's item next.", default=())
+    instance_num: int = attr("Instances of the node.", default=1, ge=1, le=1024)
+    batching_timeout: float = attr(
+        'Milliseconds a batch waits to fill, with batching = "timed".', default=0.0, ge=0
+    )
+    min: str = attr("Smallest batch (or shape) of a call to the node's operators.", default="1")
+    max: str = attr("Largest batch (or shape) of a call to the node's operators.", default="1")
+    timeout_ms: float = attr("Longest wait in the node's queue, milliseconds.", default=0.0, ge=0)
+    input_color: str = attr("See the inference operators.", default="")
+
+
+@dataclass(frozen=True)
+class PipelineKeys:
+    """Keys of the reserved table ``[pipeline]`` (tpgen's own; the original dialect has none)."""
+
+    name: str = attr("Name of the entry model.", default="")
+    inputs: dict[str, Any] = attr("Types of the entry's inputs.", default=None)
+    outputs: tuple[str, ...] = attr("The keys that the entry answers.", default=())
+    entries: tuple[str, ...] = attr("More nodes that clients may enter at.", default=())
+    target: str = attr("What the repository is built for.", default="", choices=("", "cpu", "gpu"))
+    max_batch: int = attr("Largest batch of a request to the entry.", default=0, ge=1, le=65536)
+    batching: str = attr(
+        "adaptive: no delay, batches form while instances are busy; timed: wait batching_timeout.",
+        default="adaptive",
+        choices=("adaptive", "timed"),
+    )
+    instances: str = attr(
+        "auto: by cores; as-written: instance_num.", default="auto", choices=("auto", "as-written")
+    )
+    cores: int = attr("Cores that the repository is built for.", default=0, ge=1, le=4096)
+    preprocess: str = attr(
+        "Where images are prepared on the gpu target.", default="auto", choices=("auto", "opencv", "dali")
+    )
+    target_triton: str = attr("The oldest Triton release that must load the repository.", default="24.10")
+    include: tuple[str, ...] = attr("More files that user code needs, relative to the TOML.", default=())
+    triton: dict[str, Any] = attr("Raw ModelConfig per node, merged last.", default=None)
+    dialect: str = attr("Reserved for a later native grammar.", default="", choices=("", "torchpipe"))
+
+
+# Keys of the dialect that name nothing here: accepted, and listed by `tpgen explain` with this reason.
+WITHOUT_EFFECT = {
+    "priority": "the CUDA stream priority of the original; Triton schedules streams itself",
+    "scheduler": "Triton's dynamic batcher takes the scheduler's place",
+    "number_factor": "belongs to the Sort and Score schedulers",
+    "multiple_instances": "instances are Triton instance groups",
+    "instance_handle": "instances are Triton instance groups",
+    "cal_request_size_method": "a request's size is its batch dimension",
+    "device_id": "instance groups decide the device",
+    "fake_instance_num": "one instance takes every batch size of its range here",
+    "Interpreter::backend": "Triton is the interpreter",
+    "Interpreter::env": "Triton is the interpreter",
+    "PipelineV3::backend": "Triton is the interpreter",
+    "PhysicalView::backend": "Triton is the interpreter",
+    "Schedule::backend": "Triton's dynamic batcher takes its place",
+    "MultipleInstances::backend": "instances are Triton instance groups",
+    "RangeMerger::backend": "instances are Triton instance groups",
+    "Logger::path": "Triton writes the log",
+    "Logger::maxBytes": "Triton writes the log",
+    "Logger::backupCount": "Triton writes the log",
+    "Logger::pattern": "Triton writes the log",
+    "Logger::flush_every": "Triton writes the log",
+    "node_entrypoint": "Triton is the interpreter",
+    "entrypoint": "Triton is the interpreter",
+}
+
+# Keys of the dialect whose meaning needs more than one path through the graph.
+CONTROL_FLOW = {
+    "filter": "filters",
+    "map": "maps",
+    "or": "fallbacks",
+    "jump": "sub-graph calls",
+    "split": "sub-graph calls",
+    "merge": "sub-graph calls",
+    "borrow_from": "shared nodes",
+    "instances_grp": "instance groups",
+    "force_range": "batch ranges",
+    "range": "batch ranges",
+}

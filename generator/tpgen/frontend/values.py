@@ -1,0 +1,165 @@
+"""TOML values as attribute values: the dialect writes numbers and lists as strings, TOML natively."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from ..diagnostics import did_you_mean
+from ..ir.op import AttributeField
+
+
+class ValueProblem(Exception):
+    """A value that an attribute cannot take: code, message and hint of the diagnostic."""
+
+    def __init__(self, code: str, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.hint = hint
+
+
+def parse_value(field: AttributeField, value: Any) -> Any:
+    """The value of an attribute from its TOML value.
+
+    Raises:
+        ValueProblem: wrong kind (TP103), out of range (TP104), not one of the choices (TP105).
+    """
+    kind = field.annotation.removesuffix(" | None")
+    parsed = _PARSERS[kind](field.key, value)
+    _check_choice(field, parsed)
+    for item in parsed if isinstance(parsed, tuple) else (parsed,):
+        _check_range(field, item)
+    return parsed
+
+
+def _check_choice(field: AttributeField, value: Any) -> None:
+    choices = field.declared.choices
+    if not choices or value in choices:
+        return
+    listed = ", ".join(repr(c) for c in choices if c != "")
+    near = did_you_mean(str(value), [str(c) for c in choices])
+    hint = f"did you mean {near!r}? One of: {listed}" if near else f"one of: {listed}"
+    raise ValueProblem("TP105", f"'{field.key}' cannot be {value!r}", hint)
+
+
+def _check_range(field: AttributeField, value: Any) -> None:
+    low, high = field.declared.ge, field.declared.le
+    if low is not None and value < low:
+        raise ValueProblem("TP104", f"'{field.key}' is {value}, at least {_number(low)} is needed")
+    if high is not None and value > high:
+        raise ValueProblem("TP104", f"'{field.key}' is {value}, at most {_number(high)} is allowed")
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if float(value).is_integer() else str(value)
+
+
+def _wrong(key: str, value: Any, wanted: str, example: str) -> ValueProblem:
+    shown = repr(value) if len(repr(value)) <= 60 else repr(value)[:57] + "..."
+    return ValueProblem("TP103", f"'{key}' is {shown}, but {wanted} is needed", f"for example {key} = {example}")
+
+
+def _int(key: str, value: Any) -> int:
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, int):
+        return value
+    if isinstance(value, str):
+        try:
+            return int(value.strip())
+        except ValueError:
+            pass
+    raise _wrong(key, value, "a whole number", "224")
+
+
+def _float(key: str, value: Any) -> float:
+    if isinstance(value, int | float | str):
+        try:
+            number = float(value)
+        except (ValueError, OverflowError):
+            number = math.nan
+        if math.isfinite(number):
+            return number
+    raise _wrong(key, value, "a number", "0.5")
+
+
+_TRUE = ("1", "true", "yes", "on")
+_FALSE = ("0", "false", "no", "off")
+
+
+def _bool(key: str, value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    text = str(value).strip().lower()
+    if text in _TRUE or text in _FALSE:
+        return text in _TRUE
+    raise _wrong(key, value, "true or false", "true")
+
+
+def _str(key: str, value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, list):
+        return ",".join(_str(key, item) for item in value)
+    raise _wrong(key, value, "a string", '"text"')
+
+
+def _tuple_of(item: Callable[[str, Any], Any], example: str) -> Callable[[str, Any], tuple[Any, ...]]:
+    def parse(key: str, value: Any) -> tuple[Any, ...]:
+        if isinstance(value, str):
+            parts: list[Any] = [part for part in value.split(",")] if value.strip() else []
+        elif isinstance(value, list):
+            parts = value
+        else:
+            parts = [value]
+        try:
+            return tuple(item(key, part) for part in parts)
+        except ValueProblem:
+            raise _wrong(key, value, "a list", example) from None
+
+    return parse
+
+
+_PARSERS: dict[str, Callable[[str, Any], Any]] = {
+    "int": _int,
+    "float": _float,
+    "bool": _bool,
+    "str": _str,
+    "tuple[int, ...]": _tuple_of(_int, '"1, 2"'),
+    "tuple[float, ...]": _tuple_of(_float, '"0.5, 1.0"'),
+    "tuple[str, ...]": _tuple_of(lambda key, value: _str(key, value).strip(), '"a, b"'),
+}
+
+
+def parse_extent(key: str, value: Any) -> tuple[int, int]:
+    """The smallest and largest batch size in a ``min`` or ``max`` value.
+
+    A value is a batch size (``4``), a shape (``1x3x224x224``, its first dimension is the batch), one of
+    these per model input (``,``) and per TensorRT profile (``;``).
+
+    Raises:
+        ValueProblem: TP103 or TP104.
+    """
+    text = value if isinstance(value, str) else _str(key, value)
+    sizes: list[int] = []
+    for shape in text.replace(";", ",").split(","):
+        dims = [_dimension(key, value, part) for part in shape.lower().split("x")]
+        sizes.append(dims[0])
+    if min(sizes) < 1:
+        raise ValueProblem("TP104", f"'{key}' is {value!r}: a batch of {min(sizes)}, at least 1 is needed")
+    return min(sizes), max(sizes)
+
+
+def _dimension(key: str, value: Any, part: str) -> int:
+    try:
+        return int(part.strip())
+    except ValueError:
+        raise _wrong(key, value, "a batch size or a shape", '4 or "1x3x224x224"') from None

@@ -1,0 +1,168 @@
+"""The graph: nodes of operator calls on the keys of an item, as the TOML wrote them.
+
+An item is a dictionary. Each node holds a sequence of calls; before a call stands its *filter*: ``Run``
+starts the call as it is, ``swap`` first moves ``result`` to ``data`` and ends the item where there is no
+result. Passes never change a graph; they return another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import PurePath
+
+from ..source import SourceFile, Span
+from ..types import State, Type
+from .op import Op
+from .rewrite import ModelRewrite
+
+DATA = "data"
+RESULT = "result"
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What decides, item by item, whether a call runs."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+RUN = Filter("Run")
+SWAP = Filter("swap")
+
+
+@dataclass(frozen=True)
+class Call:
+    """One use of an operator. ``label`` is unique in the graph: ``node.Operator`` or ``node.Operator#2``.
+
+    ``spans`` are the places of the attributes' values; ``rewrite`` is what a pass asks of the model.
+    """
+
+    op: Op
+    filter: Filter
+    span: Span
+    label: str
+    spans: Mapping[str, Span] = field(default_factory=dict)
+    rewrite: ModelRewrite | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Scheduling keys of a node, as the TOML gives them."""
+
+    min_batch: int = 1
+    max_batch: int = 1
+    instance_num: int = 1
+    batching_timeout_ms: float | None = None
+    timeout_ms: float | None = None
+
+
+@dataclass(frozen=True)
+class Node:
+    """A TOML table. ``span`` is its name in the header, ``spans`` its keys and values by key name."""
+
+    name: str
+    calls: tuple[Call, ...]
+    span: Span
+    next: tuple[str, ...] = ()
+    settings: Settings = Settings()
+    spans: Mapping[str, Span] = field(default_factory=dict)
+    backend: str = ""
+
+    @property
+    def location(self) -> str:
+        """``pipeline.toml:6``: for messages and generated code; the base name only."""
+        return f"{PurePath(self.span.file.path).name}:{self.span.line}"
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output of an entry. ``raw``: bytes travel as UINT8 ``[-1]`` instead of TYPE_STRING."""
+
+    key: str
+    state: State
+    span: Span | None = None
+    raw: bool = False
+    optional: bool = False
+
+    @property
+    def type(self) -> Type:
+        assert self.state.type is not None, f"port '{self.key}' has no type"
+        return self.state.type
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model that clients call: everything reachable from ``root``."""
+
+    name: str
+    root: str
+    inputs: tuple[Port, ...] = ()
+    outputs: tuple[Port, ...] = ()
+    max_batch: int = 8
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One Triton model that runs a part of the graph: these nodes, in this order."""
+
+    name: str
+    nodes: tuple[str, ...]
+    inputs: tuple[Port, ...] = ()
+    outputs: tuple[Port, ...] = ()
+    max_batch: int = 8
+    instances: int = 1
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class TypeTable:
+    """What inference found: the keys before each call (after its filter) and after each node."""
+
+    before: Mapping[str, Mapping[str, State]]  # by call label
+    entering: Mapping[str, Mapping[str, State]]  # by node, before its first filter
+    leaving: Mapping[str, Mapping[str, State]]  # by node
+    final: Mapping[str, Mapping[str, State]]  # by root: at the end, early ends included
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A pipeline. ``nodes`` stand in topological order."""
+
+    name: str
+    source: SourceFile
+    nodes: Mapping[str, Node]
+    entries: tuple[Entry, ...] = ()
+    stages: tuple[Stage, ...] = ()
+    types: TypeTable | None = None
+
+    def calls(self) -> Iterator[tuple[Node, Call]]:
+        for node in self.nodes.values():
+            for call in node.calls:
+                yield node, call
+
+    def with_nodes(self, nodes: Mapping[str, Node]) -> Graph:
+        """The graph with other nodes; what was inferred for the old ones is dropped."""
+        return replace(self, nodes=dict(nodes), types=None)
+
+    def predecessors(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {name: [] for name in self.nodes}
+        for node in self.nodes.values():
+            for follower in node.next:
+                found[follower].append(node.name)
+        return found
+
+    def roots(self) -> tuple[str, ...]:
+        before = self.predecessors()
+        return tuple(name for name in self.nodes if not before[name])
+
+    def component(self, root: str) -> tuple[str, ...]:
+        """The nodes reachable from a root, in topological order."""
+        reached = {root}
+        for name, node in self.nodes.items():
+            if name in reached:
+                reached.update(node.next)
+        return tuple(name for name in self.nodes if name in reached)

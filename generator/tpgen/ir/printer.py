@@ -1,0 +1,101 @@
+"""The stable text form of a graph: for ``--print-after``, pass goldens and bug reports.
+
+Symbols are renumbered in order of appearance, so that equal graphs print equal text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..types import Array, ListOf, State, Symbol, Type
+from .graph import Call, Entry, Graph, Port
+from .op import attributes_of
+
+
+class _Names:
+    """Names of symbols, unique in one printout."""
+
+    def __init__(self) -> None:
+        self._names: dict[Symbol, str] = {}
+        self._used: dict[str, int] = {}
+
+    def of(self, symbol: Symbol) -> str:
+        if symbol not in self._names:
+            count = self._used.get(symbol.name, 0)
+            self._used[symbol.name] = count + 1
+            self._names[symbol] = symbol.name if count == 0 else f"{symbol.name}'{count}"
+        return self._names[symbol]
+
+    def type(self, type_: Type) -> str:
+        if isinstance(type_, ListOf):
+            return f"[{self.type(type_.item)}]"
+        if not isinstance(type_, Array):
+            return str(type_)
+        dims = ",".join(str(d) if isinstance(d, int) else self.of(d) for d in type_.shape)
+        head = str(type_)
+        return head[: head.index("[")] + f"[{dims}]" + head[head.index("]") + 1 :]
+
+    def state(self, state: State) -> str:
+        if state.absent or state.type is None:
+            return "absent"
+        return self.type(state.type) + ("?" if state.quiet else "") + ("!" if state.failed else "")
+
+
+def print_graph(graph: Graph) -> str:
+    """The graph as text, one call a line."""
+    names = _Names()
+    lines = [f"pipeline {graph.name}"]
+    lines += [line for entry in graph.entries for line in _entry_lines(entry, names)]
+    lines += [
+        f"stage {stage.name}: {' '.join(stage.nodes)}"
+        f" (max batch {stage.max_batch}, instances {stage.instances}){_why(stage.why)}"
+        for stage in graph.stages
+    ]
+    for node in graph.nodes.values():
+        arrow = f" -> {', '.join(node.next)}" if node.next else ""
+        lines.append(f"node {node.name} @{node.location}{arrow}")
+        for call in node.calls:
+            lines.append(f"  {call.filter} {_call_text(call)}")
+            if graph.types is not None:
+                keys = graph.types.before[call.label]
+                lines.append(f"    {_states_text(keys, names)}")
+        if graph.types is not None:
+            lines.append(f"  end {_states_text(graph.types.leaving[node.name], names)}")
+    return "\n".join(lines) + "\n"
+
+
+def _why(text: str) -> str:
+    return f" because {text}" if text else ""
+
+
+def _entry_lines(entry: Entry, names: _Names) -> list[str]:
+    lines = [f"entry {entry.name} at {entry.root} (max batch {entry.max_batch})"]
+    lines += [f"  in  {_port_text(port, names)}" for port in entry.inputs]
+    lines += [f"  out {_port_text(port, names)}" for port in entry.outputs]
+    return lines
+
+
+def _port_text(port: Port, names: _Names) -> str:
+    marks = (" raw" if port.raw else "") + (" optional" if port.optional else "")
+    return f"{port.key}: {names.state(port.state)}{marks}"
+
+
+def _call_text(call: Call) -> str:
+    arguments = ", ".join(
+        f"{f.name}={_value_text(value)}"
+        for f in attributes_of(type(call.op))
+        if (value := getattr(call.op, f.name)) != f.default or f.required
+    )
+    keys = f"{', '.join(call.op.inputs())} -> {', '.join(call.op.outputs())}"
+    rewrite = f" rewrite {call.rewrite}" if call.rewrite else ""
+    return f"{call.op.name}({arguments}): {keys}{rewrite}"
+
+
+def _value_text(value: Any) -> str:
+    return type(value).__name__ if hasattr(value, "__dataclass_fields__") else repr(value)
+
+
+def _states_text(states: Mapping[str, State], names: _Names) -> str:
+    shown = (f"{key}: {names.state(state)}" for key, state in sorted(states.items()) if state.present)
+    return "{" + ", ".join(shown) + "}"

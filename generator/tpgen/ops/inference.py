@@ -1,0 +1,259 @@
+"""Inference: operators that run a model file (dialect.md 1.5 and 3.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+from ..ir.graph import DATA, RESULT
+from ..ir.op import InferCall, Op, Trait, attr, mismatch, operator
+from ..ir.signature import BatchAxis, ModelSignature, TensorInfo
+from ..types import Array, Color, Dim, DType, Layout, Symbol, Text, TupleOf, Type
+
+PRECISIONS = ("fp32", "fp16", "int8", "best", "bf16")
+
+
+class ModelOp(Op):
+    """What all operators that run a model share: the keys they read and write, and their types."""
+
+    model: str
+    signature: ModelSignature | None
+    source: tuple[str, ...]
+    input_color: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def bind(self, keys: Collection[str], *, is_root: bool) -> ModelOp:
+        """Decide which keys the inputs come from, given the keys that exist here.
+
+        By their own names if all of those exist (or if this is the first reader of a model with several
+        inputs), else from ``data``.
+        """
+        assert self.signature is not None
+        names = tuple(info.name for info in self.signature.inputs)
+        by_name = all(name in keys for name in names) or (is_root and len(names) > 1 and DATA not in keys)
+        return replace(self, source=names if by_name else (DATA,))  # type: ignore[type-var]
+
+    def inputs(self) -> tuple[str, ...]:
+        return self.source
+
+    def outputs(self) -> tuple[str, ...]:
+        assert self.signature is not None
+        if len(self.signature.outputs) == 1:
+            return (RESULT,)
+        return (RESULT, *(info.name for info in self.signature.outputs))
+
+    def wants(self, key: str) -> Type | None:
+        assert self.signature is not None
+        for info in self.signature.inputs:
+            if key == info.name or (key == DATA and len(self.signature.inputs) == 1):
+                return self._input_type(info, {})
+        return None
+
+    def infer(self, call: InferCall) -> Mapping[str, Type]:
+        assert self.signature is not None
+        infos = self.signature.inputs
+        if self.source == (DATA,) and len(infos) > 1:
+            found = call.type(DATA)
+            if not isinstance(found, TupleOf) or len(found.items) != len(infos):
+                names = ", ".join(repr(info.name) for info in infos)
+                mismatch(
+                    "TP306",
+                    f"the model has {len(infos)} inputs ({names}), but 'data' is {found}",
+                    "write the keys of these names before this node, or map them to it",
+                )
+            arriving: tuple[Type, ...] = found.items
+        else:
+            arriving = tuple(call.type(key) for key in self.source)
+        symbols: dict[str, Dim] = {}
+        for info, type_ in zip(infos, arriving, strict=True):
+            self._check_input(call, info, type_, symbols)
+        outputs = tuple(self._output_type(call, info, symbols) for info in self.signature.outputs)
+        if len(outputs) == 1:
+            return {RESULT: outputs[0]}
+        named = {info.name: type_ for info, type_ in zip(self.signature.outputs, outputs, strict=True)}
+        return {RESULT: TupleOf(outputs), **named}
+
+    def _input_type(self, info: TensorInfo, symbols: dict[str, Dim]) -> Type:
+        assert self.signature is not None
+        if info.dtype is DType.STRING and not self.signature.item_shape(info):
+            return Text()
+        shape = tuple(_dim(d, axis, symbols) for axis, d in enumerate(self.signature.item_shape(info)))
+        is_image = len(shape) == 3 and shape[0] in (1, 3)
+        if not is_image:
+            return Array(info.dtype, shape)
+        color = Color.GRAY if shape[0] == 1 else Color(self.expected_color() or "unknown")
+        return Array(info.dtype, shape, Layout.CHW, color)
+
+    def expected_color(self) -> str | None:
+        """The colour order the model wants: ``input_color``, else what the order of mean shows, else any."""
+        if self.input_color:
+            return None if self.input_color == "any" else self.input_color
+        return _color_of_mean(self.mean)
+
+    def _check_input(
+        self, call: InferCall, info: TensorInfo, found: Type, symbols: dict[str, Dim]
+    ) -> None:
+        assert self.signature is not None
+        wanted = self._input_type(info, symbols)
+        if isinstance(wanted, Text) and isinstance(found, Text):
+            return
+        if not isinstance(found, Array) or isinstance(wanted, Text):
+            mismatch("TP301", f"model input '{info.name}' is {wanted}, but {found} arrives")
+        assert isinstance(wanted, Array)
+        _check_layout(info, wanted, found)
+        if len(found.shape) != len(wanted.shape):
+            mismatch(
+                "TP304",
+                f"model input '{info.name}' is {wanted} (batch axis left out), but {found} arrives",
+            )
+        for axis, (want, got) in enumerate(zip(wanted.shape, found.shape, strict=True)):
+            if not call.equate(want, got):
+                mismatch("TP304", _size_message(info, wanted, found, axis), _size_hint(wanted, found))
+        _check_color(self.expected_color(), wanted, found)
+        if (found.dtype is DType.STRING) != (wanted.dtype is DType.STRING):
+            mismatch("TP305", f"model input '{info.name}' is {wanted}, but {found} arrives")
+
+    def _output_type(self, call: InferCall, info: TensorInfo, symbols: dict[str, Dim]) -> Type:
+        assert self.signature is not None
+        dims = self.signature.item_shape(info)
+        shape = tuple(
+            d if isinstance(d, int) else symbols.get(d or "") or call.symbol(d or f"{info.name}.{axis}")
+            for axis, d in enumerate(dims)
+        )
+        if info.dtype is DType.STRING and not shape:
+            return Text()
+        return Array(info.dtype, shape)
+
+
+def _dim(size: int | str | None, axis: int, symbols: dict[str, Dim]) -> Dim:
+    if isinstance(size, int):
+        return size
+    if size is None:
+        return Symbol(f"d{axis}")
+    return symbols.setdefault(size, Symbol(size))
+
+
+def _check_layout(info: TensorInfo, wanted: Array, found: Array) -> None:
+    is_hwc_model = len(wanted.shape) == 3 and wanted.shape[2] in (1, 3) and wanted.shape[0] not in (1, 3)
+    if wanted.layout is Layout.CHW and found.layout is Layout.HWC:
+        mismatch(
+            "TP302",
+            f"model input '{info.name}' is {wanted}, but the image arrives as HWC ({found})",
+            "add Mat2Tensor in front: it moves the channels to the front",
+        )
+    if is_hwc_model and found.layout is Layout.CHW:
+        mismatch(
+            "TP302",
+            f"model input '{info.name}' is {wanted} (channels last), but the image arrives as CHW ({found})",
+            "take the image before Mat2Tensor",
+        )
+
+
+def _check_color(expected: str | None, wanted: Array, found: Array) -> None:
+    if expected is None or not found.is_image or found.color is Color(expected):
+        return
+    if found.color in (Color.UNKNOWN, Color.NONE):
+        mismatch(
+            "TP303",
+            f"the model wants {expected.upper()}, and the colour order of what arrives is not known",
+            f'declare it where it enters: [pipeline.inputs] data = "{found.dtype.value}[...] {expected}"',
+        )
+    if found.color is not Color.VARIES and wanted.shape[0] == 3:
+        mismatch(
+            "TP303",
+            f"the model wants {expected.upper()}, but {found.color.value.upper()} arrives",
+            f'add cvtColorMat with color = "{expected}" in front, or set input_color = "any" on this node',
+        )
+
+
+def _size_message(info: TensorInfo, wanted: Array, found: Array, axis: int) -> str:
+    names = ("channels", "height", "width") if wanted.layout is Layout.CHW else ()
+    what = names[axis] if names else f"dimension {axis}"
+    got = found.shape[axis]
+    actual = f"{what} {got} arrives" if isinstance(got, int) else f"the {what} that arrives varies"
+    return f"model input '{info.name}' is {wanted}: {what} must be {wanted.shape[axis]}, but {actual} ({found})"
+
+
+def _size_hint(wanted: Array, found: Array) -> str | None:
+    if wanted.layout is not Layout.CHW or not found.is_image:
+        return None
+    channels, height, width = wanted.shape
+    if channels != found.shape[0 if found.layout is Layout.CHW else 2]:
+        return None
+    return f"resize the image to it: resize_h = {height}, resize_w = {width} on ResizeMat in front"
+
+
+_IMAGENET_MEAN = (123.675, 116.28, 103.53)
+
+
+def _color_of_mean(mean: tuple[float, ...]) -> str | None:
+    """RGB or BGR if ``mean`` is ImageNet's (0 to 255 scale) in that order, else None."""
+    for color, order in (("rgb", _IMAGENET_MEAN), ("bgr", _IMAGENET_MEAN[::-1])):
+        if len(mean) == 3 and all(abs(a - b) < 1.0 for a, b in zip(mean, order, strict=True)):
+            return color
+    return None
+
+
+def _gpu(doc: str, *, default: object, key: str | None = None) -> str:
+    """A key of the engine builder: it has a meaning on the gpu target only."""
+    return attr(doc, default=default, key=key, target="gpu", compile_only=True)  # type: ignore[no-any-return]
+
+
+@operator(
+    "TensorrtTensor",
+    "Onnx",
+    "OnnxTensor",
+    group="inference",
+    kernel="inference:OnnxModel",
+    traits={Trait.PURE, Trait.STATEFUL, Trait.BATCHED, Trait.INFERENCE, Trait.FAILS},
+)
+class TensorrtTensor(ModelOp):
+    """Run an ONNX model: a TensorRT engine on the gpu target, ONNX Runtime on the cpu target.
+
+    Inputs come by ONNX name if all of these keys exist, else from ``data``, and are cast to the model's
+    dtype. One output is written to ``result``; several to their ONNX names, with ``result`` their tuple.
+    ``mean`` and ``std`` (0 to 255 scale, one value per channel) normalise the input first.
+    """
+
+    model: str = attr("The model file, relative to the TOML.", file=True)
+    mean: tuple[float, ...] = attr("Subtracted per channel, 0 to 255 scale.", default=())
+    std: tuple[float, ...] = attr("Divided by per channel, 0 to 255 scale.", default=())
+    input_color: str = attr(
+        "Colour order the model wants; default: what the order of ImageNet's mean shows, else any.",
+        default="",
+        choices=("", "rgb", "bgr", "any"),
+        compile_only=True,
+    )
+    signature: ModelSignature | None = attr("", default=None, from_toml=False, compile_only=True)
+    source: tuple[str, ...] = attr("", default=(DATA,), from_toml=False, compile_only=True)
+    max_batch: int = attr("Largest batch of one call (the node's max).", default=1, from_toml=False)
+    min_batch: int = attr("Smallest batch of one call (the node's min).", default=1, from_toml=False)
+    model_type: str = attr("Format, where the suffix does not say it.", default="", compile_only=True)
+    precision: str = attr(
+        "Precision of the engine.", default="", choices=("", *PRECISIONS), target="gpu", compile_only=True
+    )
+    precision_fp32: str = _gpu("Layers kept in fp32 (comma list).", default="", key="precision::fp32")
+    precision_fp16: str = _gpu("Layers put in fp16 (comma list).", default="", key="precision::fp16")
+    output_fp32: str = _gpu("Layer outputs kept in fp32.", default="", key="precision::output::fp32")
+    output_fp16: str = _gpu("Layer outputs put in fp16.", default="", key="precision::output::fp16")
+    model_cache: str = _gpu("Where the engine is kept.", default="", key="model::cache")
+    timing_cache: str = _gpu("Where the builder's timings are kept.", default="", key="model::timingcache")
+    opt: str = _gpu("Shape that the engine is tuned for.", default="")
+    max_workspace_size: str = _gpu("Builder workspace, MB.", default="")
+    force_layer_norm_pattern_fp32: str = _gpu("Keep layer norm in fp32.", default="")
+    weight_budget_percentage: str = _gpu("Weight streaming budget, percent.", default="")
+    log_level: str = _gpu("Verbosity of the builder.", default="")
+    calibrate_input: str = _gpu("Folder of calibration inputs.", default="")
+    calibrate_cache: str = _gpu("Calibration table.", default="")
+    hardware_compatibility: str = _gpu(
+        "Engine portability between GPUs.", default="", key="hardward_compatibility"
+    )
+
+    def derive(self, types: Mapping[str, Type]) -> Mapping[str, object]:
+        assert self.signature is not None
+        return {
+            "inputs": tuple(info.name for info in self.signature.inputs),
+            "outputs": tuple(info.name for info in self.signature.outputs),
+            "batched": self.signature.batch is not BatchAxis.NONE,
+        }

@@ -1,0 +1,79 @@
+"""What a pass is, and the loop that runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ..diagnostics import Bag
+from ..ir.graph import Graph
+from ..ir.verify import verify
+from ..source import Span
+from ..types import Type
+
+
+@dataclass(frozen=True)
+class DeclaredPort:
+    """An input that the user declared."""
+
+    key: str
+    type: Type
+    raw: bool
+    span: Span
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user chose for a build; ``cores`` is the number of CPUs the repository is made for."""
+
+    target: str = "cpu"
+    runtime: str = "python"
+    fuse: str = "auto"
+    cores: int = 1
+    batching: str = "adaptive"
+    instances: str = "auto"
+    inputs: Mapping[str, DeclaredPort] = field(default_factory=dict)
+    outputs: tuple[str, ...] = ()
+    outputs_span: Span | None = None
+    max_batch: int | None = None
+    triton: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass
+class Context:
+    """What passes share: the options, the diagnostics, and the decisions that `explain` prints."""
+
+    options: Options
+    bag: Bag
+    decisions: list[str] = field(default_factory=list)
+
+
+class Pass(Protocol):
+    """A named step from graph to graph. It never changes the graph it gets."""
+
+    @property
+    def name(self) -> str: ...
+
+    def run(self, graph: Graph, context: Context) -> Graph: ...
+
+
+def run_passes(
+    graph: Graph,
+    passes: Sequence[Pass],
+    context: Context,
+    after: Callable[[str, Graph], None] | None = None,
+) -> Graph:
+    """Run passes in order; the graph is verified after each. Stops after the pass that reports an error.
+
+    Raises:
+        InternalError: a pass left the graph in an invalid state.
+    """
+    for step in passes:
+        graph = step.run(graph, context)
+        verify(graph, step.name)
+        if after is not None:
+            after(step.name, graph)
+        if context.bag.has_errors:
+            break
+    return graph

@@ -1,0 +1,174 @@
+"""The entry's interface, a function of the TOML alone (design: the same for every target and fuse level)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from ..diagnostics import did_you_mean
+from ..ir.graph import DATA, RESULT, SWAP, Call, Entry, Graph, Node, Port
+from ..ir.op import Trait
+from ..types import Bytes, State, Type, TupleOf, crosses_wire, present
+from .base import Context
+
+DEFAULT_MAX_BATCH = 8
+
+
+@dataclass(frozen=True)
+class BindInputs:
+    """Finds the entries and their inputs: the keys that may be read before they are written.
+
+    Also binds each model to the keys its inputs come from.
+    """
+
+    name: str = "inputs"
+
+    def run(self, graph: Graph, context: Context) -> Graph:
+        nodes = dict(graph.nodes)
+        roots = graph.roots()
+        entries = []
+        for root in roots:
+            inputs: dict[str, Port] = {}
+            written: set[str] = set()
+            for name in graph.component(root):
+                nodes[name] = _bind_node(nodes[name], written, inputs, context)
+            entry_name = graph.name if len(roots) == 1 else f"{graph.name}.{root}"
+            members = [nodes[name] for name in graph.component(root)]
+            entries.append(
+                Entry(entry_name, root, tuple(inputs.values()), max_batch=_entry_batch(members, context))
+            )
+        _report_unread(entries, context)
+        return replace(graph.with_nodes(nodes), entries=tuple(entries))
+
+
+def _bind_node(node: Node, written: set[str], inputs: dict[str, Port], context: Context) -> Node:
+    """Bind the node's models; note the keys it reads that nothing has written so far."""
+    calls = []
+    for call in node.calls:
+        if call.filter == SWAP:
+            written.discard(RESULT)
+            written.add(DATA)
+        if call.op.has(Trait.INFERENCE):
+            there = written | set(context.options.inputs)
+            bound = call.op.bind(there, is_root=not written)  # type: ignore[attr-defined]
+            call = replace(call, op=bound)
+        for key in call.op.inputs():
+            if key not in written and key not in inputs:
+                inputs[key] = _port(key, call, context)
+        written.difference_update(call.op.deletes())
+        written.update(call.op.outputs())
+        calls.append(call)
+    return replace(node, calls=tuple(calls))
+
+
+def _port(key: str, call: Call, context: Context) -> Port:
+    declared = context.options.inputs.get(key)
+    if declared is not None:
+        return Port(key, present(declared.type), declared.span, declared.raw)
+    wanted: Type = call.op.wants(key) or Bytes()
+    return Port(key, present(wanted), call.span)
+
+
+def _entry_batch(members: list[Node], context: Context) -> int:
+    if context.options.max_batch:
+        return context.options.max_batch
+    sizes = [
+        node.settings.max_batch
+        for node in members
+        if any(call.op.has(Trait.INFERENCE) for call in node.calls)
+    ]
+    return max(sizes, default=DEFAULT_MAX_BATCH)
+
+
+def _report_unread(entries: list[Entry], context: Context) -> None:
+    read = {port.key for entry in entries for port in entry.inputs}
+    for key, declared in context.options.inputs.items():
+        if key not in read:
+            near = did_you_mean(key, sorted(read))
+            context.bag.error(
+                "TP209",
+                f"input '{key}' is declared, but no node reads it before it is written",
+                declared.span,
+                hint=f"did you mean '{near}'?" if near else f"inputs here: {', '.join(sorted(read))}",
+            )
+
+
+@dataclass(frozen=True)
+class BindOutputs:
+    """Finds the entries' outputs: ``[pipeline] outputs``, else ``result`` and what the leaf declares."""
+
+    name: str = "outputs"
+
+    def run(self, graph: Graph, context: Context) -> Graph:
+        assert graph.types is not None
+        entries = []
+        for entry in graph.entries:
+            final = graph.types.final[entry.root]
+            leaf = graph.nodes[graph.component(entry.root)[-1]]
+            keys = context.options.outputs or _default_outputs(leaf, final)
+            ports = tuple(
+                port for key in keys if (port := _output_port(key, final, leaf, context)) is not None
+            )
+            _report_clash(entry, ports, context)
+            _report_no_output(ports, leaf, context)
+            entries.append(replace(entry, outputs=ports))
+        return replace(graph, entries=tuple(entries))
+
+
+def _default_outputs(leaf: Node, final: Mapping[str, State]) -> tuple[str, ...]:
+    declared = [RESULT, *(key for call in leaf.calls for key in call.op.outputs())]
+    several = isinstance(final[RESULT].type, TupleOf) if RESULT in final else False
+    return tuple(
+        key
+        for key in dict.fromkeys(declared)
+        if key != DATA and key in final and final[key].present and not (key == RESULT and several)
+    )
+
+
+def _output_port(key: str, final: Mapping[str, State], leaf: Node, context: Context) -> Port | None:
+    span = context.options.outputs_span or leaf.spans.get("backend", leaf.span)
+    state = final.get(key)
+    if state is None or state.absent or state.type is None:
+        known = sorted(k for k, s in final.items() if s.present)
+        near = did_you_mean(key, known)
+        context.bag.error(
+            "TP210",
+            f"output '{key}' does not exist at the end of the pipeline",
+            span,
+            hint=f"did you mean '{near}'?" if near else f"there are: {', '.join(known)}",
+        )
+        return None
+    if not crosses_wire(state.type):
+        context.bag.error(
+            "TP308",
+            f"output '{key}' is {state.type}, which cannot leave the server",
+            span,
+            hint="name the outputs that clients need: [pipeline] outputs = [...]",
+            node=leaf.name,
+        )
+        return None
+    return Port(key, state, span)
+
+
+def _report_clash(entry: Entry, outputs: tuple[Port, ...], context: Context) -> None:
+    inputs = {port.key for port in entry.inputs}
+    for port in outputs:
+        if port.key in inputs:
+            context.bag.error(
+                "TP211",
+                f"'{port.key}' is both an input and an output of '{entry.name}'",
+                port.span,
+                hint=f"write it under another name: end with Sequential[..., Copy[{port.key}:{port.key}_out]]"
+                f' and [pipeline] outputs = ["{port.key}_out"]',
+            )
+
+
+def _report_no_output(outputs: tuple[Port, ...], leaf: Node, context: Context) -> None:
+    if not outputs and not context.bag.has_errors:
+        context.bag.error(
+            "TP212",
+            f"the pipeline has no output: '{leaf.name}' leaves no '{RESULT}'",
+            leaf.span,
+            hint="name one: [pipeline] outputs = [...]",
+            node=leaf.name,
+        )
