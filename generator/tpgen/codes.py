@@ -392,6 +392,154 @@ register_code(
     """,
 )
 
+# --- TP6xx: repository writing ------------------------------------------------------------------------------------
+
+register_code(
+    "TP601",
+    "the output can't be a directory",
+    """
+    `-o` names a model repository, which is a directory. There is a file of that name, or the path leads through one.
+
+        $ tpgen build ocr.toml -o model_repository
+    """,
+)
+
+register_code(
+    "TP602",
+    "the output directory can't be read or written",
+    """
+    This user may not write to the directory, or it lies on a read-only file system. A repository that is already as
+    the build would leave it needs no right to write.
+
+        $ tpgen build ocr.toml -o ~/model_repository
+    """,
+)
+
+register_code(
+    "TP603",
+    "writing the repository failed",
+    """
+    The disk is full or has an error. The files are prepared beside the repository and put in place at the end, so the
+    repository is as it was before the build, and what had been prepared is removed.
+    """,
+)
+
+register_code(
+    "TP604",
+    "tpgen.json can't be understood",
+    """
+    The repository's `tpgen.json` lists which models and files are tpgen's. It is damaged, or a newer version of tpgen
+    wrote it. Nothing is written, because without it nobody knows what may be replaced.
+
+    Use the newer version, build into another directory, or delete the directory if nothing in it is your own.
+    """,
+)
+
+register_code(
+    "TP605",
+    "the place of a file or model is taken",
+    """
+    The repository has an entry of that name which tpgen did not write, and such entries are never touched. Frequent
+    causes: a model of your own has the name of the pipeline, or `-o .` names a project's directory with its own
+    `requirements.txt`.
+
+    Rename the pipeline (`[pipeline] name = "..."`), move the entry away, or build into a directory of its own.
+    """,
+)
+
+register_code(
+    "TP606",
+    "two pipelines want one name",
+    """
+    A repository holds any number of pipelines, and each model name belongs to one of them. A pipeline is named by
+    `[pipeline] name`, else by its file, else (`pipeline.toml`) by its folder.
+
+        [pipeline]
+        name = "ocr_receipts"
+    """,
+)
+
+register_code(
+    "TP607",
+    "another tpgen is writing the repository",
+    """
+    One build at a time writes a repository; a second one waits for it and gives up after a minute. A build that was
+    killed does not hold others up.
+    """,
+)
+
+register_code(
+    "TP608",
+    "something changed during the build",
+    """
+    A model file, or a file of the repository, was changed by somebody else while the build was at work. Nothing was
+    written. Build again.
+    """,
+)
+
+register_code(
+    "TP609",
+    "a write was interrupted and can't be finished",
+    """
+    A build was stopped while it put its files in place, and finishing its journal failed. Remove the cause that the
+    message names; the next `tpgen build` or `tpgen serve` of the directory finishes the write.
+    """,
+)
+
+register_code(
+    "TP610",
+    "files of yours are kept in a generated model",
+    """
+    A model directory that tpgen wrote holds files that it did not write, for example a second version or
+    `configs/h100.pbtxt`. They stay where they are as long as the model exists.
+    """,
+)
+
+register_code(
+    "TP611",
+    "an edited file is replaced",
+    """
+    A generated file had been edited by hand, or a model that disappears held a file of yours. The build is the only
+    author of its files, so it replaces or removes them, and keeps your version in `.NAME.tpgen-backup` beside the
+    repository `NAME` (in files `.tpgen-backup-...` inside it where it is a mount point).
+
+    Settings of a model belong in the TOML, so that they survive the next build:
+
+        [pipeline.triton.detector]
+        dynamic_batching = {max_queue_delay_microseconds = 500}
+    """,
+)
+
+register_code(
+    "TP612",
+    "a pipeline is replaced by one from another file",
+    """
+    The repository had a pipeline of this name that was built from a file of another name. If the file was renamed, all
+    is well. If both are wanted, give one of them another name: `[pipeline] name = "..."`.
+    """,
+)
+
+register_code(
+    "TP613",
+    "a deleted pipeline is forgotten",
+    """
+    All model directories of a pipeline had been deleted from the repository, so it is no longer listed in `tpgen.json`
+    and its requirements leave `requirements.txt`.
+    """,
+)
+
+register_code(
+    "TP620",
+    "a setting that the target Triton does not know",
+    """
+    Triton refuses to load a model whose configuration has a field that it does not know. This field came with a later
+    release than the one that the build is for.
+
+        [pipeline]
+        target_triton = "25.11"      # default: 24.10
+    """,
+)
+
 # --- TP7xx: server, verify, perf ----------------------------------------------------------------------------------
 
 register_code(
