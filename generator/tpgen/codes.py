@@ -81,7 +81,8 @@ register_code(
         resize_h = 224
         resize_w = 224
 
-    A table or key may be given once only, and nesting ends at 16 levels.
+    A table or key may be given once only. A file with more than 16 levels of nesting, or more than 200,000 keys and
+    array items, is refused as well: no pipeline looks like that.
     """,
 )
 

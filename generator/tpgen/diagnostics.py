@@ -173,7 +173,7 @@ def render(diagnostic: Diagnostic, *, color: bool = False) -> str:
     if diagnostic.hint:
         hint = printable(diagnostic.hint).replace("\n", "\n        ")
         lines.append(f"  {painted('help:', '1')} {hint}")
-    return "\n".join(lines)
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str | None:

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from .toml_errors import explain
-from .toml_scan import MAX_DEPTH, KeyPath, Place, ScanLimit, scan, string_offsets
+from .toml_scan import KeyPath, Place, ScanLimit, scan, string_offsets
 
 MAX_BYTES = 16 * 1024 * 1024
 
@@ -211,11 +211,11 @@ def load_toml(source: SourceFile) -> TomlDocument:
         found = scan(source.text)
     except ScanLimit as limit:
         raise TomlError(
-            f"nested more than {MAX_DEPTH} levels deep",
+            f"this is no pipeline description: {limit}",
             Span(source, limit.offset, limit.offset + 1),
             code="TP003",
             path=source.path,
-            hint="a pipeline needs four levels at most; is a bracket or a quote missing?",
+            hint="if it should be one, look for a missing quote or bracket above this place",
         ) from None
     try:
         data = tomllib.loads(source.text)

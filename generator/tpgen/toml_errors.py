@@ -38,6 +38,11 @@ class _Case:
         line = self.text[offset : len(self.text) if end < 0 else end]
         return offset + len(line.partition("#")[0].rstrip())
 
+    def inside(self, openers: str) -> int | None:
+        """Where the innermost value that isn't complete starts, if it starts with one of these characters."""
+        start = self.scan.open_at
+        return start if start is not None and self.text[start : start + 1] in tuple(openers) else None
+
     def line_number(self, offset: int) -> int:
         return self.text.count("\n", 0, offset) + 1
 
@@ -83,7 +88,7 @@ def _not_a_value(case: _Case, start: int) -> Complaint:
     value = case.text[start:end]
     if not value:
         return Complaint("a value is missing here", start, start, 'write one, or "" for an empty text')
-    if value in ("True", "False"):
+    if value.lower() in ("true", "false"):
         return Complaint(f"'{value}' is not a TOML value", start, end, f"write {value.lower()}")
     if re.fullmatch(r"[-+]?[0-9.]+(\s*,\s*[-+]?[0-9.]+)+", value):
         hint = f"a list of numbers needs brackets: [{value}]"
@@ -94,6 +99,8 @@ def _not_a_value(case: _Case, start: int) -> Complaint:
 
 
 def _invalid_value(case: _Case) -> Complaint:
+    if case.inside("[{") is not None and not case.text[case.offset :].strip():
+        return _open_bracket(case)
     return _not_a_value(case, case.offset)
 
 
@@ -115,7 +122,8 @@ def _text_after_value(case: _Case) -> Complaint:
 
 def _twice(case: _Case) -> Complaint:
     if case.scan.duplicate is None:
-        return Complaint("this key or table is defined twice", case.offset, case.offset)
+        start = case.line_start()
+        return Complaint("this key or table is defined twice", start, case.line_end(start))
     path, again = case.scan.duplicate
     first = case.line_number(case.scan.places[path].key_start)
     return Complaint(
@@ -127,9 +135,7 @@ def _twice(case: _Case) -> Complaint:
 
 
 def _open_string(case: _Case) -> Complaint:
-    start = case.scan.open_at
-    if start is None or case.text[start] not in "\"'":
-        start = case.offset
+    start = case.inside("\"'") or case.offset
     end = case.line_end(start)
     return Complaint("this string is not closed", start, end, "add the closing quote")
 
@@ -141,13 +147,14 @@ def _line_break_in_string(case: _Case) -> Complaint:
 
 
 def _open_bracket(case: _Case) -> Complaint:
-    start = case.scan.open_at
-    what = "array" if "array" in case.reason else "inline table"
-    closer = "]" if what == "array" else "}"
+    start = case.inside("[{")
+    array = start is not None and case.text[start] == "[" or "array" in case.reason
+    closer = "]" if array else "}"
     if start is not None and case.offset >= len(case.text.rstrip()):
+        what = "array" if array else "inline table"
         return Complaint(f"this {what} is not closed", start, start + 1, f"add the closing '{closer}'")
-    hint = "an inline table ends on the line where it starts" if closer == "}" else None
-    if hint is None and start is not None:
+    hint = None if array else "an inline table ends on the line where it starts"
+    if array and start is not None:
         hint = f"the array starts on line {case.line_number(start)}"
     return Complaint(f"expected ',' or '{closer}' here", case.offset, case.offset + 1, hint)
 
@@ -188,7 +195,7 @@ def _bad_header(case: _Case) -> Complaint:
 
 
 def _bad_escape(case: _Case) -> Complaint:
-    start = max(0, case.offset - 2)
+    start = max(0, case.text.rfind("\\", 0, case.offset))
     return Complaint(
         f"'{case.text[start : case.offset]}' is not an escape of TOML",
         start,

@@ -8,7 +8,7 @@ and tomllib says what is wrong. It never recurses and reads each character a bou
 import re
 import tomllib
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, NoReturn, TypeAlias
 
 KeyPath: TypeAlias = tuple[str, ...]
 
@@ -32,11 +32,15 @@ _ITEM_AND_COMMA = re.compile(f"({_STRING}|{_BARE_VALUE}){_BLANK.pattern},{_BLANK
 _CHARACTER = re.compile(r"(?P<nothing>\\[ \t]*+\r?\n[ \t\r\n]*+)|\\x..|\\u.{4}|\\U.{8}|\\[\s\S]|\r\n|[\s\S]")
 
 
-class ScanLimit(Exception):
-    """The text nests deeper than MAX_DEPTH; `offset` is where it does."""
+MAX_PLACES = 200_000
+"""Keys and array items of one file: forty for each node of a pipeline of 5,000."""
 
-    def __init__(self, offset: int) -> None:
-        super().__init__(f"nested more than {MAX_DEPTH} levels deep")
+
+class ScanLimit(Exception):
+    """The text goes beyond MAX_DEPTH or MAX_PLACES; `offset` is where it does."""
+
+    def __init__(self, message: str, offset: int) -> None:
+        super().__init__(message)
         self.offset = offset
 
 
@@ -57,8 +61,8 @@ class Place(NamedTuple):
 class Scan:
     """What the scanner found.
 
-    `complete` is false if it lost its way; `open_at` is then the bracket or quote it was inside, if any. `duplicate`
-    is the first key that seems to be given twice: only tomllib knows whether that is an error.
+    `complete` is false if it lost its way; `open_at` is then the bracket or quote it was inside, if any, and
+    `duplicate` the key that stands there for the second time, if that is why.
     """
 
     places: dict[KeyPath, Place]
@@ -89,7 +93,7 @@ class _Open:
 def scan(text: str) -> Scan:
     """Maps every key path of `text`; array items are named by their index ("0", "1" ...).
 
-    Raises ScanLimit if the text is nested too deeply to be worth parsing.
+    Raises ScanLimit if the text is too large or too deep to be a pipeline: it would cost seconds to parse.
     """
     scanner = _Scanner(text)
     try:
@@ -136,18 +140,19 @@ class _Scanner:
             path = self._item_of((*path, part.name))
             if path not in self.places:
                 self._implicit.add(path)
-                self.places[path] = Place(part.start, part.end, start, end)
+                self._add(path, Place(part.start, part.end, start, end))
         path = (*path, key[-1].name)
         place = Place(key[0].start, key[-1].end, start, end)
         if brackets == 2:
             self._array_tables[path] = self._array_tables.get(path, -1) + 1
-            self.places.setdefault(path, place)
+            if path not in self.places:
+                self._add(path, place)
             path = self._item_of(path)
         if path in self.places and path not in self._implicit:
-            self._note_duplicate(path, place)
+            self._refuse_duplicate(path, place)
         else:
             self._implicit.discard(path)
-            self.places[path] = place
+            self._add(path, place)
         self._table = path
 
     def _item_of(self, path: KeyPath) -> KeyPath:
@@ -159,13 +164,15 @@ class _Scanner:
         """Reads the value at the current position, and all that lies inside it."""
         stack: list[_Open] = []
         while True:
-            self.open_at = start = self.position
+            start = self.position
             path = base + tuple(part.name for part in key)
-            bracket = self.text[start : start + 1]
-            if bracket in ("[", "{"):
+            opener = self.text[start : start + 1]
+            if opener in ("[", "{", '"', "'"):
+                self.open_at = start
+            if opener in ("[", "{"):
                 self._check_depth(len(path) + 1)
                 self.position += 1
-                stack.append(_Open(path, key, start, "]" if bracket == "[" else "}"))
+                stack.append(_Open(path, key, start, "]" if opener == "[" else "}"))
                 first = True
             else:
                 self._scalar()
@@ -207,7 +214,7 @@ class _Scanner:
         """Records the scalars ahead that a comma follows; arrays of a million numbers come in one go."""
         while match := _ITEM_AND_COMMA.match(self.text, self.position):
             start, end = match.span(1)
-            self.places[(*array.path, str(array.items))] = Place(start, end, start, end)
+            self._add((*array.path, str(array.items)), Place(start, end, start, end))
             array.items += 1
             self.position = match.end()
 
@@ -245,24 +252,30 @@ class _Scanner:
         for count, part in enumerate(key[:-1], 1):
             prefix = base + path[len(base) : len(base) + count]
             if prefix in self.places and prefix not in self._implicit:
-                self._note_duplicate(prefix, Place(part.start, part.end, start, end))
+                self._refuse_duplicate(prefix, Place(part.start, part.end, start, end))
             elif prefix not in self.places:
                 self._implicit.add(prefix)
-                self.places[prefix] = Place(part.start, part.end, key[0].start, end)
+                self._add(prefix, Place(part.start, part.end, key[0].start, end))
         last = key[-1]
         own_key = (last.start, last.end) if last.start < last.end else (start, end)
         if path in self.places:
-            self._note_duplicate(path, Place(*own_key, start, end))
+            self._refuse_duplicate(path, Place(*own_key, start, end))
         else:
-            self.places[path] = Place(*own_key, start, end)
+            self._add(path, Place(*own_key, start, end))
 
-    def _note_duplicate(self, path: KeyPath, place: Place) -> None:
-        if self.duplicate is None:
-            self.duplicate = (path, place)
+    def _refuse_duplicate(self, path: KeyPath, place: Place) -> NoReturn:
+        """A key or table given twice is always an error, so there is nothing to look for behind it."""
+        self.duplicate = (path, place)
+        raise _Lost
 
     def _check_depth(self, depth: int) -> None:
         if depth > MAX_DEPTH:
-            raise ScanLimit(self.position)
+            raise ScanLimit(f"nested more than {MAX_DEPTH} levels deep", self.position)
+
+    def _add(self, path: KeyPath, place: Place) -> None:
+        if len(self.places) >= MAX_PLACES:
+            raise ScanLimit(f"more than {MAX_PLACES} keys and array items", place.value_start)
+        self.places[path] = place
 
     def _expect(self, token: str) -> None:
         self._skip(_INDENT)
