@@ -1,0 +1,1 @@
+"""Starting a server, sending requests to it, and measuring it."""

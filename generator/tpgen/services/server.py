@@ -1,0 +1,398 @@
+"""Runs a tritonserver on a model repository and leaves nothing behind when it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tpgen.diagnostics import Diagnostic, PipelineError, Severity, ToolMissing
+
+from . import serverlog
+from .cache import is_shell_safe, scratch_parent
+from .runtime import Runtime, isolated_environment, server_runtime
+from .serverlog import own_log_problems
+from .watchdog import Watchdog, hang_causes
+
+__all__ = ["ServerError", "TritonServer", "own_log_problems"]
+
+_SUPERVISOR = Path(__file__).with_name("supervisor.py")
+_POLL_SECONDS = 0.1
+_PORT_ATTEMPTS = 3
+_SERVICES = ("http", "grpc", "metrics")
+# Requests in flight get this long when the server ends; the supervisor ends it the hard way soon after.
+_EXIT_SECONDS = 8
+# Enough where the repository has what is known to hang the server; see `hang_causes`.
+_SHORT_STALL_SECONDS = 5.0
+
+
+class ServerError(PipelineError):
+    """The server did not start; ``log`` is what it wrote. Exit 1."""
+
+    def __init__(self, diagnostics: Sequence[Diagnostic], log: str) -> None:
+        super().__init__(diagnostics)
+        self.log = log
+
+
+class TritonServer:
+    """A tritonserver on a model repository, from `start` to `stop`, or for the length of a ``with`` block.
+
+    It ends with the process that started it, however that ends; no process, shared-memory or temporary file
+    stays. The repository may be read-only and its path may hold any character.
+
+    Args:
+        repository: the folder of model folders.
+        http_port, grpc_port, metrics_port: 0 takes a free one.
+        host: the address that all three listen on.
+        tritonserver: the program; by default one on the PATH, else that of nvidia-pytriton.
+        isolated: run the Python models in an environment that holds only the ``requirements.txt`` of the
+            repository, instead of the current one.
+        extra_args: flags for tritonserver.
+        log_path: a file for the server's output, kept; by default a temporary one, removed by `stop`.
+
+    Raises (from `start`):
+        ServerError: a model failed to load, the server ended or hangs, a port is taken; with the reason.
+        ToolMissing: there is no server, or it lacks something; with the command that installs it.
+    """
+
+    def __init__(
+        self,
+        repository: str | os.PathLike[str],
+        *,
+        http_port: int = 0,
+        grpc_port: int = 0,
+        metrics_port: int = 0,
+        host: str = "127.0.0.1",
+        tritonserver: str | os.PathLike[str] | None = None,
+        isolated: bool = False,
+        extra_args: Sequence[str] = (),
+        log_path: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.repository = Path(repository)
+        self.host = host
+        self._wanted_ports = (http_port, grpc_port, metrics_port)
+        self._tritonserver = tritonserver
+        self._isolated = isolated
+        self._extra_args = list(extra_args)
+        self._log_path = Path(log_path) if log_path is not None else None
+        self._ports = dict(zip(_SERVICES, self._wanted_ports, strict=True))
+        self._process: subprocess.Popen[bytes] | None = None
+        self._scratch: Path | None = None
+        self._id = ""
+        self._log = ""
+
+    # --- where it answers -----------------------------------------------------------------------------------------
+
+    @property
+    def http_url(self) -> str:
+        """``http://host:port``."""
+        return f"http://{self._address('http')}"
+
+    @property
+    def grpc_url(self) -> str:
+        """``grpc://host:port``."""
+        return f"grpc://{self._address('grpc')}"
+
+    @property
+    def metrics_url(self) -> str:
+        """``http://host:port/metrics``, in Prometheus' text format."""
+        return f"http://{self._address('metrics')}/metrics"
+
+    @property
+    def log(self) -> str:
+        """What the server has written so far; after `stop`, all that it wrote."""
+        self._read_log()
+        return self._log
+
+    @property
+    def alive(self) -> bool:
+        """True while the server's process runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def wait(self) -> int:
+        """Waits until the server ends by itself or by a signal; returns its exit status."""
+        if self._process is None:
+            raise RuntimeError("the server was not started")
+        return self._process.wait()
+
+    # --- life -----------------------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self, timeout: float = 300.0, stall: float = 60.0) -> Self:
+        """Starts the server and waits until every model is ready.
+
+        Args:
+            timeout: seconds until giving up on a start that makes progress.
+            stall: seconds without progress (neither log nor processor time) that count as a hang. If the
+                repository has what is known to hang the server, a few seconds are enough.
+        """
+        if self.alive:
+            raise RuntimeError("the server is running already")
+        self._check_repository()
+        runtime = self._runtime()
+        for attempt in range(_PORT_ATTEMPTS):
+            try:
+                self._launch(runtime)
+                self._await_ready(timeout, stall)
+                return self
+            except ServerError as error:
+                # A free port that was picked for the server can be taken before it listens there.
+                lost_race = error.diagnostics[0].code == "TP704" and 0 in self._wanted_ports
+                self.stop()
+                if not lost_race or attempt == _PORT_ATTEMPTS - 1:
+                    raise
+            except BaseException:
+                self.stop()
+                raise
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def stop(self) -> None:
+        """Ends the server and all its processes, and removes what it left; does nothing if it is not running."""
+        process, self._process = self._process, None
+        try:
+            if process is not None:
+                process.terminate()
+                _wait_or_kill(process, 2.0 * _EXIT_SECONDS)
+        finally:
+            self._read_log()
+            if self._scratch is not None:
+                shutil.rmtree(self._scratch, ignore_errors=True)
+                self._scratch = None
+
+    # --- starting -------------------------------------------------------------------------------------------------
+
+    def _check_repository(self) -> None:
+        if not self.repository.is_dir():
+            raise _failure(
+                "TP705", f"'{self.repository}' is not a folder", hint="tpgen build writes a repository"
+            )
+        if not any(path.is_dir() for path in self.repository.iterdir()):
+            raise _failure(
+                "TP705", f"'{self.repository}' holds no model", hint="tpgen build writes a repository"
+            )
+        for service, port in zip(_SERVICES, self._wanted_ports, strict=True):
+            if port and not _can_listen(self.host, port):
+                raise _failure(
+                    "TP704", f"the {service} port {port} of {self.host} is in use", hint=_PORT_HINT
+                )
+
+    def _runtime(self) -> Runtime:
+        if not self._isolated:
+            return server_runtime(self._tritonserver)
+        requirements = self.repository / "requirements.txt"
+        if not requirements.is_file():
+            message = f"'{requirements}' is missing, so there is nothing to make an isolated environment from"
+            raise _failure("TP705", message, hint="tpgen build writes it; or serve without --isolated")
+        return server_runtime(self._tritonserver, isolated_environment(requirements.read_text()))
+
+    def _launch(self, runtime: Runtime) -> None:
+        self._scratch = Path(tempfile.mkdtemp(prefix="tpgen-serve-", dir=scratch_parent()))
+        self._id = f"tpgen-{secrets.token_hex(6)}"
+        self._ports = dict(zip(_SERVICES, _free_ports(self.host, self._wanted_ports), strict=True))
+        command = [
+            *(sys.executable, "-I", "-S", str(_SUPERVISOR), str(os.getpid())),
+            *(str(_EXIT_SECONDS + 2), self._id, str(self._scratch), "--"),
+            *self._command(runtime),
+        ]
+        with open(self._log_file(), "wb") as log:
+            # A session of its own: Ctrl-C in the terminal reaches tpgen, which then ends the server in order.
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=runtime.environment,
+                start_new_session=True,
+            )
+
+    def _command(self, runtime: Runtime) -> list[str]:
+        command = [str(runtime.program), f"--model-repository={self._served_path()}", f"--id={self._id}"]
+        for service in _SERVICES:
+            command += [f"--{service}-address={self.host}", f"--{service}-port={self._ports[service]}"]
+        if runtime.backend_directory is not None:
+            command.append(f"--backend-directory={runtime.backend_directory}")
+        command.append(f"--exit-timeout-secs={_EXIT_SECONDS}")
+        command.append(f"--backend-config=python,shm-region-prefix-name={self._id}-")
+        return command + self._extra_args
+
+    def _served_path(self) -> Path:
+        """The repository's path, or a link to it where the server could not cope with the path itself."""
+        path = Path(os.path.abspath(self.repository))
+        if is_shell_safe(path):
+            return path
+        link = self._link()
+        link.symlink_to(path)
+        return link
+
+    def _link(self) -> Path:
+        assert self._scratch is not None, "made by _launch"
+        return self._scratch / "repository"
+
+    def _log_file(self) -> Path:
+        if self._log_path is not None:
+            return self._log_path
+        assert self._scratch is not None, "made by _launch"
+        return self._scratch / "log"
+
+    def _read_log(self) -> None:
+        if self._scratch is not None and self._log_file().exists():
+            text = self._log_file().read_text(errors="replace")
+            self._log = text.replace(str(self._link()), os.path.abspath(self.repository))
+
+    # --- waiting ----------------------------------------------------------------------------------------------------
+
+    def _await_ready(self, timeout: float, stall: float) -> None:
+        assert self._process is not None, "made by _launch"
+        causes = hang_causes(self.repository)
+        patience = min(stall, _SHORT_STALL_SECONDS) if causes else stall
+        watchdog = Watchdog(self._process.pid, self._log_file())
+        deadline = time.monotonic() + timeout
+        while not self._answers():
+            status = self._process.poll()
+            if status is not None:
+                raise self._ended(status)
+            if watchdog.idle_seconds() > patience:
+                raise self._hangs(f"does nothing any more (for {patience:g} s)", causes)
+            if time.monotonic() > deadline:
+                raise self._hangs(f"is not ready after {timeout:g} s", causes)
+            time.sleep(_POLL_SECONDS)
+
+    def _answers(self) -> bool:
+        """True if all services are up and all models ready, and it is this server that says so."""
+        identity = _get(f"{self.http_url}/v2")
+        # Compared as text: whatever else listens on the port need not answer in JSON.
+        if identity is None or json.dumps(self._id).encode() not in identity:
+            return False
+        if _get(f"{self.http_url}/v2/health/ready") is None:
+            return False
+        return "--allow-metrics=false" in self._extra_args or _get(self.metrics_url) is not None
+
+    def _ended(self, status: int) -> Exception:
+        """Why the server ended, as the exception to raise."""
+        log = self.log
+        if conflict := serverlog.port_conflict(log):
+            message = f"the {conflict[0]} port is in use ({conflict[1]})"
+            return _failure("TP704", message, hint=_PORT_HINT, log=log)
+        if library := serverlog.missing_library(log):
+            return ToolMissing(f"tritonserver lacks the shared library {library}")
+        if refused := self._refusals(log):
+            return ServerError(refused, log)
+        how = f"with status {status}" if status < 128 else f"by signal {status - 128}"
+        reason = serverlog.fatal_reason(log)
+        lines = [f"tritonserver ended {how} while it started{f': {reason}' if reason else ''}"]
+        hint = "signal 9 is mostly the system's, for want of memory" if status == 128 + 9 else None
+        return _failure("TP702", "\n  ".join(lines + serverlog.last_words(log)), hint=hint, log=log)
+
+    def _refusals(self, log: str) -> list[Diagnostic]:
+        return [
+            Diagnostic(
+                "TP701",
+                Severity.ERROR,
+                f"the server can't load model '{failure.model}': {failure.reason}",
+                hint=failure.hint,
+                model=failure.model,
+                file=str(self.repository / failure.model),
+            )
+            for failure in serverlog.failures(log)
+        ]
+
+    def _hangs(self, how: str, causes: dict[str, str]) -> ServerError:
+        log = self.log
+        if refused := self._refusals(log):
+            return ServerError(refused, log)
+        waiting = serverlog.unfinished_models(log)
+        lines = [f"tritonserver {how}, and {_listed(waiting)} not ready"]
+        lines += [f"model '{model}': {cause}" for model, cause in causes.items()]
+        lines += serverlog.last_words(log)
+        hint = (
+            "correct or move away the named folder"
+            if causes
+            else "look at what these models wait for at load"
+        )
+        return _failure(
+            "TP703", "\n  ".join(lines), hint=hint, log=log, model=next(iter(causes or waiting), None)
+        )
+
+    def _address(self, service: str) -> str:
+        # 0.0.0.0 is an address to listen on, not one to call.
+        host = "127.0.0.1" if self.host == "0.0.0.0" else self.host
+        return f"{host}:{self._ports[service]}"
+
+
+_PORT_HINT = (
+    "end the other server, or choose ports with --http-port, --grpc-port, --metrics-port (0: any free one)"
+)
+
+
+def _failure(
+    code: str, message: str, *, hint: str | None, log: str = "", model: str | None = None
+) -> ServerError:
+    return ServerError([Diagnostic(code, Severity.ERROR, message, hint=hint, model=model)], log)
+
+
+def _listed(models: list[str]) -> str:
+    if not models:
+        return "no model was begun or the server itself is"
+    names = ", ".join(f"'{model}'" for model in models)
+    return f"{names} {'is' if len(models) == 1 else 'are'}"
+
+
+def _wait_or_kill(process: subprocess.Popen[bytes], seconds: float) -> None:
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _get(url: str) -> bytes | None:
+    """The body of a successful answer, without any proxy of the environment; None for anything else."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=2) as answer:
+            return bytes(answer.read())
+    except (OSError, http.client.HTTPException):
+        return None
+
+
+def _can_listen(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def _free_ports(host: str, wanted: Sequence[int]) -> list[int]:
+    """The wanted ports, with a free one for each 0. They are held together, so that they differ."""
+    with contextlib.ExitStack() as held:
+        ports = []
+        for port in wanted:
+            if not port:
+                probe = held.enter_context(socket.socket())
+                probe.bind((host, 0))
+                port = int(probe.getsockname()[1])
+            ports.append(port)
+        return ports
