@@ -107,14 +107,20 @@ class Entry:
 
 @dataclass(frozen=True)
 class Stage:
-    """One Triton model that runs a part of the graph: these nodes, in this order."""
+    """One Triton model that runs a part of the graph: these nodes, in this order.
+
+    ``takes_over``: the stage's input ``data`` is the ``result`` of the stage before it, so the first node's
+    ``swap`` is done by the wiring; what is left of it is to end the items that have no ``data``.
+    """
 
     name: str
+    entry: str
     nodes: tuple[str, ...]
     inputs: tuple[Port, ...] = ()
     outputs: tuple[Port, ...] = ()
     max_batch: int = 8
     instances: int = 1
+    takes_over: bool = False
     why: str = ""
 
 
@@ -126,6 +132,7 @@ class TypeTable:
     entering: Mapping[str, Mapping[str, State]]  # by node, before its first filter
     leaving: Mapping[str, Mapping[str, State]]  # by node
     final: Mapping[str, Mapping[str, State]]  # by root: at the end, early ends included
+    ends_quietly: frozenset[str] = frozenset()  # nodes at or before whose end an item may have ended quietly
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,7 @@ class Attribute:
     compile_only: bool = False  # not handed to the kernel
     target: str | None = None  # has a meaning on this target only; elsewhere accepted and listed by explain
     from_toml: bool = True  # False: set by the compiler (a signature), not a key
+    file: bool = False  # a path relative to the TOML; the kernel gets the path of the vendored copy
 
 
 _Value = TypeVar("_Value")
@@ -94,9 +95,10 @@ def attr(
     compile_only: bool = False,
     target: str | None = None,
     from_toml: bool = True,
+    file: bool = False,
 ) -> Any:
     """Declare an attribute of an operator; without ``default`` the key is required."""
-    declared = Attribute(doc, key, ge, le, tuple(choices), aliases, compile_only, target, from_toml)
+    declared = Attribute(doc, key, ge, le, tuple(choices), aliases, compile_only, target, from_toml, file)
     if default is MISSING:
         return field(metadata={"attr": declared}, kw_only=True)
     return field(default=default, metadata={"attr": declared}, kw_only=True)

@@ -1,1 +1,31 @@
 """The passes, in the one order in which they run."""
+
+from .base import Context, DeclaredPort, Options, Pass, run_passes
+from .fold import FoldPreprocessing
+from .infer import Infer
+from .interface import BindInputs, BindOutputs
+from .place import Place
+from .simplify import DropForwards
+
+# The meaning of a pipeline: what the reference interpreter runs, and what the interface is made from.
+ANALYSIS: tuple[Pass, ...] = (
+    BindInputs(),  # entries, their inputs, and the keys each model reads
+    Infer(),  # needs the inputs' types
+    BindOutputs(),  # needs the types at the end
+)
+# What makes it fast. None of these changes an answer beyond float rounding, or the interface.
+OPTIMIZE: tuple[Pass, ...] = (
+    DropForwards(),  # before Place: a call that does nothing must not decide a stage
+    Place(),  # before the folding, which depends on what shares a process
+    FoldPreprocessing(),
+)
+
+__all__ = [
+    "ANALYSIS",
+    "OPTIMIZE",
+    "Context",
+    "DeclaredPort",
+    "Options",
+    "Pass",
+    "run_passes",
+]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ..ir.graph import DATA, RESULT, RUN, SWAP, Filter
 from ..ir.op import Op, Trait
@@ -38,17 +38,31 @@ def after_call(op: Op, keys: Keys, written: Mapping[str, Type]) -> Keys:
     return left
 
 
-def join_ends(ends: Iterable[Keys], owner: str) -> Keys:
+@dataclass(frozen=True)
+class End:
+    """A way to the end of the pipeline; ``missing`` is the state of a key that is not there."""
+
+    keys: Keys
+    missing: State = ABSENT
+
+
+def early_end(keys: Keys) -> End:
+    """The end of items without a ``result``. Where that is a failure, every other key is lost with it."""
+    result = keys[RESULT]
+    return End(keys, State(None, present=False, quiet=result.quiet, failed=result.failed))
+
+
+def join_ends(ends: Iterable[End], owner: str) -> Keys:
     """The keys where several ways to the end meet; types that do not meet make an opaque value."""
-    joined: dict[str, State] | None = None
-    for keys in ends:
-        if joined is None:
-            joined = dict(keys)
-            continue
-        for key in {*joined, *keys}:
-            left, right = joined.get(key, ABSENT), keys.get(key, ABSENT)
+    listed = list(ends)
+    joined: dict[str, State] = {}
+    for key in dict.fromkeys(key for end in listed for key in end.keys):
+        states = [end.keys.get(key, end.missing) for end in listed]
+        state = states[0]
+        for other in states[1:]:
             try:
-                joined[key] = join_states(left, right, owner)
+                state = join_states(state, other, owner)
             except Unjoinable as problem:
-                joined[key] = State(Opaque(str(problem)))
-    return joined or {}
+                state = State(Opaque(str(problem)))
+        joined[key] = state
+    return joined

@@ -8,7 +8,7 @@ from ..ir.graph import DATA, RESULT, Call, Graph, Node, TypeTable
 from ..ir.op import InferError
 from ..types import ABSENT, Dim, State, Symbol, Type
 from .base import Context
-from .flow import Keys, after_call, after_filter, join_ends
+from .flow import End, Keys, after_call, after_filter, early_end, join_ends
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,10 @@ def infer_types(graph: Graph, context: Context) -> Graph:
     entering: dict[str, Keys] = {}
     leaving: dict[str, Keys] = {}
     final: dict[str, Keys] = {}
+    ends_quietly: set[str] = set()
     for entry in graph.entries:
         keys: Keys = {port.key: port.state for port in entry.inputs}
-        ends: list[Keys] = []
+        ends: list[End] = []
         reached = True
         for name in graph.component(entry.root):
             node = graph.nodes[name]
@@ -40,20 +41,22 @@ def infer_types(graph: Graph, context: Context) -> Graph:
                 leaving[name] = {}
                 continue
             keys = leaving[name] = outcome
+            if any(end.missing.quiet for end in ends):
+                ends_quietly.add(name)
         if reached:
-            ends.append(keys)
+            ends.append(End(keys))
         final[entry.root] = join_ends(ends, entry.root)
-    return replace(graph, types=TypeTable(before, entering, leaving, final))
+    return replace(graph, types=TypeTable(before, entering, leaving, final, frozenset(ends_quietly)))
 
 
 def _infer_node(
-    node: Node, keys: Keys, before: dict[str, Keys], ends: list[Keys], context: Context
+    node: Node, keys: Keys, before: dict[str, Keys], ends: list[End], context: Context
 ) -> Keys | None:
     """The keys behind a node; None if it is never left (an error was reported)."""
     for call in node.calls:
         running, ended = after_filter(call.filter, keys)
         if ended is not None:
-            ends.append(ended)
+            ends.append(early_end(ended))
         if running is None:
             _report_no_result(node, call, context)
             return None

@@ -1,0 +1,142 @@
+"""Moves normalisation and channel order to where they cost least.
+
+On the CPU, in one stage::
+
+    cvtColorMat(rgb), Mat2Tensor, model(mean, std)
+      ->  PackImage(mean, swap) in one SIMD call, and a model whose weights hold 1 / std
+
+``mean`` cannot pass a zero-padded convolution exactly, so it stays in front; scale and channel order can.
+Where the model runs in another stage than the image operators, ``mean``, ``std`` and the cast move into
+the model's graph, so that uint8 crosses between the stages.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..ir.graph import DATA, SWAP, Call, Entry, Graph, Node
+from ..ir.op import REGISTRY, Trait
+from ..ir.rewrite import ModelRewrite
+from ..types import Array, Color, DType, Layout
+from .base import Context
+from .infer import infer_types
+from .liveness import live_after_call
+
+
+@dataclass(frozen=True)
+class FoldPreprocessing:
+    """See the module. Only models whose one input is an image read from ``data`` are touched."""
+
+    name: str = "fold"
+
+    def run(self, graph: Graph, context: Context) -> Graph:
+        stages = {name: stage.name for stage in graph.stages for name in stage.nodes}
+        changes: dict[str, Call | None] = {}
+        for entry in graph.entries:
+            flat = [(graph.nodes[name], call) for name in graph.component(entry.root) for call in graph.nodes[name].calls]
+            for position, (node, call) in enumerate(flat):
+                if _is_foldable(graph, call):
+                    behind = [c for n, c in flat[:position] if stages[n.name] == stages[node.name]]
+                    _fold(graph, entry, node, call, behind, changes, context)
+        if not changes:
+            return graph
+        nodes = {name: _changed(node, changes) for name, node in graph.nodes.items()}
+        return infer_types(replace(graph, nodes=nodes), context)
+
+
+def _changed(node: Node, changes: dict[str, Call | None]) -> Node:
+    """The node with its changed calls; the first one left takes over the first one's filter."""
+    calls = [c for call in node.calls if (c := changes.get(call.label, call)) is not None]
+    if not calls:
+        return replace(node, calls=(replace(node.calls[0], op=REGISTRY["Identity"]()),))
+    return replace(node, calls=(replace(calls[0], filter=node.calls[0].filter), *calls[1:]))
+
+
+def _is_foldable(graph: Graph, call: Call) -> bool:
+    if not call.op.has(Trait.INFERENCE) or call.op.inputs() != (DATA,) or call.rewrite is not None:
+        return False
+    assert graph.types is not None
+    arriving = graph.types.before[call.label][DATA].type
+    return isinstance(arriving, Array) and arriving.layout is Layout.CHW
+
+
+def _fold(
+    graph: Graph,
+    entry: Entry,
+    node: Node,
+    call: Call,
+    behind: list[Call],
+    changes: dict[str, Call | None],
+    context: Context,
+) -> None:
+    op: Any = call.op
+    packed = _packable(graph, entry, call, behind)
+    if packed is not None:
+        to_chw, convert = packed
+        swap = convert is not None
+        pack = REGISTRY["PackImage"](mean=op.mean, swap_rb=swap)  # type: ignore[call-arg]
+        changes[to_chw.label] = replace(to_chw, op=pack)
+        if convert is not None:
+            changes[convert.label] = None
+        rewrite = _scale_only(op) if op.std else None
+        what = "channel order, layout, cast and mean in one call" + (", 1/std in the weights" if op.std else "")
+    elif op.mean or op.std:
+        rewrite = _whole(graph, call)
+        what = "mean, std and the cast in the model's graph"
+    else:
+        return
+    changes[call.label] = replace(call, op=replace(op, mean=(), std=()), rewrite=rewrite)
+    context.decisions.append(f"{node.name}: {what}")
+
+
+def _packable(
+    graph: Graph, entry: Entry, call: Call, behind: list[Call]
+) -> tuple[Call, Call | None] | None:
+    """The layout call (and the colour call before it) that can become one packing call, if any."""
+    if not behind or call.filter != SWAP or not behind[-1].op.has(Trait.TO_CHW):
+        return None
+    to_chw = behind[-1]
+    image = _type_before(graph, to_chw)
+    model_input: Any = call.op
+    if image.dtype is not DType.UINT8 or model_input.signature.inputs[0].dtype is not DType.FLOAT32:
+        return None
+    if image.shape[2] != 3 or DATA in live_after_call(graph, entry, call.label):
+        return None
+    convert = behind[-2] if len(behind) > 1 else None
+    if to_chw.filter != SWAP or convert is None or not _swaps_channels(graph, convert):
+        return to_chw, None
+    return to_chw, convert
+
+
+def _swaps_channels(graph: Graph, call: Call) -> bool:
+    if not call.op.has(Trait.SETS_COLOR):
+        return False
+    color: str = call.op.color  # type: ignore[attr-defined]
+    return {_type_before(graph, call).color, Color(color)} == {Color.RGB, Color.BGR}
+
+
+def _type_before(graph: Graph, call: Call) -> Array:
+    assert graph.types is not None
+    found = graph.types.before[call.label][DATA].type
+    assert isinstance(found, Array)
+    return found
+
+
+def _scale_only(op: Any) -> ModelRewrite:
+    return ModelRewrite(op.signature.inputs[0].name, scale=tuple(1.0 / s for s in op.std))
+
+
+def _whole(graph: Graph, call: Call) -> ModelRewrite:
+    """All of the normalisation inside the model, which then takes what arrives."""
+    op: Any = call.op
+    info = op.signature.inputs[0]
+    arriving = _type_before(graph, call)
+    return ModelRewrite(
+        info.name,
+        scale=tuple(1.0 / s for s in op.std) or None,
+        mean=op.mean or None,
+        input_dtype=arriving.dtype if arriving.dtype is not info.dtype else None,
+    )
+
+

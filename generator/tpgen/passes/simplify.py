@@ -1,0 +1,58 @@
+"""Leave out calls that do nothing here, such as stream synchronisation inside a sequence.
+
+    Sequential[ResizeMat, SyncTensor]                 ->  ResizeMat
+    cvtColorMat(color="rgb") on an image in RGB       ->  (nothing)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ..ir.graph import SWAP, Call, Graph, Node
+from ..ir.op import Trait
+from ..types import Array
+from .base import Context
+from .infer import infer_types
+
+
+@dataclass(frozen=True)
+class DropForwards:
+    """Drops calls that hand ``data`` on as ``result``, where a ``swap`` stands on both sides.
+
+    ``swap, forward`` puts ``result`` to ``data`` and back: without it, ``result`` just stays. Every node
+    keeps at least one call, and a call that another one reads ``data`` behind stays as well.
+    """
+
+    name: str = "simplify"
+
+    def run(self, graph: Graph, context: Context) -> Graph:
+        nodes = {name: _simplified(graph, node) for name, node in graph.nodes.items()}
+        if nodes == dict(graph.nodes):
+            return graph
+        return infer_types(graph.with_nodes(nodes), context)
+
+
+def _simplified(graph: Graph, node: Node) -> Node:
+    calls = list(node.calls)
+    for call in node.calls:
+        if len(calls) > 1 and call.filter == SWAP and _forwards(graph, call) and _swapped_after(call, calls):
+            calls.remove(call)
+    if len(calls) > 1 and _forwards(graph, calls[0]) and calls[1].filter == SWAP:
+        calls = [replace(calls[1], filter=calls[0].filter), *calls[2:]]
+    return node if len(calls) == len(node.calls) else replace(node, calls=tuple(calls))
+
+
+def _swapped_after(call: Call, calls: list[Call]) -> bool:
+    """True if what follows the call swaps: then nobody sees the ``data`` that it leaves."""
+    position = calls.index(call)
+    return position + 1 == len(calls) or calls[position + 1].filter == SWAP
+
+
+def _forwards(graph: Graph, call: Call) -> bool:
+    if call.op.has(Trait.FORWARDS):
+        return True
+    if not call.op.has(Trait.SETS_COLOR) or graph.types is None:
+        return False
+    arriving = graph.types.before[call.label]["data"].type
+    wanted: str = call.op.color  # type: ignore[attr-defined]
+    return isinstance(arriving, Array) and arriving.color.value == wanted

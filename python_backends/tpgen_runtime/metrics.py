@@ -1,0 +1,62 @@
+"""Per-node figures on Triton's metrics endpoint.
+
+Each process adds up its figures and hands the differences over once a second: a call into the server per
+item, or even per batch, would cost more than many operators do. Rates and means come from the ratios:
+``items / batches`` is the batch size, ``seconds / batches`` the latency of a batch.
+"""
+
+import threading
+
+_FAMILIES = (
+    ("items", "tpgen_node_items_total", "Items that entered the node"),
+    ("batches", "tpgen_node_batches_total", "Batches that the node worked on"),
+    ("errors", "tpgen_node_errors_total", "Items that the node's operators could not work on"),
+    ("skipped", "tpgen_node_skipped_total", "Items that ended in front of the node"),
+    ("seconds", "tpgen_node_seconds_total", "Time spent in the node, in seconds"),
+)
+_PERIOD_S = 1.0
+
+
+class Metrics:
+    """Publishes the figures of a stage's nodes. Does nothing where the server has no metrics."""
+
+    def __init__(self, stage, pb_utils):
+        self._nodes = stage.nodes
+        self._counters = []
+        self._sent = {}
+        self._closing = threading.Event()
+        try:
+            # The families must stay referenced: a collected one breaks its counters.
+            self._families = [
+                pb_utils.MetricFamily(name=name, description=text, kind=pb_utils.MetricFamily.COUNTER)
+                for _, name, text in _FAMILIES
+            ]
+            for (figure, _, _), family in zip(_FAMILIES, self._families):
+                for node in self._nodes:
+                    labels = {"pipeline": stage.pipeline, "node": node.name}
+                    self._counters.append((node, figure, family.Metric(labels=labels)))
+        except Exception as problem:
+            pb_utils.Logger.log_verbose(f"no metrics for {stage.pipeline}: {problem}")
+            self._counters = []
+        self._thread = threading.Thread(target=self._publish_forever, daemon=True, name="tpgen-metrics")
+        if self._counters:
+            self._thread.start()
+
+    def close(self):
+        """Publish what is left and stop."""
+        self._closing.set()
+        if self._counters:
+            self._thread.join(timeout=5.0)
+
+    def _publish_forever(self):
+        while not self._closing.wait(_PERIOD_S):
+            self._publish()
+        self._publish()
+
+    def _publish(self):
+        for node, figure, counter in self._counters:
+            value = getattr(node, figure)
+            difference = value - self._sent.get((node.name, figure), 0)
+            if difference:
+                counter.increment(difference)
+                self._sent[(node.name, figure)] = value

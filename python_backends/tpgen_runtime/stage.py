@@ -1,0 +1,185 @@
+"""How a generated stage runs: items, isolation of failures, and per-node figures.
+
+A stage gets *items*, dictionaries from keys to values, from one or several requests, and takes them
+through its nodes. Whatever happens to one item stays with that item's request.
+"""
+
+import time
+
+from .errors import ItemError
+
+RESULT = "result"
+DATA = "data"
+
+
+class Item(dict):
+    """The keys of one request element, and how it fares.
+
+    ``reason``: why ``result`` is absent, if an operator could not work on the item. ``owner`` is told when
+    the item is done (`finished`) or broken (`failed`).
+    """
+
+    __slots__ = ("index", "owner", "reason")
+
+    def __init__(self, values, owner=None, index=0):
+        super().__init__(values)
+        self.owner = owner
+        self.index = index
+        self.reason = None
+
+    def finish(self):
+        """No node will touch the item any more."""
+        if self.owner is not None:
+            self.owner.finished(self)
+
+    def fail(self, message):
+        """An operator broke: the item's request fails as a server error."""
+        if self.owner is not None:
+            self.owner.failed(self, message)
+
+
+class Node:
+    """A TOML node inside a stage: runs its operators over items and keeps its figures.
+
+    ``where`` is the place in the TOML, ``pipeline.toml:6``. ``skipped`` are items that end here because
+    there is no ``result`` to take over.
+    """
+
+    def __init__(self, name, where):
+        self.name = name
+        self.where = where
+        self.items = 0
+        self.batches = 0
+        self.errors = 0
+        self.skipped = 0
+        self.seconds = 0.0
+
+    def start(self, items):
+        """The items that enter: all of them."""
+        self._count(items)
+        return items
+
+    def take_over(self, items, key=RESULT):
+        """The items that enter: those with a ``result``, which becomes ``data``. The others are done."""
+        entering = []
+        for item in items:
+            if key in item:
+                item[DATA] = item.pop(key)
+                entering.append(item)
+            else:
+                self.skipped += 1
+                item.finish()
+        self._count(entering)
+        return entering
+
+    def each(self, items, function):
+        """Run a function on every item; returns those that go on."""
+        started = time.perf_counter()
+        going_on = [item for item in items if self._run_one(item, function)]
+        self.seconds += time.perf_counter() - started
+        return going_on
+
+    def together(self, items, kernel, reads, writes, swap=False):
+        """Run a kernel that works on lists over all items; returns those that go on.
+
+        ``swap``: ``result`` becomes ``data`` first, and items without one go on untouched.
+        """
+        started = time.perf_counter()
+        ready = [item for item in items if RESULT in item] if swap else items
+        if swap:
+            for item in ready:
+                item[DATA] = item.pop(RESULT)
+        going_on = items if not ready else self._run_batch(items, ready, kernel, reads, writes)
+        self.seconds += time.perf_counter() - started
+        return going_on
+
+    def _count(self, items):
+        self.items += len(items)
+        self.batches += 1 if items else 0
+
+    def _run_one(self, item, function):
+        try:
+            function(item)
+        except ItemError as problem:
+            self._decline(item, problem)
+        except Exception as problem:
+            self._break(item, problem)
+            return False
+        return True
+
+    def _run_batch(self, items, ready, kernel, reads, writes):
+        try:
+            results = kernel(*([item[key] for item in ready] for key in reads))
+        except Exception as problem:
+            if len(ready) == 1:
+                self._break(ready[0], problem)
+                return [item for item in items if item is not ready[0]]
+            return self._run_alone(items, ready, kernel, reads, writes)
+        columns = results if len(writes) > 1 else (results,)
+        for position, item in enumerate(ready):
+            self._store(item, writes, [column[position] for column in columns])
+        return items
+
+    def _run_alone(self, items, ready, kernel, reads, writes):
+        """A batch broke: run its items one by one, so that only the one at fault fails."""
+        broken = set()
+        for item in ready:
+            if not self._run_batch([item], [item], kernel, reads, writes):
+                broken.add(id(item))
+        return [item for item in items if id(item) not in broken]
+
+    def _store(self, item, writes, values):
+        problem = next((value for value in values if isinstance(value, ItemError)), None)
+        if problem is not None:
+            self._decline(item, problem)
+            return
+        if all(value is None for value in values):
+            return  # the kernel declined: no result, and no reason
+        item.update(zip(writes, values))
+
+    def _decline(self, item, problem):
+        self.errors += 1
+        item.pop(RESULT, None)
+        item.reason = self._message(item, problem)
+
+    def _break(self, item, problem):
+        self.errors += 1
+        item.fail(self._message(item, f"{type(problem).__name__}: {problem}"))
+
+    def _message(self, item, problem):
+        return f"{self.where} [{self.name}] item {item.index}: {problem}"
+
+
+class Stage:
+    """Base of generated stages: the wire form of its keys, its nodes, and `run`."""
+
+    pipeline = ""
+    inputs = ()
+    outputs = ()
+    nodes = ()
+
+    def load(self, context):
+        """Load models and user code, once per process."""
+
+    def run(self, items):
+        """Take items through the nodes; returns those that reached the end."""
+        raise NotImplementedError
+
+    def process(self, items):
+        """Run and tell the owner of every item that is left that it is done."""
+        for item in self.run(items):
+            item.finish()
+
+
+class LoadContext:
+    """What a stage may ask for while it loads: the files beside it, and how many threads it may use."""
+
+    def __init__(self, directory, threads):
+        self.directory = directory
+        self.threads = threads
+
+    def path(self, *parts):
+        """The absolute path of a file that was put beside the stage."""
+        import os
+
+        return os.path.join(self.directory, *parts)

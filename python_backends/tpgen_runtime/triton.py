@@ -1,0 +1,152 @@
+"""The bridge between Triton's Python backend and a stage.
+
+Every request of a dynamic batch is answered on its own, through its response sender: a request that fails
+is answered at once, one whose items are done does not wait for the others. Nothing may escape `execute`
+after the first answer (Triton 24.10 corrupts its heap then), so everything is caught here.
+"""
+
+import json
+import os
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+from .errors import ItemError
+from .metrics import Metrics
+from .stage import Item, LoadContext
+from .wire import ABSENT, WireError
+
+_FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
+
+
+class PythonModel:
+    """Base of the generated ``TritonPythonModel``; ``stage_class`` is the generated stage."""
+
+    stage_class = None
+
+    def initialize(self, args):
+        """Load the stage. ``args`` are Triton's: the configuration, the directory, the version."""
+        config = json.loads(args["model_config"])
+        directory = os.path.join(args["model_repository"], args["model_version"])
+        self._stage = self.stage_class()
+        self._stage.load(LoadContext(directory, _threads(config)))
+        self._metrics = Metrics(self._stage, pb_utils)
+
+    def execute(self, requests):
+        """Answer every request through its sender; returns None, as the sender protocol wants."""
+        replies = [Reply(request, self._stage) for request in requests]
+        try:
+            self._stage.process([item for reply in replies for item in reply.open()])
+        except Exception as problem:
+            pb_utils.Logger.log_error(f"stage {self._stage.pipeline}: {type(problem).__name__}: {problem}")
+        for reply in replies:
+            reply.close()
+        return None
+
+    def finalize(self):
+        """Send the last figures."""
+        self._metrics.close()
+
+
+class Reply:
+    """One request: its items, and its one answer."""
+
+    def __init__(self, request, stage):
+        self._request = request
+        self._sender = request.get_response_sender()
+        self._stage = stage
+        self._items = []
+        self._waiting = 0
+        self._answered = False
+
+    def open(self):
+        """The request's items; none (and an error answer) if its tensors are not acceptable."""
+        try:
+            tensors = self._tensors()
+            columns = [(port.key, port.decode(tensors)) for port in self._stage.inputs if port.key in tensors]
+            size = len(columns[0][1]) if columns else 1
+            self._items = [
+                Item({key: values[row] for key, values in columns if values[row] is not ABSENT}, self, row)
+                for row in range(size)
+            ]
+            self._waiting = size
+        except ItemError as problem:
+            self._fail(f"{self._stage.pipeline}: {problem}", pb_utils.TritonError.INVALID_ARG)
+        except Exception as problem:
+            message = f"{self._stage.pipeline}: {type(problem).__name__}: {problem}"
+            self._fail(message, pb_utils.TritonError.INTERNAL)
+        return [] if self._answered else self._items
+
+    def finished(self, item):
+        """One item is done; the last one sends the answer."""
+        self._waiting -= 1
+        if self._waiting == 0 and not self._answered:
+            self._answer()
+
+    def failed(self, item, message):
+        """An operator broke on an item: the request fails, as a server error."""
+        self._fail(message, pb_utils.TritonError.INTERNAL)
+
+    def close(self):
+        """Whatever happened, no request stays without an answer."""
+        if not self._answered:
+            self._fail(f"{self._stage.pipeline}: the stage did not finish this request", pb_utils.TritonError.INTERNAL)
+
+    def _tensors(self):
+        found = {}
+        for tensor in self._request.inputs():
+            found[tensor.name()] = tensor.as_numpy()
+        return found
+
+    def _answer(self):
+        reason = next((item.reason for item in self._items if item.reason and "result" not in item), None)
+        if reason is not None:
+            self._fail(reason, pb_utils.TritonError.INVALID_ARG)
+            return
+        try:
+            tensors = self._encode()
+        except WireError as problem:
+            self._fail(f"{self._stage.pipeline}: {problem}", pb_utils.TritonError.INTERNAL)
+            return
+        self._send(pb_utils.InferenceResponse(output_tensors=tensors))
+
+    def _encode(self):
+        wanted = set(self._request.requested_output_names())
+        tensors = []
+        for port in self._stage.outputs:
+            encoded = port.encode([item.get(port.key, ABSENT) for item in self._items])
+            tensors += [
+                pb_utils.Tensor(name, np.ascontiguousarray(value)) for name, value in encoded.items() if name in wanted
+            ]
+        return tensors
+
+    def _fail(self, message, code):
+        if not self._answered:
+            self._send(pb_utils.InferenceResponse(error=pb_utils.TritonError(message, code)))
+
+    def _send(self, response):
+        self._answered = True
+        try:
+            self._sender.send(response, flags=_FINAL)
+        except Exception as problem:  # e.g. the client is gone; raising would take the server down
+            pb_utils.Logger.log_warn(f"stage {self._stage.pipeline}: an answer could not be sent: {problem}")
+
+
+def _threads(config):
+    """Threads that one instance may use: the CPUs usable here, shared among the instances."""
+    instances = sum(group.get("count", 1) for group in config.get("instance_group", [])) or 1
+    return max(1, usable_cpus() // instances)
+
+
+def usable_cpus():
+    """CPUs of this process, by affinity and by the cgroup's quota."""
+    return max(1, min(len(os.sched_getaffinity(0)), _cgroup_cpus()))
+
+
+def _cgroup_cpus():
+    try:
+        with open("/sys/fs/cgroup/cpu.max") as file:
+            quota, period = file.read().split()
+        return 1 << 30 if quota == "max" else max(1, round(int(quota) / int(period)))
+    except (OSError, ValueError):
+        return 1 << 30
