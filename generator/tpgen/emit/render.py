@@ -1,0 +1,46 @@
+"""Templates to text. They hold layout only; what they show is decided before."""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from typing import Any
+
+from ..diagnostics import InternalError
+from ..resources import templates_dir
+
+
+@cache
+def _environment() -> Any:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(templates_dir()),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["repr"] = repr
+    return environment
+
+
+def render_text(template: str, **values: Any) -> str:
+    """The text of a template."""
+    text: str = _environment().get_template(template).render(**values)
+    return text
+
+
+def render_python(template: str, **values: Any) -> str:
+    """The text of a template that makes Python code.
+
+    Raises:
+        InternalError: the code does not parse.
+    """
+    text = render_text(template, **values)
+    try:
+        ast.parse(text)
+    except SyntaxError as problem:
+        raise InternalError(f"{template} made code that does not parse: {problem}\n{text}") from problem
+    return text

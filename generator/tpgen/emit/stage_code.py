@@ -1,0 +1,226 @@
+"""The Python code of a stage, from its part of the graph: statements here, layout in the template."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+from ..ir.graph import DATA, RESULT, SWAP, Call, Graph, Node, Stage
+from ..ir.op import Trait, attributes_of
+from ..types import Type
+from .names import Identifiers
+from .render import render_python
+from .wire_form import port_code
+
+_RESERVED = frozenset(
+    "self item items pipeline inputs outputs nodes load run process context Node Stage Array Bytes List Text".split()
+)
+LINE = 100
+
+
+@dataclass(frozen=True)
+class NodeView:
+    """A node in the template: its attribute, its place, and its statements in ``run``."""
+
+    attribute: str
+    name: str
+    where: str
+    comment: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LoadView:
+    """Something that is constructed at load."""
+
+    attribute: str
+    comment: str
+    code: str
+
+
+@dataclass(frozen=True)
+class FunctionView:
+    """A method that takes one item through consecutive operators."""
+
+    name: str
+    lines: tuple[str, ...]
+
+
+@dataclass
+class StageCode:
+    """Builds the code of one stage. ``files`` gives the vendored path of each file attribute."""
+
+    graph: Graph
+    stage: Stage
+    version: str
+    files: Mapping[tuple[str, str], str]  # (call label, attribute) -> path inside the version directory
+    max_pixels: int
+    modules: set[str] = field(default_factory=set)
+    loads: list[LoadView] = field(default_factory=list)
+    functions: list[FunctionView] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.identifiers = Identifiers(_RESERVED)
+
+    def text(self) -> str:
+        """The formatted source of ``stage.py``."""
+        nodes = [self._node(index, self.graph.nodes[name]) for index, name in enumerate(self.stage.nodes)]
+        inputs = [port_code(port, max_pixels=self.max_pixels) for port in self.stage.inputs]
+        outputs = [port_code(port) for port in self.stage.outputs]
+        return render_python(
+            "stage.py.j2",
+            stage=self.stage.name,
+            pipeline=self.stage.entry,
+            version=self.version,
+            source=self.graph.nodes[self.stage.nodes[0]].location.partition(":")[0],
+            overview=_overview(self.graph, self.stage),
+            imports=self._imports([*inputs, *outputs]),
+            inputs=sequence(inputs, 4),
+            outputs=sequence(outputs, 4),
+            nodes=nodes,
+            loads=self.loads,
+            functions=self.functions,
+        )
+
+    def _imports(self, ports: Sequence[str]) -> list[str]:
+        ports_used = sorted({word for port in ports for word in _PORT_CLASSES if f"{word}(" in port})
+        lines = [f"from tpgen_runtime import {', '.join(sorted(self.modules))}"] if self.modules else []
+        lines.append("from tpgen_runtime.stage import Node, Stage")
+        lines.append(f"from tpgen_runtime.wire import {', '.join(ports_used)}")
+        return lines
+
+    def _node(self, index: int, node: Node) -> NodeView:
+        attribute = self.identifiers.make(node.name)
+        lines = [_entering(attribute, node, first=index == 0, stage=self.stage)]
+        position = 0
+        for batched, group in groupby(node.calls, key=lambda call: call.op.has(Trait.BATCHED)):
+            calls = list(group)
+            for segment in [[call] for call in calls] if batched else [calls]:
+                is_first = position == 0
+                position += len(segment)
+                following = node.calls[position] if position < len(node.calls) else None
+                if batched:
+                    lines.append(self._together(attribute, segment[0], is_first=is_first))
+                else:
+                    lines.append(self._each(attribute, segment, is_first, following))
+        comment = f"{node.location} [{node.name}] {node.backend}"
+        return NodeView(attribute, node.name, node.location, one_line(comment, LINE - 10), tuple(lines))
+
+    def _together(self, attribute: str, call: Call, *, is_first: bool) -> str:
+        swap = ", swap=True" if call.filter == SWAP and not is_first else ""
+        reads, writes = tuple(call.op.inputs()), tuple(call.op.outputs())
+        return f"items = self.{attribute}.together(items, {self._kernel(call)}, {reads!r}, {writes!r}{swap})"
+
+    def _each(self, attribute: str, calls: list[Call], is_first: bool, following: Call | None) -> str:
+        name = self.identifiers.make(f"_{attribute}")
+        lines: list[str] = []
+        for position, call in enumerate(calls):
+            if position == 0 and not is_first and call.filter == SWAP:
+                lines += [f"if {RESULT!r} not in item:", "    return", f"item[{DATA!r}] = item.pop({RESULT!r})"]
+            after = calls[position + 1] if position + 1 < len(calls) else None
+            lines += self._statement(call, swapped=after is not None and after.filter == SWAP)
+        self.functions.append(FunctionView(name, tuple(lines or ["pass"])))
+        return f"items = self.{attribute}.each(items, self.{name})"
+
+    def _statement(self, call: Call, *, swapped: bool) -> list[str]:
+        """The code of one call; ``swapped``: the next call takes the result over as ``data``."""
+        op = call.op
+        targets = [DATA if swapped and key == RESULT else key for key in op.outputs()]
+        assigned = ", ".join(f"item[{key!r}]" for key in targets)
+        lines = [f"item.pop({key!r}, None)" for key in op.deletes()]
+        if op.has(Trait.FORWARDS):
+            forwarded = f"item[{op.inputs()[0]!r}]"
+            return [] if assigned == forwarded else [*lines, f"{assigned} = {forwarded}"]
+        if not op.kernel:
+            return lines
+        code = self._call_code(call)
+        if not targets:
+            return [*code, *lines]
+        if not op.has(Trait.DECLINES):
+            return [f"{assigned} = {code[0]}", *code[1:], *lines]
+        return [
+            f"value = {code[0]}",
+            *code[1:],
+            "if value is None:",
+            "    return" if swapped or not lines else "    pass",
+            f"{assigned} = value",
+            *lines,
+        ]
+
+    def _call_code(self, call: Call) -> list[str]:
+        """The kernel's call as lines; a long one is broken, one argument a line."""
+        values = [f"item[{key!r}]" for key in call.op.inputs()]
+        arguments = [] if call.op.has(Trait.STATEFUL) else self._arguments(call)
+        return broken_call(self._kernel(call), [*values, *arguments], 8)
+
+    def _kernel(self, call: Call) -> str:
+        """The expression of the kernel: a function, or what was constructed at load."""
+        module, _, name = call.op.kernel.partition(":")
+        self.modules.add(module)
+        if not call.op.has(Trait.STATEFUL):
+            return f"{module}.{name}"
+        attribute = self.identifiers.make(call.label.replace(".", "_").lower())
+        arguments = self._arguments(call)
+        if call.op.has(Trait.THREADED):
+            arguments.append("threads=context.threads")
+        if call.op.has(Trait.USER_CODE):
+            arguments.insert(0, 'directory=context.path("user")')
+        code = "\n        ".join(broken_call(f"{module}.{name}", arguments, 8))
+        where = call.span.file.path.rsplit("/", 1)[-1]
+        self.loads.append(LoadView(attribute, f"{where}:{call.span.line} {call.label}", code))
+        return f"self.{attribute}"
+
+    def _arguments(self, call: Call) -> list[str]:
+        found = call.op.kernel_arguments(self._types(call))
+        files = {f.name for f in attributes_of(type(call.op)) if f.declared.file}
+        return [f"{name}={self._value(call, name, value, name in files)}" for name, value in found.items()]
+
+    def _value(self, call: Call, name: str, value: Any, is_file: bool) -> str:
+        path = self.files.get((call.label, name)) if is_file else None
+        return f"context.path({path!r})" if path else repr(value)
+
+    def _types(self, call: Call) -> dict[str, Type]:
+        assert self.graph.types is not None
+        states = self.graph.types.before[call.label]
+        return {key: state.type for key, state in states.items() if state.type is not None}
+
+
+_PORT_CLASSES = ("Array", "Bytes", "List", "Text")
+
+
+def _entering(attribute: str, node: Node, *, first: bool, stage: Stage) -> str:
+    if first and stage.takes_over:
+        return f"items = self.{attribute}.take_over(items, {DATA!r})"
+    if node.calls[0].filter == SWAP:
+        return f"items = self.{attribute}.take_over(items)"
+    return f"items = self.{attribute}.start(items)"
+
+
+def _overview(graph: Graph, stage: Stage) -> str:
+    names = " -> ".join(stage.nodes[:6]) + (f" ... ({len(stage.nodes)} nodes)" if len(stage.nodes) > 6 else "")
+    return f"    {names}"
+
+
+def sequence(items: Sequence[str], indent: int) -> str:
+    """A tuple display; one item a line if it is long."""
+    flat = ", ".join(items) + ("," if len(items) == 1 else "")
+    if len(flat) + indent + 12 <= LINE:
+        return f"({flat})"
+    pad = " " * (indent + 4)
+    return "(\n" + "".join(f"{pad}{item},\n" for item in items) + " " * indent + ")"
+
+
+def broken_call(function: str, arguments: Sequence[str], indent: int) -> list[str]:
+    """A call as one line, or with one argument a line if that would be long."""
+    flat = f"{function}({', '.join(arguments)})"
+    if len(flat) + indent + 20 <= LINE:
+        return [flat]
+    return [f"{function}(", *(f"    {argument}," for argument in arguments), ")"]
+
+
+def one_line(text: str, width: int) -> str:
+    """User text for a comment: printable, on one line, cut to a width."""
+    flat = "".join(char if char.isprintable() else " " for char in text)
+    return flat if len(flat) <= width else flat[: width - 3] + "..."
