@@ -50,8 +50,8 @@ class ToolMissing(Exception):
 class Diagnostic:
     """One finding.
 
-    `span` is its place in a TOML file; `file` names a file (a model, say) in which there is no such place. `node` is
-    the TOML node and `model` the Triton model that it is about, where there is one.
+    `span` is its place in a TOML file; `file` names a file (a model, say) in which there is no such place.
+    `node` is the TOML node and `model` the Triton model that it is about, where there is one.
     """
 
     code: str
@@ -137,7 +137,7 @@ class Bag:
         return any(diagnostic.severity is Severity.ERROR for diagnostic in self.diagnostics)
 
     def in_file_order(self) -> list[Diagnostic]:
-        """The findings file by file in the order of first mention, in a file by place; those without a place last."""
+        """The findings by file in order of first mention, in a file by place; those without a place last."""
         files: dict[str, int] = {}
 
         def order(diagnostic: Diagnostic) -> tuple[int, float]:
@@ -157,7 +157,7 @@ _COLORS = {Severity.ERROR: "31", Severity.WARNING: "33", Severity.NOTE: "36"}
 
 
 def render(diagnostic: Diagnostic, *, color: bool = False) -> str:
-    """The finding as people read it: place, severity, code, message, the source line with carets, and the hint."""
+    """The finding as people read it: place, severity, code, message, source line with carets, hint."""
 
     def painted(text: str, style: str) -> str:
         return f"\x1b[{style}m{text}\x1b[0m" if color else text

@@ -12,7 +12,7 @@ _GUTTER = 5
 
 
 def printable(text: str) -> str:
-    """The text with everything that could move a terminal's cursor or hide text replaced; line breaks stay."""
+    """The text without anything that could steer a terminal or hide text; line breaks stay."""
     if text.isprintable():
         return text
     return "".join(char if char == "\n" else _cell(char) for char in text)

@@ -14,7 +14,7 @@ def templates_dir() -> Path:
 
 
 def runtime_dir() -> Path:
-    """The folder of the package `tpgen_runtime`, to be copied into models; raises ToolMissing if there is none."""
+    """The folder of `tpgen_runtime`, to be copied into models; raises ToolMissing if there is none."""
     package = "tpgen_runtime"
     return _found(_PACKAGE / "_python_backends" / package, _CHECKOUT / "python_backends" / package)
 

@@ -89,7 +89,8 @@ class KeySpan:
 class TomlError(Exception):
     """A file that can't be read, or isn't TOML.
 
-    `code` is the diagnostic's code, `path` the file as the user named it; `span` is None if no place in it is at fault.
+    `code` is the diagnostic's code, `path` the file as the user named it; `span` is None if no place in it is
+    at fault.
     """
 
     def __init__(
@@ -130,10 +131,10 @@ class _Spans(Mapping[KeyPath, KeySpan]):
 class TomlDocument:
     """A parsed TOML file.
 
-    `data` is what tomllib made of it. `spans` has an entry for each key path in it; items of arrays, and of arrays of
-    tables, are named by their index ("0", "1" ...). The key span of a table header `[a.b]` is `a.b`, its value span
-    the header; of a dotted key `a.b = 1` it is `b`; of an array item, which has no key, it is the value. A table that
-    only longer keys name has the span of its part of the first such key.
+    `data` is what tomllib made of it. `spans` has an entry for each key path in it; items of arrays, and of
+    arrays of tables, are named by their index ("0", "1" ...). The key span of a table header `[a.b]` is
+    `a.b`, its value span the header; of a dotted key `a.b = 1` it is `b`; of an array item, which has no key,
+    it is the value. A table that only longer keys name has the span of its part of the first such key.
     """
 
     source: SourceFile
@@ -141,7 +142,7 @@ class TomlDocument:
     spans: Mapping[KeyPath, KeySpan]
 
     def string_offsets(self, path: KeyPath) -> list[int]:
-        """For a string value: the source offset of each decoded character, then that of the end of its content.
+        """For a string value: the source offset of each decoded character, then that of its end.
 
         Raises KeyError for an unknown path and ValueError if the value there isn't a string.
         """

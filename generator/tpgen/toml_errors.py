@@ -48,7 +48,7 @@ class _Case:
 
 
 def explain(text: str, scan: Scan, error: str) -> Complaint:
-    """Turns tomllib's refusal of `text` into a complaint; `scan` is what the scanner found in the same text."""
+    """Turns tomllib's refusal of `text` into a complaint; `scan` is what the scanner found in it."""
     at = _AT.search(error)
     if at is None:
         return _huge_number(text, error)
@@ -148,7 +148,7 @@ def _line_break_in_string(case: _Case) -> Complaint:
 
 def _open_bracket(case: _Case) -> Complaint:
     start = case.inside("[{")
-    array = start is not None and case.text[start] == "[" or "array" in case.reason
+    array = (start is not None and case.text[start] == "[") or "array" in case.reason
     closer = "]" if array else "}"
     if start is not None and case.offset >= len(case.text.rstrip()):
         what = "array" if array else "inline table"

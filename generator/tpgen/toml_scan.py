@@ -1,8 +1,8 @@
 """Finds where every key and value of a TOML text stands.
 
 `tomllib` keeps no positions, so this scanner walks the same text and records offsets only. It judges nothing:
-on text that tomllib accepts it maps every key path; on anything else it stops at the first token it can't follow,
-and tomllib says what is wrong. It never recurses and reads each character a bounded number of times.
+on text that tomllib accepts it maps every key path; on anything else it stops at the first token it can't
+follow, and tomllib says what is wrong. It never recurses and reads each character a bounded number of times.
 """
 
 import re
@@ -81,7 +81,7 @@ class _Part(NamedTuple):
 
 @dataclass(slots=True)
 class _Open:
-    """An array, or an inline table, whose closing bracket hasn't come yet; `key` is what it is the value of."""
+    """An array or inline table whose closing bracket hasn't come yet; it is the value of `key`."""
 
     path: KeyPath
     key: list[_Part]
@@ -188,7 +188,7 @@ class _Scanner:
             base, key = stack[-1].path, self._next_key(stack[-1])
 
     def _closed(self, container: _Open, first: bool) -> bool:
-        """Steps over the comma that is due unless this is the `first` item, then over the bracket if it comes now."""
+        """Steps over the comma that is due except before the first item, and over the bracket if it comes."""
         self.open_at = container.start
         self._skip(_BLANK)
         if not first and self.text.startswith(",", self.position):
@@ -310,8 +310,9 @@ def _decoded(token: str) -> str:
 def string_offsets(text: str, start: int, end: int) -> list[int]:
     """Maps characters of a decoded string to the source.
 
-    `text[start:end]` is a TOML string with its quotes. Entry i is the offset of the decoded character i, and one more
-    entry holds the end of the content. An escape is one character, a line ending `\\r\\n` too, as tomllib has it.
+    `text[start:end]` is a TOML string with its quotes. Entry i is the offset of the decoded character i, and
+    one more entry holds the end of the content. An escape is one character, a line ending `\\r\\n` too, as
+    tomllib has it.
     """
     quote = text[start]
     width = 3 if end - start >= 6 and text[start : start + 3] == quote * 3 else 1

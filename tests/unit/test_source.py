@@ -117,7 +117,26 @@ def test_text_that_is_shown_is_shortened() -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["[", "]", "{", "a.", "'", '"', "=", "a", "\\", "\x00", "a=1,", "1,", "[[a]]\n", "a.b.c.d.e.f={", "[],", "é\n", "#\n[["]
+    "piece",
+    [
+        "[",
+        "]",
+        "{",
+        "a.",
+        "'",
+        '"',
+        "=",
+        "a",
+        "\\",
+        "\x00",
+        "a=1,",
+        "1,",
+        "[],",
+        "[[a]]\n",
+        "a.b.c={",
+        "é\n",
+        "#\n[[",
+    ],
 )
 def test_two_megabytes_of_garbage_end_in_an_error(piece: str) -> None:
     for start in ("", "a = ", 'a = "', "a = [", "a = {"):

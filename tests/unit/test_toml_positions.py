@@ -103,7 +103,7 @@ VALUES = st.recursive(SCALARS, lambda inner: st.one_of(arrays(inner), inline_tab
 
 @st.composite
 def documents(draw: st.DrawFn) -> str:
-    """A whole file: keys, tables, sub-tables before and after their parents, arrays of tables with sub-tables."""
+    """A whole file: keys, tables, sub-tables before and after their parents, arrays of tables."""
     lines = draw(assignments(VALUES, "r", draw(st.integers(0, 3))))
     for number in range(draw(st.integers(0, 4))):
         name = draw(keys(number + 10))
@@ -189,7 +189,8 @@ def test_every_character_of_a_string_has_its_offset(spelled: str) -> None:
     for index, char in enumerate(value):
         source = text[offsets[index] : offsets[index + 1]]
         if source[0] == "\\" and spelled[0] == '"':
-            # Followed by a trimmed line break, an escape's slice holds that as well; both decode to one character.
+            # Followed by a trimmed line break, an escape's slice holds that as well; both decode to one
+            # character.
             assert parsed(f'"""{source}"""') == char
         else:
             assert source[0] == char or (source.startswith("\r\n") and char == "\n")

@@ -1,0 +1,50 @@
+# Every target works in a clean clone: each makes .venv first. Continuous integration calls the same targets.
+SHELL := /bin/sh
+PY := .venv/bin/python
+VENV := .venv/.installed
+export PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint type bench gold docs wheel mutation clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(VENV): pyproject.toml hatch_build.py .ci/make-venv
+	@.ci/make-venv
+	@touch $@
+
+demo: $(VENV) ## Compile an example, serve it with a real tritonserver, send images, measure, stop
+	@.venv/bin/tpgen demo
+
+test: lint type ## Lint, check types, and run the whole test suite
+	@$(PY) -m pytest
+
+lint: $(VENV) ## Style (ruff), import layers (import-linter)
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@.venv/bin/lint-imports --no-logo
+
+type: $(VENV) ## Strict types on the compiler (mypy)
+	@$(PY) -m mypy
+
+bench: $(VENV) ## Measure served pipelines against the frozen baselines in benchmarks/
+	@$(PY) -m benchmarks
+
+gold: $(VENV) ## Update the golden files after a change that is meant
+	@$(PY) -m pytest -q --update-golden
+
+docs: $(VENV) ## Generate docs/operators.md and docs/errors.md anew
+	@$(PY) -m docs.generate
+
+wheel: $(VENV) ## Build the wheel from the source distribution, into dist/
+	@rm -rf dist build/sdist
+	@$(PY) -m hatchling build -t sdist -d build/sdist
+	@cd build/sdist && tar -xzf tpgen-*.tar.gz --strip-components=1
+	@cd build/sdist && ../../$(PY) -m hatchling build -t wheel -d ../../dist
+
+mutation: $(VENV) ## Plant errors in the kernels; each must turn a test red
+	@$(PY) tests/mutation/run.py
+
+clean: ## Remove .venv and everything that the other targets wrote
+	@rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

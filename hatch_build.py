@@ -1,0 +1,19 @@
+"""Build hook: wheels carry the templates and the runtime's files; editable installs read the checkout's."""
+
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+_DATA = {
+    "templates": "tpgen/_templates",
+    "python_backends/tpgen_runtime": "tpgen/_python_backends/tpgen_runtime",
+}
+
+
+class WheelData(BuildHookInterface):
+    """Adds what lies outside the package."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Called by hatchling before each build; `version` is "editable" or "standard"."""
+        if version == "standard":
+            build_data["force_include"].update(_DATA)

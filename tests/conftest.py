@@ -1,0 +1,31 @@
+"""What all tests share: markers for what a machine may lack, and how hypothesis behaves."""
+
+import importlib.util
+import os
+import shutil
+
+import pytest
+from hypothesis import settings
+
+# Machines differ in speed; a test fails for a wrong answer, never for a slow one.
+settings.register_profile("tpgen", deadline=None, print_blob=True)
+settings.load_profile("tpgen")
+
+
+def _missing() -> dict[str, str]:
+    """The markers whose need this machine can't meet, and what it lacks."""
+    missing = {}
+    if importlib.util.find_spec("pytriton") is None and shutil.which("tritonserver") is None:
+        missing["triton"] = "no tritonserver: pip install 'tpgen[serve]'"
+    if not os.path.exists("/dev/nvidia0"):
+        missing["gpu"] = "no NVIDIA GPU"
+    return missing
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skips what can't run here."""
+    missing = _missing()
+    for item in items:
+        for marker, reason in missing.items():
+            if item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=reason))
