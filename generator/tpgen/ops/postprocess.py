@@ -1,0 +1,134 @@
+"""From scores to answers: softmax, the best class, the best k classes, thresholds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..ir.op import InferCall, Op, Trait, attr, mismatch, operator
+from ..types import Array, DType, ListOf, Symbol, Text, Type
+from .array_rules import FLOATS, NUMBERS, axis_of, number_input, without_axis
+
+
+@operator("Softmax", group="postprocess", kernel="postprocess:softmax", traits={Trait.PURE})
+class Softmax(Op):
+    """Softmax along an axis: float32, same shape, values 0 to 1 that sum to 1 along the axis."""
+
+    axis: int = attr("The axis, without the batch axis; -1 is the last one.", default=-1)
+
+    def infer(self, call: InferCall) -> Mapping[str, Type]:
+        found = number_input(call)
+        axis_of(found, self.axis)
+        return {"result": Array(DType.FLOAT32, found.shape)}
+
+
+@operator("ArgMax", group="postprocess", kernel="postprocess:arg_max", traits={Trait.PURE})
+class ArgMax(Op):
+    """The index of the largest element along an axis: int64, the axis gone; the first of equal ones."""
+
+    axis: int = attr("The axis, without the batch axis; -1 is the last one.", default=-1)
+
+    def infer(self, call: InferCall) -> Mapping[str, Type]:
+        found = number_input(call)
+        return {"result": Array(DType.INT64, without_axis(found.shape, axis_of(found, self.axis)))}
+
+
+class _LastAxis(Op):
+    """What the operators over the last axis share."""
+
+    def _others(self, call: InferCall) -> tuple[Array, Array]:
+        """The types of a class id and of a score per element of the other axes."""
+        shape = number_input(call).shape
+        if not shape:
+            mismatch("TP304", "'data' is a scalar; an array with the classes on its last axis is needed")
+        return Array(DType.INT64, shape[:-1]), Array(DType.FLOAT32, shape[:-1])
+
+
+@operator("ArgMaxTensor", group="postprocess", kernel="postprocess:arg_max", traits={Trait.PURE})
+class ArgMaxTensor(_LastAxis):
+    """The index of the largest element along the last axis, int64."""
+
+    derived = ("axis",)
+
+    def derive(self, types: Mapping[str, Type]) -> Mapping[str, int]:
+        return {"axis": -1}
+
+    def infer(self, call: InferCall) -> Mapping[str, Type]:
+        return {"result": self._others(call)[0]}
+
+
+@operator(
+    "SoftmaxArgMaxTensor", group="postprocess", kernel="postprocess:softmax_arg_max", traits={Trait.PURE}
+)
+class SoftmaxArgMaxTensor(_LastAxis):
+    """Best class along the last axis: ``result`` and ``class`` int64, ``score`` its softmax, float32."""
+
+    writes = ("result", "score", "class")
+
+    def infer(self, call: InferCall) -> Mapping[str, Type]:
+        index, score = self._others(call)
+        return {"result": index, "score": score, "class": index}
+
+
+@operator(
+    "SoftmaxMax",
+    group="postprocess",
+    kernel="postprocess:softmax_max",
+    traits={Trait.PURE},
+)
+class SoftmaxMax(Op):
+    """Best class of ``[C]`` scores and its softmax, as float32 ``[2]``: (class, score)."""
+
+    def wants(self, key: str) -> Type:
+        return wanted_scores()
+
+    def infer(self, call: InferCall) -> Mapping[str, Type]:
+        number_input(call, ranks=(1,))
+        return {"result": Array(DType.FLOAT32, (2,))}
+
+
+@operator("Threshold", group="postprocess", kernel="postprocess:at_least", traits={Trait.PURE})
+class Threshold(Op):
+    """True where an element is at least ``threshold``: bool, same shape."""
+
+    threshold: float = attr("The smallest value that gives true, in the unit of the data.", default=0.5)
+
+    def infer(self, call: InferCall) -> Mapping[str, Type]:
+        found = number_input(call)
+        return {"result": Array(DType.BOOL, found.shape)}
+
+
+@operator(
+    "TopK", group="postprocess", kernel="postprocess:TopK", traits={Trait.PURE, Trait.STATEFUL, Trait.FAILS}
+)
+class TopK(Op):
+    """The k best classes of ``[C]`` scores, best first, the lower id first among equal ones.
+
+    ``result``: class ids int64 ``[k]``; ``scores``: float32 ``[k]``, as they are in the data; ``labels``:
+    list of k names, if a labels file is given. Items with NaN, or a class without a label, fail.
+    """
+
+    k: int = attr("How many classes.", default=5, ge=1)
+    labels: str = attr("File with one name per line, class 0 first; empty: no names.", default="", file=True)
+
+    def outputs(self) -> tuple[str, ...]:
+        return ("result", "scores", "labels") if self.labels else ("result", "scores")
+
+    def wants(self, key: str) -> Type:
+        return wanted_scores()
+
+    def infer(self, call: InferCall) -> Mapping[str, Type]:
+        found = number_input(call, ranks=(1,), dtypes=(*FLOATS, *(d for d in NUMBERS if d not in FLOATS)))
+        (classes,) = found.shape
+        if isinstance(classes, int) and classes < self.k:
+            mismatch("TP304", f"k is {self.k}, but there are {classes} classes ({found})", attribute="k")
+        count = self.k if isinstance(classes, int) else call.symbol("k")
+        types: dict[str, Type] = {
+            "result": Array(DType.INT64, (count,)),
+            "scores": Array(DType.FLOAT32, (count,)),
+        }
+        return {**types, "labels": ListOf(Text())} if self.labels else types
+
+
+def wanted_scores() -> Array:
+    """The type of an entry input whose first reader takes one score per class."""
+    return Array(DType.FLOAT32, (Symbol("C"),))

@@ -1,0 +1,50 @@
+"""Operators that end in text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..ir.op import InferCall, Op, Trait, attr, mismatch, operator
+from ..types import Array, DType, Symbol, Text, Type
+from .array_rules import FLOATS, number_input
+
+
+@operator(
+    "CTCGreedyDecode",
+    group="postprocess",
+    kernel="text:CTCGreedyDecode",
+    traits={Trait.PURE, Trait.STATEFUL, Trait.FAILS},
+)
+class CTCGreedyDecode(Op):
+    """Text from ``[T,C]`` CTC outputs: the best class of each step, repetitions merged, blanks left out.
+
+    ``result``: the text; ``score``: float32, the mean probability of its characters (0 for no text).
+    """
+
+    writes = ("result", "score")
+    derived = ("classes",)
+
+    labels: str = attr("UTF-8 file with one character per line, in the order of the classes.", file=True)
+    blank: int = attr("The class that stands for nothing; the labels fill the others.", default=0, ge=0)
+    space: bool = attr("The class behind the last label is a space.", default=False)
+    logits: bool = attr("The values are logits: the score needs a softmax.", default=False)
+
+    def wants(self, key: str) -> Type:
+        return Array(DType.FLOAT32, (Symbol("T"), Symbol("C")))
+
+    def derive(self, types: Mapping[str, Type]) -> Mapping[str, int | None]:
+        found = types["data"]
+        assert isinstance(found, Array)
+        classes = found.shape[1]
+        return {"classes": classes if isinstance(classes, int) else None}
+
+    def infer(self, call: InferCall) -> Mapping[str, Type]:
+        found = number_input(call, ranks=(2,), dtypes=FLOATS)
+        classes = found.shape[1]
+        if isinstance(classes, int) and self.blank >= classes:
+            mismatch(
+                "TP304",
+                f"blank is {self.blank}, but there are {classes} classes ({found})",
+                attribute="blank",
+            )
+        return {"result": Text(), "score": Array(DType.FLOAT32, ())}
