@@ -6,6 +6,7 @@ import ast
 from pathlib import Path
 
 import pytest
+
 from compare import REGISTRY, all_oracles, compare
 
 WITHOUT_ORACLE = {
