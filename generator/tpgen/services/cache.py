@@ -21,8 +21,10 @@ def is_shell_safe(path: Path) -> bool:
 
 
 def cache_root() -> Path:
-    """The user's cache folder, made if needed: ``$XDG_CACHE_HOME/tpgen``, ``~/.cache/tpgen`` or, where neither
-    can be written or named to tritonserver, a private folder under the system's temporary one.
+    """The user's cache folder, made if needed.
+
+    ``$XDG_CACHE_HOME/tpgen``, else ``~/.cache/tpgen``; where that cannot be written or named to tritonserver,
+    a private folder under the system's temporary one.
     """
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     root = Path(base) / "tpgen"

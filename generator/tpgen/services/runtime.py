@@ -1,8 +1,8 @@
 """Finds a tritonserver and perf_analyzer and makes what they need to run: libraries, backends, environment.
 
-The server of the ``nvidia-pytriton`` wheel is complete but expects to be unpacked into a container: its Python
-backend looks for a stub built for one version of Python, and both want shared libraries on their path. A small
-folder of links in the user's cache gives them that.
+The server of the ``nvidia-pytriton`` wheel is complete but expects to be unpacked into a container: its
+Python backend looks for a stub built for one version of Python, and both want shared libraries on their path.
+A small folder of links in the user's cache gives them that.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _LIBRARY_FOLDERS = ("/usr/lib", "/usr/local/lib", "/usr/lib64", "/lib64", "/usr/
 
 @dataclass(frozen=True)
 class Runtime:
-    """How to run a tool: the program, Triton's backend folder (None: the program's own) and its environment."""
+    """How to run a tool: the program, Triton's backend folder (None: its own) and its environment."""
 
     program: Path
     backend_directory: Path | None
@@ -148,8 +148,8 @@ def _no_server() -> str:
     if _wheel_fits():
         return "no tritonserver: none on the PATH, and the one of nvidia-pytriton is not installed"
     return (
-        f"no tritonserver on the PATH, and none can be installed on {platform.system()} {platform.machine()} (the "
-        f"wheel is for Linux x86_64); copy the repository to a machine or container that has one"
+        f"no tritonserver on the PATH, and none can be installed on {platform.system()} {platform.machine()} "
+        "(the wheel is for Linux x86_64); copy the repository to a machine or container that has one"
     )
 
 
@@ -226,8 +226,8 @@ def _find_libpython(python: _Python) -> Path:
         if (Path(folder) / name).is_file():
             return (Path(folder) / name).absolute()
     raise ToolMissing(
-        f"Triton's Python backend needs {name}, the shared library of Python {python.version}, which is not in "
-        f"{python.library_folder} or the system's library folders",
+        f"Triton's Python backend needs {name}, the shared library of Python {python.version}, which is not "
+        f"in {python.library_folder} or the system's library folders",
         _libpython_command(python),
     )
 
@@ -250,9 +250,9 @@ def _check_stub_version(stub: Path, python: _Python) -> None:
     found = re.search(rb"libpython(3\.\d+)\.so", stub.read_bytes())
     if found and found[1].decode() != python.version:
         raise ToolMissing(
-            f"the Python backend of '{stub.parent}' is built for Python {found[1].decode()}, but the isolated "
-            f"environment has Python {python.version}; run tpgen with Python {found[1].decode()} or serve without "
-            "isolation"
+            f"the Python backend of '{stub.parent}' is built for Python {found[1].decode()}, but the "
+            f"isolated environment has Python {python.version}; run tpgen with Python {found[1].decode()} or "
+            "serve without isolation"
         )
 
 

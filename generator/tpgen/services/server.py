@@ -10,7 +10,6 @@ import secrets
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
@@ -23,13 +22,13 @@ from tpgen.diagnostics import Diagnostic, PipelineError, Severity, ToolMissing
 
 from . import serverlog
 from .cache import is_shell_safe, scratch_parent
+from .processes import end, spawn_supervised
 from .runtime import Runtime, isolated_environment, server_runtime
 from .serverlog import own_log_problems
 from .watchdog import Watchdog, hang_causes
 
 __all__ = ["ServerError", "TritonServer", "own_log_problems"]
 
-_SUPERVISOR = Path(__file__).with_name("supervisor.py")
 _POLL_SECONDS = 0.1
 _PORT_ATTEMPTS = 3
 _SERVICES = ("http", "grpc", "metrics")
@@ -94,7 +93,7 @@ class TritonServer:
         self._id = ""
         self._log = ""
 
-    # --- where it answers -----------------------------------------------------------------------------------------
+    # --- where it answers ---------------------------------------------------------------
 
     @property
     def http_url(self) -> str:
@@ -128,7 +127,7 @@ class TritonServer:
             raise RuntimeError("the server was not started")
         return self._process.wait()
 
-    # --- life -----------------------------------------------------------------------------------------------------
+    # --- life ---------------------------------------------------------------
 
     def __enter__(self) -> Self:
         return self.start()
@@ -167,19 +166,18 @@ class TritonServer:
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def stop(self) -> None:
-        """Ends the server and all its processes, and removes what it left; does nothing if it is not running."""
+        """Ends the server and all its processes and removes what it left; harmless if it is not running."""
         process, self._process = self._process, None
         try:
             if process is not None:
-                process.terminate()
-                _wait_or_kill(process, 2.0 * _EXIT_SECONDS)
+                end(process, 2.0 * _EXIT_SECONDS)
         finally:
             self._read_log()
             if self._scratch is not None:
                 shutil.rmtree(self._scratch, ignore_errors=True)
                 self._scratch = None
 
-    # --- starting -------------------------------------------------------------------------------------------------
+    # --- starting ---------------------------------------------------------------
 
     def _check_repository(self) -> None:
         if not self.repository.is_dir():
@@ -209,21 +207,14 @@ class TritonServer:
         self._scratch = Path(tempfile.mkdtemp(prefix="tpgen-serve-", dir=scratch_parent()))
         self._id = f"tpgen-{secrets.token_hex(6)}"
         self._ports = dict(zip(_SERVICES, _free_ports(self.host, self._wanted_ports), strict=True))
-        command = [
-            *(sys.executable, "-I", "-S", str(_SUPERVISOR), str(os.getpid())),
-            *(str(_EXIT_SECONDS + 2), self._id, str(self._scratch), "--"),
-            *self._command(runtime),
-        ]
-        with open(self._log_file(), "wb") as log:
-            # A session of its own: Ctrl-C in the terminal reaches tpgen, which then ends the server in order.
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=runtime.environment,
-                start_new_session=True,
-            )
+        self._process = spawn_supervised(
+            self._command(runtime),
+            token=self._id,
+            grace=_EXIT_SECONDS + 2.0,
+            scratch=self._scratch,
+            log=self._log_file(),
+            environment=runtime.environment,
+        )
 
     def _command(self, runtime: Runtime) -> list[str]:
         command = [str(runtime.program), f"--model-repository={self._served_path()}", f"--id={self._id}"]
@@ -259,7 +250,7 @@ class TritonServer:
             text = self._log_file().read_text(errors="replace")
             self._log = text.replace(str(self._link()), os.path.abspath(self.repository))
 
-    # --- waiting ----------------------------------------------------------------------------------------------------
+    # --- waiting ---------------------------------------------------------------
 
     def _await_ready(self, timeout: float, stall: float) -> None:
         assert self._process is not None, "made by _launch"
@@ -355,14 +346,6 @@ def _listed(models: list[str]) -> str:
         return "no model was begun or the server itself is"
     names = ", ".join(f"'{model}'" for model in models)
     return f"{names} {'is' if len(models) == 1 else 'are'}"
-
-
-def _wait_or_kill(process: subprocess.Popen[bytes], seconds: float) -> None:
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 def _get(url: str) -> bytes | None:

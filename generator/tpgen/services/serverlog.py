@@ -18,7 +18,8 @@ _EXPECTED = tuple(
     )
 )
 _PROBLEM = re.compile(
-    r"[WE]\d{4} \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT[\d:]+Z [WE] |Error: |\[libprotobuf (?:ERROR|WARNING)|terminate called"
+    r"[WE]\d{4} \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT[\d:]+Z [WE] |"
+    r"Error: |\[libprotobuf (?:ERROR|WARNING)|terminate called"
 )
 _POLL_FAILED = re.compile(r"\"Poll failed for model directory '(?P<model>[^']*)': (?P<reason>.*)\"$")
 _LOAD_FAILED = re.compile(
@@ -124,15 +125,15 @@ _EXPLANATIONS: tuple[tuple[str, str], ...] = (
     (
         r"No module named '(?P<name>[^']+)'",
         (
-            "the server's Python lacks a package: install the repository's requirements.txt into it, or serve with "
-            "--isolated"
+            "the server's Python lacks a package: install the repository's requirements.txt into it, or "
+            "serve with --isolated"
         ),
     ),
     (
         r"has no field named|Unknown enumeration value|config\.pbtxt:\d+:\d+|failed to read text proto",
         (
-            "config.pbtxt can't be read: a misspelt field or value, or a field that this server is too old to know "
-            "(build with --target-triton)"
+            "config.pbtxt can't be read: a misspelt field or value, or a field that this server is too old "
+            "to know (build with --target-triton)"
         ),
     ),
     (
@@ -142,8 +143,8 @@ _EXPLANATIONS: tuple[tuple[str, str], ...] = (
     (
         r"at least one version must be available",
         (
-            "the model's folder needs a version folder, such as '1', that its version_policy admits; names with a leading "
-            "zero are ignored"
+            "the model's folder needs a version folder, such as '1', that its version_policy admits; names "
+            "with a leading zero are ignored"
         ),
     ),
     (
@@ -156,7 +157,7 @@ _EXPLANATIONS: tuple[tuple[str, str], ...] = (
     ),
     (
         r"is not used|is unused in ensemble|is not written",
-        "an ensemble tensor is left dangling; in a map the key is the model's tensor and the value the ensemble's",
+        "an ensemble tensor is left dangling; in a map the key is the step's tensor, the value the ensemble's",
     ),
     (
         r"allows maximum batch size \d+, but it contains model",
@@ -172,7 +173,7 @@ _EXPLANATIONS: tuple[tuple[str, str], ...] = (
     ),
     (
         r"configuration specifies|dimensions.*initial batch dimension",
-        "the config's dims and the model's shape differ; dims must not hold the batch dimension if max_batch_size > 0",
+        "the config's dims and the model's shape differ; dims hold no batch dimension if max_batch_size > 0",
     ),
     (
         r"unexpected shape for input",
@@ -194,7 +195,7 @@ _EXPLANATIONS: tuple[tuple[str, str], ...] = (
     ),
     (
         r"Stub process .* is not healthy",
-        "the model's Python process died (a crash in native code, out of memory, os._exit); restart the server",
+        "the model's Python process died (crash in native code, out of memory, os._exit); restart the server",
     ),
     (
         r"shared memory pool size|No space left on device",

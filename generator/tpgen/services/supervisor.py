@@ -1,14 +1,14 @@
-"""Stands between tpgen and tritonserver and sees to it that a server never outlives its owner.
+"""Stands between tpgen and a program, mostly tritonserver, and sees to it that it never outlives its owner.
 
-Run as a script, ``supervisor.py OWNER_PID GRACE_SECONDS SHM_PREFIX SCRATCH -- COMMAND…``, with nothing but the
-standard library. It ends the server when it is told to (SIGTERM, SIGINT, SIGHUP) or when its owner is gone,
-however that died; it then removes what tritonserver leaves behind: stub processes, shared-memory files whose
-names begin with the prefix, and, if nobody is left to read it, the scratch directory. It exits with the
-server's own status (128 + signal number if a signal ended it).
+Run as a script, ``supervisor.py OWNER_PID GRACE_SECONDS SHM_PREFIX SCRATCH -- COMMAND…``, with nothing but
+the standard library. It ends the program when it is told to (SIGTERM, SIGINT, SIGHUP) or when its owner is
+gone, however that died; it then removes what tritonserver leaves behind: stub processes, shared-memory files
+whose names begin with the prefix, and, if nobody is left to read it, the scratch directory. It exits with the
+program's own status (128 + signal number if a signal ended it).
 
-A process of its own, rather than ``PR_SET_PDEATHSIG`` in the caller: that signal is tied to the *thread* which
-started the child, so a server started from a worker thread would die with the worker; and after ``kill -9`` of
-the caller nobody would remove the shared memory.
+A process of its own, rather than ``PR_SET_PDEATHSIG`` in the caller: that signal is tied to the *thread*
+which started the child, so a server started from a worker thread would die with the worker; and after
+``kill -9`` of the caller nobody would remove the shared memory.
 """
 
 from __future__ import annotations
@@ -98,6 +98,7 @@ def _remove_leftovers(prefix: str, scratch: Path, *, ownerless: bool) -> None:
 
 
 def main(arguments: list[str]) -> int:
+    """Runs and ends the program; see above for the arguments. Returns the exit status."""
     owner, grace, prefix, scratch = int(arguments[0]), float(arguments[1]), arguments[2], Path(arguments[3])
     signal.pthread_sigmask(signal.SIG_BLOCK, {*_STOP_SIGNALS, signal.SIGCHLD})
     _prctl(PR_SET_CHILD_SUBREAPER, 1)

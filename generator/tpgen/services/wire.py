@@ -1,0 +1,336 @@
+"""Turns values into the tensors of a request, and the tensors of an answer back into values.
+
+A model's item is what a caller thinks in: no batch dimension, its true shape, None where there is nothing. On
+the wire there is a batch dimension, all items of a request have one shape (zero-padded), and companion
+tensors say what is padding:
+
+======================  ===================  ==============================================================
+companion               dims                 an item's value
+======================  ===================  ==============================================================
+``<key>_count``         ``[1]``              is that long on its varying axis
+``<key>_shape``         ``[rank]``           has that shape
+``<key>_shape``         ``[-1, rank - 1]``   is a list of ``<key>_count`` arrays, each with its own shape
+``<key>_count2``        ``[-1]``             is a list of ``<key>_count`` arrays, each with its own length
+``<key>_valid``         ``[1]``              is None if false
+``<key>_tag``           any                  is an image whose colour order or layout varies from item to item
+======================  ===================  ==============================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tpgen.diagnostics import did_you_mean
+
+from .model_spec import ModelSpec, RequestError, TensorSpec, companions
+
+Array: TypeAlias = NDArray[Any]
+Value: TypeAlias = Any  # an array, or a list of them (nested once at most); None for an absent output
+
+_NUMPY = {
+    "BOOL": np.bool_,
+    "UINT8": np.uint8,
+    "UINT16": np.uint16,
+    "UINT32": np.uint32,
+    "UINT64": np.uint64,
+    "INT8": np.int8,
+    "INT16": np.int16,
+    "INT32": np.int32,
+    "INT64": np.int64,
+    "FP16": np.float16,
+    "FP32": np.float32,
+    "FP64": np.float64,
+    "BF16": np.float32,  # the client libraries take and give BF16 as float32
+    "BYTES": np.object_,
+}
+
+
+_PADDING = {"count", "shape", "count2"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """The tensors of one request, with the batch dimension if the model has one."""
+
+    tensors: dict[str, Array]
+    items: int
+
+
+def encode(model: ModelSpec, values: Mapping[str, Any]) -> tuple[bool, list[Request]]:
+    """Makes the requests for the given inputs.
+
+    A list that is one level deeper than an item of the input is a batch; any other value is one item, and is
+    repeated if another input is a batch. Batches beyond ``max_batch_size`` become several requests, and so do
+    items of differing shape if the model has no companion that could tell their padding.
+
+    Returns:
+        Whether a batch was given, and the requests in the order of the items.
+
+    Raises:
+        RequestError: an input is unknown, missing, or does not fit; status 400.
+    """
+    _check_names(model, values)
+    batches: dict[str, list[Value]] = {}
+    singles: dict[str, Value] = {}
+    for name, value in values.items():
+        spec = model.inputs[name]
+        if _is_batch(spec, value):
+            batches[name] = [_leaves(model, spec, item) for item in value]
+        else:
+            singles[name] = _leaves(model, spec, value)
+    counts = {len(batch) for batch in batches.values()}
+    if len(counts) > 1 or 0 in counts:
+        sizes = ", ".join(f"'{name}': {len(batch)}" for name, batch in batches.items())
+        raise RequestError(
+            f"inputs of model '{model.name}' are batches of differing or no length: {sizes}", 400
+        )
+    count = counts.pop() if counts else 1
+    columns = {name: batches.get(name) or [singles[name]] * count for name in values}
+    if not model.is_batching:
+        return bool(batches), [_unbatched(model, columns, i) for i in range(count)]
+    parts = _split(model, columns, count)
+    return bool(batches), [_request(model, columns, part) for part in parts]
+
+
+def decode(model: ModelSpec, tensors: Mapping[str, Array], items: int) -> list[dict[str, Value]]:
+    """Makes the items of an answer: padding cut off, absent outputs None, companions left out.
+
+    Raises:
+        RequestError: an output does not hold as many items as were sent.
+    """
+    described = companions(model.outputs)
+    hidden = {spec.name for group in described.values() for spec in group.values()}
+    shown = [name for name in tensors if name not in hidden]
+    if not model.is_batching:
+        whole = {name: tensor[np.newaxis] for name, tensor in tensors.items()}
+        return [{name: _item(model, described, whole, name, 0) for name in shown}]
+    for name in shown:
+        if len(tensors[name]) != items:
+            message = f"model '{model.name}' returned {len(tensors[name])} rows of '{name}' for {items} items"
+            raise RequestError(message, 500)
+    return [{name: _item(model, described, tensors, name, index) for name in shown} for index in range(items)]
+
+
+# --- values to tensors ---------------------------------------------------------------
+
+
+def _check_names(model: ModelSpec, values: Mapping[str, Any]) -> None:
+    for name in values:
+        if name not in model.inputs:
+            guess = did_you_mean(name, model.inputs)
+            known = ", ".join(f"'{key}' ({spec})" for key, spec in model.inputs.items())
+            hint = f"; did you mean '{guess}'?" if guess else ""
+            raise RequestError(f"model '{model.name}' has no input '{name}'; it takes {known}{hint}", 400)
+    made = {
+        spec.name
+        for base, group in companions(model.inputs).items()
+        if base in values
+        for spec in group.values()
+    }
+    for name, spec in model.inputs.items():
+        if not spec.optional and name not in values and name not in made:
+            raise RequestError(f"model '{model.name}' needs the input '{name}' ({spec})", 400)
+
+
+def _depth(spec: TensorSpec, value: Any) -> int:
+    """How many axes a value has, nested lists included; bytes for an input of numbers are a row of them."""
+    if isinstance(value, np.ndarray):
+        return value.ndim
+    if isinstance(value, bytes | bytearray | memoryview):
+        return 0 if spec.datatype == "BYTES" else 1
+    if isinstance(value, list | tuple):
+        return 1 + max((_depth(spec, element) for element in value), default=0)
+    return 0
+
+
+def _is_batch(spec: TensorSpec, value: Any) -> bool:
+    depth, rank = _depth(spec, value), len(spec.dims)
+    # One element per item is passed bare: [a, b] for dims [1] are two items, not one of two elements.
+    bare = spec.is_scalar and isinstance(value, list | tuple) and depth < rank + 1
+    return bare or depth == rank + 1
+
+
+def _leaves(model: ModelSpec, spec: TensorSpec, item: Any) -> Value:
+    """An item as an array of the input's rank and dtype; a list of arrays where elements differ in shape."""
+    if isinstance(item, list | tuple) and any(_depth(spec, element) for element in item):
+        inner = TensorSpec(spec.name, spec.datatype, spec.dims[1:])
+        elements = [_leaves(model, inner, element) for element in item]
+        if len(spec.dims) and spec.dims[0] not in (-1, len(elements)):
+            raise _misfit(model, spec, f"a list of {len(elements)}")
+        same = all(isinstance(e, np.ndarray) and e.shape == elements[0].shape for e in elements)
+        if not same and not _may_be_ragged(model, spec):
+            raise _misfit(model, spec, "a list whose elements differ in shape")
+        return np.stack(elements) if same else elements
+    array = _array(model, spec, item)
+    if spec.is_scalar and array.size == 1:
+        array = array.reshape(spec.dims)
+    fits = array.ndim == len(spec.dims) and all(
+        dim in (-1, size) for dim, size in zip(spec.dims, array.shape, strict=True)
+    )
+    if not fits:
+        raise _misfit(model, spec, f"shape [{','.join(str(size) for size in array.shape)}]")
+    return array
+
+
+def _may_be_ragged(model: ModelSpec, spec: TensorSpec) -> bool:
+    """True if the model has a companion that tells the shape of each element of this list."""
+    told = companions(model.inputs).get(spec.name, {})
+    return "count2" in told or ("shape" in told and len(told["shape"].dims) > 1)
+
+
+def _array(model: ModelSpec, spec: TensorSpec, value: Any) -> Array:
+    wanted = np.dtype(_NUMPY[spec.datatype])
+    if spec.datatype == "BYTES":
+        return _bytes_array(model, spec, value)
+    if isinstance(value, bytes | bytearray | memoryview) and wanted.itemsize == 1:
+        return np.frombuffer(value, wanted)
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf" and array.size:
+        raise _misfit(model, spec, f"{type(value).__name__} {_short(value)}")
+    converted = array.astype(wanted)
+    if not np.can_cast(array.dtype, wanted, "same_kind") and not np.array_equal(converted, array):
+        raise _misfit(model, spec, f"{array.dtype} {_short(value)}, which would change when converted,")
+    return np.ascontiguousarray(converted).reshape(array.shape)
+
+
+def _bytes_array(model: ModelSpec, spec: TensorSpec, value: Any) -> Array:
+    source = value if isinstance(value, np.ndarray) else np.empty((), object)
+    if not isinstance(value, np.ndarray):
+        elements = list(value) if isinstance(value, list | tuple) else value
+        source = np.empty(len(elements) if isinstance(elements, list) else (), object)
+        source[...] = elements
+    flat = [_as_bytes(model, spec, element) for element in source.reshape(-1)]
+    result = np.empty(len(flat), object)
+    result[:] = flat
+    return result.reshape(source.shape)
+
+
+def _as_bytes(model: ModelSpec, spec: TensorSpec, element: Any) -> bytes:
+    if isinstance(element, str):
+        return element.encode()
+    if isinstance(element, bytes | bytearray | memoryview):
+        return bytes(element)
+    raise _misfit(model, spec, f"{type(element).__name__} {_short(element)}")
+
+
+def _misfit(model: ModelSpec, spec: TensorSpec, what: str) -> RequestError:
+    return RequestError(f"input '{spec.name}' of model '{model.name}' is {spec}; {what} does not fit", 400)
+
+
+def _short(value: Any) -> str:
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _split(model: ModelSpec, columns: Mapping[str, Sequence[Value]], count: int) -> list[range]:
+    """Cuts the items into requests, each with at most ``max_batch_size`` that can be padded to one shape."""
+    described = companions(model.inputs)
+    bare = [name for name in columns if not _PADDING & described.get(name, {}).keys()]
+    shapes = [tuple(_extent(columns[name][i]) for name in bare) for i in range(count)]
+    parts = []
+    start = 0
+    for i in range(1, count + 1):
+        if i == count or i - start == model.max_batch_size or shapes[i] != shapes[start]:
+            parts.append(range(start, i))
+            start = i
+    return parts
+
+
+def _unbatched(model: ModelSpec, columns: Mapping[str, Sequence[Value]], index: int) -> Request:
+    request = _request(model, columns, range(index, index + 1))
+    return Request({name: tensor[0] for name, tensor in request.tensors.items()}, 1)
+
+
+def _request(model: ModelSpec, columns: Mapping[str, Sequence[Value]], part: range) -> Request:
+    described = companions(model.inputs)
+    tensors = {}
+    for name, column in columns.items():
+        items = [column[i] for i in part]
+        tensors[name] = _padded(items, model.inputs[name])
+        for kind, companion in described.get(name, {}).items():
+            # A tag cannot be read off a value, and an input that is given is valid.
+            if companion.name not in columns and kind in _PADDING:
+                told = [_described(kind, item, model.inputs[name], companion) for item in items]
+                tensors[companion.name] = _padded(told, companion)
+    return Request(tensors, len(part))
+
+
+def _extent(value: Value) -> tuple[int, ...]:
+    """The smallest shape that holds a value and everything in it."""
+    if isinstance(value, np.ndarray):
+        return value.shape
+    inner = [_extent(element) for element in value]
+    return (len(value), *(max(sizes) for sizes in zip(*inner, strict=True)))
+
+
+def _padded(items: Sequence[Value], spec: TensorSpec) -> Array:
+    """The items behind each other on a batch axis, zero-padded (empty bytes) to one shape."""
+    if len(items) == 1 and isinstance(items[0], np.ndarray):
+        return items[0][np.newaxis]
+    extent = _extent(items)
+    empty: Any = b"" if spec.datatype == "BYTES" else 0
+    tensor = np.full(extent, empty, _NUMPY[spec.datatype])
+    for row, item in zip(tensor, items, strict=True):
+        _fill(row, item)
+    return tensor
+
+
+def _fill(target: Array, value: Value) -> None:
+    if isinstance(value, np.ndarray):
+        target[tuple(slice(size) for size in value.shape)] = value
+    else:
+        for row, element in zip(target, value, strict=False):
+            _fill(row, element)
+
+
+def _described(kind: str, item: Value, spec: TensorSpec, companion: TensorSpec) -> Array:
+    """What a companion input says of an item."""
+    if kind == "count":
+        length = item.shape[spec.varying_axis] if isinstance(item, np.ndarray) else len(item)
+        return np.array([length], np.int32)
+    if kind == "count2":
+        return np.array([len(element) for element in item], np.int32)
+    if len(companion.dims) == 1:
+        return np.array(_extent(item), np.int32)
+    return np.array([_extent(element) for element in item], np.int32).reshape(len(item), companion.dims[1])
+
+
+# --- tensors to values ---------------------------------------------------------------
+
+
+def _item(
+    model: ModelSpec,
+    described: Mapping[str, Mapping[str, TensorSpec]],
+    tensors: Mapping[str, Array],
+    name: str,
+    index: int,
+) -> Value:
+    told = {
+        kind: tensors[companion.name][index]
+        for kind, companion in described.get(name, {}).items()
+        if companion.name in tensors
+    }
+    if "valid" in told and not told["valid"].all():
+        return None
+    value = tensors[name][index]
+    count = int(told["count"].reshape(-1)[0]) if "count" in told else None
+    if "count2" in told:
+        lengths = told["count2"][:count]
+        return [row[:length] for row, length in zip(value, lengths, strict=False)]
+    if "shape" in told and told["shape"].ndim == 2:
+        return [_cut(row, shape) for row, shape in zip(value[:count], told["shape"][:count], strict=True)]
+    if "shape" in told:
+        return _cut(value, told["shape"])
+    if count is not None:
+        axis = model.outputs[name].varying_axis if name in model.outputs else 0
+        return value[(slice(None),) * axis + (slice(count),)]
+    return value
+
+
+def _cut(value: Array, shape: Array) -> Array:
+    return value[tuple(slice(int(size)) for size in shape)]
