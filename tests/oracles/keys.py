@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from oracles.harness import Case, oracle, same
 
 NAMES = ("a", "b", "c", "score", "_box")

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+
 from oracles.harness import FAILED, Case, oracle, same, within
 
 FOLDER = tempfile.TemporaryDirectory(prefix="postprocess_oracles_")

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+
 from oracles.harness import FAILED, Case, oracle, same
 
 FOLDER = tempfile.TemporaryDirectory(prefix="tensor_oracles_")
@@ -130,7 +131,7 @@ def create(*, shape: tuple[int, ...], element: str) -> np.ndarray:
 
 @oracle(
     "LoadTensor",
-    generate=lambda rng: Case((), {"tensor_name": str(LOADED), "shape": (2, 3, 4), "dtype": "int16"}),
+    generate=lambda _: Case((), {"tensor_name": str(LOADED), "shape": (2, 3, 4), "dtype": "int16"}),
     tolerance=same,
 )
 def load(*, tensor_name: str, shape: tuple[int, ...], dtype: str) -> np.ndarray:

@@ -157,7 +157,7 @@ class DBPostProcess(_MapsBack):
     threshold: float = attr("Pixels with more than this probability belong to text.", default=0.3, ge=0, le=1)
     box_threshold: float = attr("The smallest mean probability of a box.", default=0.6, ge=0, le=1)
     unclip_ratio: float = attr("A box grows on each side by area × this / perimeter.", default=1.5, ge=0)
-    min_size: int = attr("The shortest side of a box before it grows, pixels of the map.", default=3, ge=0)
+    min_size: int = attr("The shortest side of a box before it grows, pixels of the map.", default=3, ge=1)
     max_candidates: int = attr("At most this many regions are looked at.", default=1000, ge=1)
     source: str = attr(
         "Key of the source image (HWC); the map covers it, whatever its size.", default="", compile_only=True
