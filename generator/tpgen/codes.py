@@ -236,6 +236,24 @@ register_code(
     """,
 )
 
+register_code(
+    "TP115",
+    "a ModelConfig field that can't be set",
+    """
+    `[pipeline.triton.NODE]` holds fields of Triton's ModelConfig in JSON form, which are merged last. Names, inputs,
+    outputs, batch size and ensemble steps follow from the pipeline and can't be set there.
+
+        [pipeline.triton.classifier]
+        instance_group = [{count = 4, kind = "KIND_CPU"}]
+    """,
+)
+
+register_code(
+    "TP116",
+    "a target or runtime that is not built",
+    "This version compiles for `--target cpu` with `--runtime python`; the other targets come later.",
+)
+
 # --- TP2xx: graph ----------------------------------------------------------------------------------------------------
 
 register_code(

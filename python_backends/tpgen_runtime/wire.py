@@ -4,7 +4,7 @@
 value                tensors
 ===================  ======================================================================
 fixed shape          ``key`` with its dims; a scalar has dims ``[1]``
-bytes, text          ``key`` BYTES ``[1]``; raw bytes: UINT8 ``[-1]`` and ``key_count``
+bytes, text          ``key`` BYTES ``[1]``; raw bytes (inputs only): UINT8 ``[-1]``, zero-padded
 one varying dim      ``key``, zero-padded to the request's largest, and ``key_count`` INT32 ``[1]``
 several varying      ``key``, zero-padded, and ``key_shape`` INT32 ``[rank]``
 list of T            ``key`` with the list's length in front, and ``key_count`` INT32 ``[1]``;
@@ -71,19 +71,11 @@ class Bytes(Port):
         for value in values:
             if not isinstance(value, (bytes, bytearray, memoryview)):
                 raise WireError(f"'{self.key}' is {_kind(value)}, not bytes")
-        if not self._raw:
-            return {self.key: _objects(values)}
-        rows = [np.frombuffer(value, dtype=np.uint8) for value in values]
-        counts = np.array([[len(row)] for row in rows], dtype=np.int32)
-        return {self.key: _stack_padded(rows), self.key + COUNT: counts}
+        return {self.key: _objects(values)}
 
     def _decode(self, tensors):
         tensor = tensors[self.key]
-        if self._raw:
-            counts = _counts(tensors, self.key, tensor)
-            values = [row[: int(n)].tobytes() for row, n in zip(tensor, counts)]
-        else:
-            values = list(tensor.reshape(-1))
+        values = [row.tobytes() for row in tensor] if self._raw else list(tensor.reshape(-1))
         for index, value in enumerate(values):
             if self._max_bytes is not None and len(value) > self._max_bytes:
                 raise ItemError(

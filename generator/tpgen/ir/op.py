@@ -49,6 +49,7 @@ class Trait(Enum):
     TO_CHW = "only moves channels in front: HWC to CHW, dtype kept"
     NORMALIZES = "computes (x - mean) / std per channel in float32; attributes `mean` and `std`"
     GPU_CONVENTION = "named after a GPU operator; its numeric convention is computed on the CPU here"
+    THREADED = "the kernel takes `threads`, the number it may use, at load"
     USER_CODE = "runs a user's Python; attributes `module` and `name`"
     OPAQUE_KEYS = "reads and writes keys that cannot be known at compile time"
 

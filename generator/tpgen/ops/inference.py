@@ -206,7 +206,7 @@ def _gpu(doc: str, *, default: object, key: str | None = None) -> str:
     "OnnxTensor",
     group="inference",
     kernel="inference:OnnxModel",
-    traits={Trait.PURE, Trait.STATEFUL, Trait.BATCHED, Trait.INFERENCE, Trait.FAILS},
+    traits={Trait.PURE, Trait.STATEFUL, Trait.THREADED, Trait.BATCHED, Trait.INFERENCE, Trait.FAILS},
 )
 class TensorrtTensor(ModelOp):
     """Run an ONNX model: a TensorRT engine on the gpu target, ONNX Runtime on the cpu target.

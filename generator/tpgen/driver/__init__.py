@@ -1,0 +1,7 @@
+"""From files and options to a compiled pipeline and a repository: what the command line and the library share."""
+
+from .build import BuildResult, build, check
+from .compile import Compiled, compile_pipeline
+from .options import BuildOptions
+
+__all__ = ["BuildOptions", "BuildResult", "Compiled", "build", "check", "compile_pipeline"]

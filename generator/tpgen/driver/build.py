@@ -1,0 +1,156 @@
+"""Building and checking: compile, plan, write."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path, PurePath
+from typing import Any
+
+from .. import __version__
+from ..diagnostics import Bag, Diagnostic
+from ..emit.plan import Inputs, plan
+from ..emit.repo_plan import JSON, RepoPlan
+from ..emit.write import WriteResult, recover, write
+from .compile import AfterPass, Compiled, compile_pipeline
+from .models import model_contents
+from .options import BuildOptions
+
+DEFAULT_DIRECTORY = "model_repository"
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """What a build (or a check) found and did. ``written`` is None for a check."""
+
+    pipelines: tuple[str, ...]
+    diagnostics: tuple[Diagnostic, ...]
+    directory: Path | None = None
+    written: WriteResult | None = None
+    compiled: tuple[Compiled, ...] = ()
+
+    @property
+    def changed(self) -> bool:
+        return self.written is not None and self.written.changed
+
+
+def check(
+    pipelines: str | Path | Sequence[str | Path],
+    options: BuildOptions | None = None,
+    *,
+    after: AfterPass | None = None,
+) -> BuildResult:
+    """All that `build` checks, writing nothing.
+
+    Raises:
+        PipelineError: a pipeline is wrong; all findings are in it.
+    """
+    bag = Bag()
+    with tempfile.TemporaryDirectory(prefix="tpgen-") as scratch:
+        plans, compiled = _plan_all(_listed(pipelines), options or BuildOptions(), bag, Path(scratch), after, write_models=False)
+    bag.raise_if_errors()
+    return BuildResult(tuple(p.pipeline for p in plans), tuple(bag.diagnostics), compiled=tuple(compiled))
+
+
+def build(
+    pipelines: str | Path | Sequence[str | Path],
+    directory: str | Path = DEFAULT_DIRECTORY,
+    options: BuildOptions | None = None,
+    *,
+    after: AfterPass | None = None,
+) -> BuildResult:
+    """Compile pipelines into a model repository.
+
+    Raises:
+        PipelineError: a pipeline is wrong, or the directory cannot be written; nothing was changed then.
+    """
+    bag = Bag()
+    target = Path(directory)
+    recover(target)
+    with tempfile.TemporaryDirectory(prefix="tpgen-") as scratch:
+        plans, compiled = _plan_all(_listed(pipelines), options or BuildOptions(), bag, Path(scratch), after)
+        bag.raise_if_errors()
+        written = write(plans, target)
+    return BuildResult(
+        tuple(p.pipeline for p in plans),
+        (*bag.diagnostics, *written.diagnostics),
+        target,
+        written,
+        tuple(compiled),
+    )
+
+
+def _listed(pipelines: str | Path | Sequence[str | Path]) -> list[str | Path]:
+    return [pipelines] if isinstance(pipelines, str | PurePath) else list(pipelines)
+
+
+def _plan_all(
+    paths: Sequence[str | Path],
+    options: BuildOptions,
+    bag: Bag,
+    scratch: Path,
+    after: AfterPass | None,
+    *,
+    write_models: bool = True,
+) -> tuple[list[RepoPlan], list[Compiled]]:
+    plans: list[RepoPlan] = []
+    compiled: list[Compiled] = []
+    for path in paths:
+        one = compile_pipeline(path, options, bag, scratch, after)
+        if one is not None:
+            compiled.append(one)
+            plans.append(make_plan(one, scratch, bag, write_models=write_models))
+    return plans, compiled
+
+
+def make_plan(compiled: Compiled, scratch: Path, bag: Bag, *, write_models: bool = True) -> RepoPlan:
+    """The repository of a compiled pipeline; rewritten models lie in ``scratch`` until it is written."""
+    contents = model_contents(compiled.graph, compiled.models, scratch, bag, write=write_models)
+    inputs = Inputs(
+        version=__version__,
+        source=compiled.source.path,
+        fingerprint=_fingerprint(compiled),
+        batching=compiled.options.batching,
+        contents=contents,
+        overrides=compiled.options.triton,
+        override_spans={
+            node: span
+            for node in compiled.options.triton
+            if (span := compiled.loaded.table.spans.get("triton")) is not None
+        },
+        record=_record(compiled),
+    )
+    return plan(compiled.graph, inputs, bag)
+
+
+def _record(compiled: Compiled) -> dict[str, JSON]:
+    options = compiled.options
+    return {
+        "options": {
+            "target": options.target,
+            "runtime": options.runtime,
+            "fuse": options.fuse,
+            "cores": options.cores,
+            "batching": options.batching,
+            "instances": options.instances,
+        },
+        "decisions": list(compiled.decisions),
+    }
+
+
+def _fingerprint(compiled: Compiled) -> str:
+    """A hash of everything the repository is a function of."""
+    options = replace(compiled.options, inputs={}, outputs_span=None)
+    parts: list[Any] = [
+        __version__,
+        compiled.source.text,
+        PurePath(compiled.source.path).name,
+        asdict(options),
+        sorted((label, file.sha256) for label, file in compiled.models.items()),
+    ]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+

@@ -1,0 +1,102 @@
+"""Compiling: a TOML file to its two graphs, the plain one and the optimised one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .. import ops as _operators  # noqa: F401  (declares them)
+from ..diagnostics import Bag, Diagnostic
+from ..frontend.load import Loaded, load
+from ..ir.graph import Graph
+from ..passes import ANALYSIS, OPTIMIZE, Context, DeclaredPort, Options, run_passes
+from ..source import SourceFile, Span, TomlError, load_toml, read_source
+from .models import ModelFile, attach_models
+from .options import BuildOptions, usable_cores
+
+AfterPass = Callable[[str, Graph], None]
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A pipeline: ``reference`` is what it means, ``graph`` what is emitted."""
+
+    source: SourceFile
+    reference: Graph
+    graph: Graph
+    loaded: Loaded
+    options: Options
+    models: dict[str, ModelFile]
+    decisions: tuple[str, ...]
+
+    @property
+    def base(self) -> Path:
+        """The folder of the TOML file, to which its paths are relative."""
+        return Path(self.source.path).parent
+
+
+def compile_pipeline(
+    path: str | Path,
+    options: BuildOptions,
+    bag: Bag,
+    scratch: Path,
+    after: AfterPass | None = None,
+) -> Compiled | None:
+    """Compile a TOML file; None if the bag got an error.
+
+    ``scratch`` is a folder for rewritten models; ``after`` is called after every pass.
+    """
+    try:
+        source = read_source(str(path))
+        document = load_toml(source)
+    except TomlError as problem:
+        bag.diagnostics.append(Diagnostic.from_toml_error(problem))
+        return None
+    loaded = load(document, options.values, bag)
+    if loaded is None:
+        return None
+    base = Path(source.path).parent
+    graph, models = attach_models(loaded.graph, base, options, scratch, bag)
+    chosen = _pass_options(loaded, options, bag)
+    if bag.has_errors:
+        return None
+    context = Context(chosen, bag)
+    reference = run_passes(graph, ANALYSIS, context, after)
+    if bag.has_errors:
+        return None
+    optimised = run_passes(reference, OPTIMIZE, context, after)
+    if bag.has_errors:
+        return None
+    return Compiled(source, reference, optimised, loaded, chosen, models, tuple(context.decisions))
+
+
+def _pass_options(loaded: Loaded, options: BuildOptions, bag: Bag) -> Options:
+    keys, spans = loaded.table.keys, loaded.table.spans
+    target = options.target or keys.target or "cpu"
+    runtime = options.runtime or {"cpu": "python", "gpu": "tensorrt"}[target]
+    _check_supported(target, runtime, spans.get("target"), bag)
+    return Options(
+        target=target,
+        runtime=runtime,
+        fuse=options.fuse,
+        cores=options.cores or keys.cores or usable_cores(),
+        batching=keys.batching,
+        instances=keys.instances,
+        inputs={
+            key: DeclaredPort(key, declared.type, declared.raw, declared.span)
+            for key, declared in loaded.table.inputs.items()
+        },
+        outputs=keys.outputs,
+        outputs_span=spans.get("outputs"),
+        max_batch=keys.max_batch or None,
+        triton=loaded.table.triton,
+    )
+
+
+def _check_supported(target: str, runtime: str, span: Span | None, bag: Bag) -> None:
+    if target == "gpu" or runtime != "python":
+        what = "target 'gpu'" if target == "gpu" else f"runtime '{runtime}'"
+        bag.error(
+            "TP116", f"{what} is not built by this version", span, hint="build for --target cpu --runtime python"
+        )

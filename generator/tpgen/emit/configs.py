@@ -1,0 +1,119 @@
+"""The ``ModelConfig`` of stages and of the ensembles that join them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..ir.graph import DATA, RESULT, Entry, Graph, Port, Stage
+from .wire_form import WireTensor, wire_tensors
+
+# Bounds of every queue: enough for any burst that can be answered in time, little enough to fail fast.
+MAX_QUEUE_SIZE = 1024
+QUEUE_TIMEOUT_US = 30_000_000
+
+
+@dataclass(frozen=True)
+class Batching:
+    """How batches form: ``delay_us`` is None for none (they form while instances are busy)."""
+
+    delay_us: int | None = None
+    queue_timeout_us: int = QUEUE_TIMEOUT_US
+
+
+def stage_config(stage: Stage, batching: Batching, *, is_entry: bool) -> Any:
+    """The configuration of a stage on Triton's Python backend (a ``ModelConfig`` message)."""
+    from tritonclient.grpc import model_config_pb2 as pb
+
+    config = pb.ModelConfig(name=stage.name, backend="python", max_batch_size=stage.max_batch)
+    for port in stage.inputs:
+        for tensor in wire_tensors(port):
+            _add_input(config, port, tensor, optional_companion=is_entry)
+    _add_outputs(config, stage.outputs)
+    config.instance_group.add(count=stage.instances, kind=pb.ModelInstanceGroup.KIND_CPU)
+    _set_batching(config, batching)
+    return config
+
+
+def _set_batching(config: Any, batching: Batching) -> None:
+    from tritonclient.grpc import model_config_pb2 as pb
+
+    dynamic = config.dynamic_batching
+    dynamic.SetInParent()
+    if batching.delay_us:
+        dynamic.max_queue_delay_microseconds = batching.delay_us
+    policy = dynamic.default_queue_policy
+    policy.timeout_action = pb.ModelQueuePolicy.REJECT
+    policy.default_timeout_microseconds = batching.queue_timeout_us
+    policy.allow_timeout_override = True
+    policy.max_queue_size = MAX_QUEUE_SIZE
+
+
+def _add_input(config: Any, port: Port, tensor: WireTensor, *, optional_companion: bool) -> None:
+    """Add an input. Python stages get a list of requests, so inputs of varying size may be ragged.
+
+    A client with one item needs no companion: the tensor's own shape says it all.
+    """
+    added = config.input.add(name=tensor.name, data_type=tensor.dtype.triton, dims=tensor.dims)
+    if -1 in tensor.dims:
+        added.allow_ragged_batch = True
+    if port.optional or (tensor.companion and optional_companion):
+        added.optional = True
+
+
+def _add_outputs(config: Any, ports: Sequence[Port]) -> None:
+    for port in ports:
+        for tensor in wire_tensors(port):
+            config.output.add(name=tensor.name, data_type=tensor.dtype.triton, dims=tensor.dims)
+
+
+def ensemble_config(graph: Graph, entry: Entry, stages: Sequence[Stage]) -> Any:
+    """The ensemble that leads an entry's inputs through its stages, in order."""
+    from tritonclient.grpc import model_config_pb2 as pb
+
+    config = pb.ModelConfig(name=entry.name, platform="ensemble", max_batch_size=entry.max_batch)
+    for port in entry.inputs:
+        for tensor in wire_tensors(port):
+            _add_input(config, port, tensor, optional_companion=True)
+            config.input[-1].ClearField("allow_ragged_batch")
+    _add_outputs(config, entry.outputs)
+    sources = {port.key: "" for port in entry.inputs}  # key -> what stands before it in the tensor's name
+    for index, stage in enumerate(stages):
+        step = config.ensemble_scheduling.step.add(model_name=stage.name, model_version=-1)
+        for port in stage.inputs:
+            key = RESULT if stage.takes_over and port.key == DATA else port.key
+            for tensor in wire_tensors(port):
+                step.input_map[tensor.name] = sources[key] + key + tensor.name.removeprefix(port.key)
+        for port in stage.outputs:
+            sources[port.key] = "" if _is_answer(port.key, entry, stages[index + 1 :]) else f"{stage.nodes[0]}."
+            for tensor in wire_tensors(port):
+                step.output_map[tensor.name] = sources[port.key] + tensor.name
+    return config
+
+
+def _is_answer(key: str, entry: Entry, later: Sequence[Stage]) -> bool:
+    """True if the entry answers this key and no later stage writes it again."""
+    answered = any(port.key == key for port in entry.outputs)
+    return answered and not any(port.key == key for stage in later for port in stage.outputs)
+
+
+def apply_overrides(config: Any, overrides: Mapping[str, Any]) -> None:
+    """Merge raw ModelConfig fields (JSON form) into a configuration, last.
+
+    Raises:
+        json_format.ParseError: a field or value that ModelConfig does not have.
+    """
+    from google.protobuf import json_format
+    from tritonclient.grpc import model_config_pb2 as pb
+
+    extra = json_format.ParseDict(dict(overrides), pb.ModelConfig())
+    for field, _ in extra.ListFields():
+        if field.label == field.LABEL_REPEATED:
+            config.ClearField(field.name)
+    config.MergeFrom(extra)
+
+
+OWNED_FIELDS = frozenset(
+    "name platform backend input output ensemble_scheduling model_transaction_policy max_batch_size".split()
+)

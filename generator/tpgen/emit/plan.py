@@ -1,0 +1,195 @@
+"""From a placed graph to the files of a repository: pure, nothing is written here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ..diagnostics import Bag
+from ..ir.graph import Call, Entry, Graph, Stage
+from ..ir.op import attributes_of
+from ..source import Span
+from . import configs
+from .config_pbtxt import render as render_config
+from .render import render_python
+from .repo_plan import JSON, Content, ModelPlan, RepoPlan
+from .stage_code import StageCode, one_line
+from .vendor import requirements, runtime_files
+from .wire_form import wire_tensors
+
+MAX_PIXELS = 64_000_000
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a plan is made from besides the graph.
+
+    ``contents`` are the files of file attributes by call label and attribute name (a model after its
+    rewrite, a label file); ``user_files`` the user modules of each call, by path below ``user/``.
+    """
+
+    version: str
+    source: str
+    fingerprint: str
+    batching: str = "adaptive"
+    contents: Mapping[tuple[str, str], tuple[Path, Mapping[str, Content]]] = field(default_factory=dict)
+    user_files: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
+    user_requirements: tuple[str, ...] = ()
+    overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    override_spans: Mapping[str, Span] = field(default_factory=dict)
+    record: Mapping[str, JSON] = field(default_factory=dict)
+
+
+def plan(graph: Graph, inputs: Inputs, bag: Bag) -> RepoPlan:
+    """The repository of a pipeline. Overrides that are refused go to the bag."""
+    models: list[ModelPlan] = []
+    needed: set[str] = set(inputs.user_requirements)
+    for entry in graph.entries:
+        stages = [stage for stage in graph.stages if stage.entry == entry.name]
+        for stage in stages:
+            model, requires = _stage_model(graph, stage, inputs, bag, is_entry=stage.name == entry.name)
+            models.append(model)
+            needed |= set(requires)
+        if [stage.name for stage in stages] != [entry.name]:
+            models.append(_ensemble_model(graph, entry, stages, inputs))
+    _check_override_names(graph, inputs, bag)
+    return RepoPlan(
+        graph.name,
+        inputs.source,
+        tuple(entry.name for entry in graph.entries),
+        tuple(models),
+        tuple(sorted(needed)),
+        {**inputs.record, "interface": interface(graph)},
+        inputs.fingerprint,
+    )
+
+
+def interface(graph: Graph) -> JSON:
+    """The entries' tensors, as `tpgen.json` records them."""
+
+    def described(ports: Any) -> list[dict[str, JSON]]:
+        return [
+            {"name": tensor.name, "datatype": tensor.dtype.triton, "dims": list(tensor.dims)}
+            for port in ports
+            for tensor in wire_tensors(port)
+        ]
+
+    return {
+        entry.name: {
+            "max_batch_size": entry.max_batch,
+            "inputs": described(entry.inputs),
+            "outputs": described(entry.outputs),
+        }
+        for entry in graph.entries
+    }
+
+
+def _stage_model(
+    graph: Graph, stage: Stage, inputs: Inputs, bag: Bag, *, is_entry: bool
+) -> tuple[ModelPlan, tuple[str, ...]]:
+    files: dict[str, Content] = {}
+    paths = _place_files(graph, stage, inputs, files)
+    code = StageCode(graph, stage, inputs.version, paths, MAX_PIXELS)
+    files["1/stage.py"] = code.text().encode()
+    files["1/model.py"] = _model_py(stage, inputs).encode()
+    for path, content in runtime_files(code.modules).items():
+        files[f"1/{path}"] = content
+    for label in (call.label for call in _calls(graph, stage)):
+        for path, data in inputs.user_files.get(label, {}).items():
+            files[f"1/user/{path}"] = data
+    config = configs.stage_config(stage, _batching(graph, stage, inputs), is_entry=is_entry)
+    for name in stage.nodes:
+        _override(config, name, inputs, bag)
+    files["config.pbtxt"] = render_config(config, _header(stage.name, inputs)).encode()
+    return ModelPlan(stage.name, files), requirements(code.modules)
+
+
+def _calls(graph: Graph, stage: Stage) -> list[Call]:
+    return [call for name in stage.nodes for call in graph.nodes[name].calls]
+
+
+def _place_files(
+    graph: Graph, stage: Stage, inputs: Inputs, files: dict[str, Content]
+) -> dict[tuple[str, str], str]:
+    """Put the files of the stage's calls into the version directory; returns their paths in there."""
+    placed: dict[tuple[str, str], str] = {}
+    taken: dict[str, Path] = {}
+    for node, call in ((name, call) for name in stage.nodes for call in graph.nodes[name].calls):
+        for attribute in attributes_of(type(call.op)):
+            key = (call.label, attribute.name)
+            if key not in inputs.contents:
+                continue
+            origin, contents = inputs.contents[key]
+            folder = "" if taken.setdefault(next(iter(contents)), origin) == origin else f"{node}/"
+            placed[key] = folder + next(iter(contents))
+            for name, content in contents.items():
+                files[f"1/{folder}{name}"] = content
+    return placed
+
+
+def _batching(graph: Graph, stage: Stage, inputs: Inputs) -> configs.Batching:
+    settings = [graph.nodes[name].settings for name in stage.nodes]
+    waits = [s.batching_timeout_ms for s in settings if s.batching_timeout_ms]
+    timeouts = [s.timeout_ms for s in settings if s.timeout_ms]
+    delay = int(max(waits) * 1000) if inputs.batching == "timed" and waits else None
+    timeout = int(min(timeouts) * 1000) if timeouts else configs.QUEUE_TIMEOUT_US
+    return configs.Batching(delay, timeout)
+
+
+def _model_py(stage: Stage, inputs: Inputs) -> str:
+    return render_python(
+        "model.py.j2", stage=stage.name, version=inputs.version, source=safe_name(inputs.source)
+    )
+
+
+def _header(name: str, inputs: Inputs) -> str:
+    return f"{name}: generated by tpgen {inputs.version} from {safe_name(inputs.source)}"
+
+
+def safe_name(path: str) -> str:
+    """A file's base name for comments and docstrings: what is not plain is replaced."""
+    name = PurePosixPath(path).name
+    return one_line("".join(c if c.isalnum() or c in "._- " else "_" for c in name), 60)
+
+
+def _ensemble_model(graph: Graph, entry: Entry, stages: Sequence[Stage], inputs: Inputs) -> ModelPlan:
+    config = configs.ensemble_config(graph, entry, stages)
+    text = render_config(config, _header(entry.name, inputs))
+    # Triton needs a version directory, and version control drops empty ones.
+    return ModelPlan(entry.name, {"config.pbtxt": text.encode(), "1/.gitkeep": b""})
+
+
+def _override(config: Any, node: str, inputs: Inputs, bag: Bag) -> None:
+    from google.protobuf.json_format import ParseError
+
+    overrides = inputs.overrides.get(node)
+    if not overrides:
+        return
+    span = inputs.override_spans.get(node)
+    owned = sorted(set(overrides) & configs.OWNED_FIELDS)
+    if owned:
+        bag.error(
+            "TP115",
+            f"'{owned[0]}' of '{node}' is the compiler's: names, inputs, outputs and batch size are fixed by the TOML",
+            span,
+            hint="take it out of [pipeline.triton]",
+            node=node,
+        )
+        return
+    try:
+        configs.apply_overrides(config, overrides)
+    except ParseError as problem:
+        bag.error("TP115", f"[pipeline.triton.{node}]: {problem}", span, node=node)
+
+
+def _check_override_names(graph: Graph, inputs: Inputs, bag: Bag) -> None:
+    for node in inputs.overrides:
+        if node not in graph.nodes:
+            bag.error(
+                "TP201",
+                f"unknown node '{node}' in [pipeline.triton]",
+                inputs.override_spans.get(node),
+                hint=f"nodes: {', '.join(graph.nodes)}",
+            )

@@ -1,0 +1,40 @@
+"""Kernels of the runtime as callables: the one place where the compiler's process loads `tpgen_runtime`."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from ..ir.graph import Call
+from ..ir.op import Trait, attributes_of
+from ..types import Type
+
+Kernel: TypeAlias = Callable[..., Any]
+
+
+def load_kernel(
+    call: Call, types: Mapping[str, Type], files: Mapping[str, Path], *, threads: int, user: Path | None = None
+) -> Kernel | None:
+    """The kernel of a call with its arguments bound; None for calls that have none (they forward or delete).
+
+    ``files`` are the paths of file attributes by name, ``user`` the folder of user modules.
+    """
+    op = call.op
+    if not op.kernel or op.has(Trait.FORWARDS):
+        return None
+    module, _, name = op.kernel.partition(":")
+    function: Kernel = getattr(importlib.import_module(f"tpgen_runtime.{module}"), name)
+    arguments = op.kernel_arguments(types)
+    for attribute in attributes_of(type(op)):
+        if attribute.declared.file and attribute.name in files:
+            arguments[attribute.name] = str(files[attribute.name])
+    if not op.has(Trait.STATEFUL):
+        return lambda *values: function(*values, **arguments)
+    if op.has(Trait.THREADED):
+        arguments["threads"] = threads
+    if op.has(Trait.USER_CODE):
+        arguments["directory"] = str(user)
+    loaded: Kernel = function(**arguments)
+    return loaded
