@@ -4,12 +4,12 @@
     python make_model.py --small -o s.onnx   a ResNet-18 of a quarter of the width, for tests and benchmarks
 
 A network with random weights is nearly blind: whatever picture comes in, the logits hardly move. Here the
-statistics of every batch normalisation come from a pass over synthetic photos, and the last layer is scaled so
-that each logit has mean 0 and deviation 1 across them. A wrong colour order, mean, scale or crop then shows.
+statistics of every batch normalisation come from a pass over synthetic photos, and the last layer is scaled
+so that each logit has mean 0 and deviation 1 across them. A wrong colour order, mean or crop then shows.
 
-The pass runs in float64 and its results are rounded to four digits, so that the same seed gives the same file on
-every machine. Input: ``input`` float32 ``[N, 3, 224, 224]``, RGB, ``(value - MEAN) / STD``; output ``output``
-float32 ``[N, 1000]``.
+The pass runs in float64 and its results are rounded to four digits, so that the same seed gives the same
+file on every machine. The input is ``input``, float32 ``[N, 3, 224, 224]``, RGB, ``(value - MEAN) / STD``;
+the output is ``output``, float32 ``[N, 1000]``.
 """
 
 from __future__ import annotations

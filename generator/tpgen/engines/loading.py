@@ -106,8 +106,8 @@ def check_external_data(model: ModelProto, path: Path) -> None:
         if offset + (length or 0) > sizes[location]:
             raise ModelError(
                 EXTERNAL_DATA,
-                f"'{location}', the weights of model '{path}', is too short: tensor '{tensor.name}' ends at byte "
-                f"{offset + (length or 0)}, the file has {sizes[location]}",
+                f"'{location}', the weights of model '{path}', is too short: tensor '{tensor.name}' ends at "
+                f"byte {offset + (length or 0)}, the file has {sizes[location]}",
                 "copy the file again: it was cut off, or belongs to another model",
             )
 

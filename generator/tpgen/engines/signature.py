@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from onnx import ModelProto, ValueInfoProto
 
 _HINTS = {
-    "sequence_type": "return the tensors as outputs of their own (scikit-learn models: options={'zipmap': False})",
-    "map_type": "export without the class names (scikit-learn models: options={'zipmap': False})",
+    "sequence_type": "return its tensors as outputs of their own (scikit-learn: options={'zipmap': False})",
+    "map_type": "export it without the class names (scikit-learn: options={'zipmap': False})",
     "optional_type": "export it as a plain tensor, or leave it out",
     "sparse_tensor_type": "export it as a dense tensor",
 }
@@ -91,7 +91,8 @@ def _info(value: ValueInfoProto, role: str, path: Path) -> TensorInfo:
         raise ModelError(UNSUPPORTED_TYPE, message, _HINTS.get(kind, "export it as a plain tensor"))
     dtype = dtype_of(value.type.tensor_type.elem_type)
     if dtype is None:
-        message = f"model '{path}': {role} '{value.name}' has the element type {_type_name(value)}, which Triton lacks"
+        kind = _type_name(value)
+        message = f"model '{path}': {role} '{value.name}' has the element type {kind}, which Triton lacks"
         raise ModelError(
             UNSUPPORTED_TYPE, message, "export the model with a cast to float32 or an integer there"
         )
@@ -123,7 +124,7 @@ def _type_name(value: ValueInfoProto) -> str:
 
 
 def _complete_outputs(model: ModelProto, path: Path) -> None:
-    """Give a shape to outputs that are declared without one: by shape inference, else as onnxruntime sees it."""
+    """Give a shape to outputs that are declared without one: by inference, else as onnxruntime sees it."""
     missing = [v for v in model.graph.output if v.type.WhichOneof("value") in (None, "tensor_type")]
     missing = [v for v in missing if shape_of(v) is None or not v.type.tensor_type.elem_type]
     if not missing:
