@@ -32,6 +32,7 @@ from tpgen.emit import steps
 from tpgen.emit.write import recover, up_to_date, write
 
 Hook = Callable[[str, Path], None]
+pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")  # threads of other tests
 OLD, NEW = old_and_new()
 
 

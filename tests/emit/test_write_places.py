@@ -27,6 +27,7 @@ from tpgen.diagnostics import PipelineError
 from tpgen.emit import steps
 from tpgen.emit.write import read_manifest, recover, up_to_date, write
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")  # threads of other tests
 OLD, NEW = old_and_new()
 NOBODY = 65534
 
@@ -65,6 +66,21 @@ def test_a_mount_point_is_written_in_place(tmp_path: Path, kind: str) -> None:
         assert backup.read_bytes() == b"edited" and str(backup) in result.diagnostics[0].message
         backup.unlink()
         assert snapshot(repo) == expected(tmp_path / "fresh") and litter(repo) == []
+
+
+@pytest.mark.parametrize("kind", ["tmpfs", "bind"])
+def test_a_volume_mounted_into_a_model_stays_mounted(tmp_path: Path, kind: str) -> None:
+    repo = tmp_path / "repo"
+    write([OLD], repo)
+    (tmp_path / "volume").mkdir()
+    options = ("-t", "tmpfs", "tmpfs") if kind == "tmpfs" else ("--bind", str(tmp_path / "volume"))
+    with mounted(repo / "ocr__det/1", *options) as volume:
+        (volume / "mine.txt").write_text("mine")
+        device = volume.stat().st_dev, volume.stat().st_ino
+        write([NEW], repo)
+        assert (volume.stat().st_dev, volume.stat().st_ino) == device
+        assert (volume / "mine.txt").read_text() == "mine" and (volume / "model.py").read_bytes() == b"new\n"
+        assert (volume / "user/ops.py").exists() and up_to_date({"ocr": "new"}, repo) and litter(repo) == []
 
 
 def test_a_mount_point_survives_a_kill(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Model configurations as text: the official ModelConfig protobuf, printed so that Triton reads the same back.
+"""Model configurations as text: the official ModelConfig protobuf, printed so that Triton reads it back.
 
 The protobuf comes with tritonclient and is imported on first use.
 """

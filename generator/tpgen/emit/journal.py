@@ -6,7 +6,9 @@ Whoever finds a journal replays it from the start, so it does not matter where t
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -52,11 +54,25 @@ def _carry_out(step: Sequence[str], staging: Staging) -> None:
         source = staging.locate(step[1])
         if source.exists():
             _make_dirs(target.parent)
-            steps.rename(source, target)
+            _move(source, target)
     elif step[0] == "prune":
         _prune(target)
     elif target.parent.is_dir() and not (target.is_dir() and not target.is_symlink()):
         steps.unlink(target)  # a directory in this place is the work of a later step, before an interruption
+
+
+def _move(source: Path, target: Path) -> None:
+    try:
+        steps.rename(source, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        near = target.with_name(f"{target.name}.tpgen-new")  # a volume is mounted on a directory of the model
+        steps.unlink(near)
+        with source.open("rb") as origin:
+            steps.copy_file(origin, near)
+        steps.rename(near, target)
+        steps.unlink(source)
 
 
 def _sync(root: Path, paths: Sequence[str]) -> None:
@@ -76,7 +92,7 @@ def _make_dirs(directory: Path) -> None:
 def _prune(directory: Path) -> None:
     if not directory.is_dir() or directory.is_symlink():
         return
-    if {entry.name for entry in directory.iterdir()} <= {CACHE_DIR}:
+    if {entry.name for entry in directory.iterdir()} <= {CACHE_DIR} and not os.path.ismount(directory):
         steps.remove_tree(directory)
 
 

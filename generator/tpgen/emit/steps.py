@@ -18,6 +18,8 @@ from typing import BinaryIO
 FILE_MODE = 0o644
 DIR_MODE = 0o755
 
+_NO_SHARING = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EBADF, errno.EIO}
+
 hook: Callable[[str, Path], None] | None = None
 
 
@@ -95,7 +97,12 @@ def copy_file(origin: BinaryIO, path: Path) -> None:
         try:
             while os.copy_file_range(origin.fileno(), file.fileno(), 1 << 30):
                 pass
-        except OSError:  # not between these two file systems
+        except OSError as error:
+            if error.errno not in _NO_SHARING:
+                raise
+        if (
+            os.fstat(file.fileno()).st_size != os.fstat(origin.fileno()).st_size
+        ):  # some file systems copy nothing
             origin.seek(0)
             file.seek(0)
             file.truncate()

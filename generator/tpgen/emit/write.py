@@ -153,8 +153,11 @@ def _carry_out(change: Change, root: Path) -> list[Diagnostic]:
         saved = [_save(path, origin, staging) for path, origin in change.rescued.items()]
         for put in change.puts:
             _stage(put, staging)
+        whole = staging if isinstance(staging, Sibling) and exchange.is_wise(change, root) else None
+        if whole is not None:
+            exchange.complete(change, whole)
         _check_still(change, root)
-        if not (isinstance(staging, Sibling) and exchange.swap(change, staging)):
+        if whole is None or not exchange.swap(whole):
             journal.commit(change, staging)
     except BaseException:
         if staging.journal.exists():
