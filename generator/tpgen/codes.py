@@ -411,6 +411,101 @@ register_code(
     """,
 )
 
+# --- TP4xx: models --------------------------------------------------------------------------------------------------
+
+register_code(
+    "TP401",
+    "a model file does not exist",
+    """
+    Paths are relative to the TOML file. Where the model lies elsewhere, name it for one build with
+    `--model NODE=PATH`. The models of the examples are written by the script beside them.
+    """,
+)
+
+register_code(
+    "TP402",
+    "a model file is not an ONNX model",
+    """
+    The file is something else (the message says what it looks like), was cut off while it was copied, or is longer
+    than the 2 GiB that protobuf and onnxruntime can read. Checkouts without Git LFS hold a pointer of a few lines in
+    place of the model:
+
+        $ git lfs pull
+
+    Checkpoints (.pt, .pth, .h5, safetensors) have no graph, or one that no server runs: export them to ONNX first.
+    A larger model is saved with its weights in a second file:
+
+        onnx.save(model, "big.onnx", save_as_external_data=True)
+    """,
+)
+
+register_code(
+    "TP403",
+    "a model's external data is missing",
+    """
+    Large models keep their weights in a second file, which the ONNX file names. It has to lie in the folder of the
+    ONNX file, or below it, and has to be the one that was written with it. Copy both, always together.
+    """,
+)
+
+register_code(
+    "TP404",
+    "a model has an input or output that Triton can't carry",
+    """
+    Only dense tensors of the types bool, (u)int8 to (u)int64, float16, bfloat16, float32, float64 and string can be
+    sent. Sequences, maps, optional and sparse values can't. Classifiers of scikit-learn have such an output unless
+    they are converted without it:
+
+        to_onnx(classifier, sample, options={"zipmap": False})
+    """,
+)
+
+register_code(
+    "TP405",
+    "onnxruntime refuses a model",
+    """
+    The file is an ONNX model, but onnxruntime can't load it; the message holds its reason. Frequent ones: operators
+    of another framework's own domain, an operator set that is newer than the installed onnxruntime, and graphs whose
+    types don't fit. `python -m onnx.checker model.onnx` or the exporter's own check often says more.
+    """,
+)
+
+register_code(
+    "TP406",
+    "a model's batch size is fixed, and max is larger",
+    """
+    The model was exported for one item (or a fixed number), and the node asks for batches. Ways out, the best first:
+
+    * Export it again with a dynamic first axis (torch.onnx.export: `dynamic_axes={"input": {0: "N"}}`).
+    * `tpgen build --dynamic-batch`: a copy of the model is rewritten, and it is proved with onnxruntime that a batch
+      gives what its items give one by one.
+    * `max = 1`.
+    """,
+)
+
+register_code(
+    "TP407",
+    "a model can't take what the pipeline wants to hand it",
+    """
+    A step before the model (mean and std, channel order, layout, cast) was to move into the model, and doesn't fit
+    it: `mean` and `std` need one value, or one for each channel of the input, and an input of floats.
+
+        mean = "123.675, 116.28, 103.53"     # for an input of 3 channels
+    """,
+)
+
+register_code(
+    "TP408",
+    "a model can't be rewritten for batches",
+    """
+    `--dynamic-batch` rewrites a copy of a model that was exported for one item, and accepts the copy only if each
+    item of a batch gets the answer that the model gives to it alone. The message names the graph node at which that
+    ends, and what it does there: mixing items, a size that is written into the graph, or a random number.
+
+    Export the model again with a dynamic first axis, or set `max = 1`.
+    """,
+)
+
 # --- TP6xx: repository writing ------------------------------------------------------------------------------------
 
 register_code(

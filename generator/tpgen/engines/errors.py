@@ -9,8 +9,8 @@ NOT_A_MODEL: Final = "TP402"
 EXTERNAL_DATA: Final = "TP403"
 UNSUPPORTED_TYPE: Final = "TP404"
 REFUSED: Final = "TP405"
-BATCH: Final = "TP406"
 REWRITE: Final = "TP407"
+BLOCKED_BATCH: Final = "TP408"
 
 
 class ModelError(Exception):
