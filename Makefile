@@ -35,7 +35,7 @@ gold: $(VENV) ## Update the golden files after a change that is meant
 	@$(PY) -m pytest -q --update-golden
 
 docs: $(VENV) ## Generate docs/operators.md and docs/errors.md anew
-	@$(PY) -m docs.generate
+	@$(PY) docs/generate.py
 
 wheel: $(VENV) ## Build the wheel from the source distribution, into dist/
 	@rm -rf dist build/sdist
