@@ -1,9 +1,10 @@
-"""Python identifiers for names of the TOML."""
+"""How names and values of the TOML appear in generated Python."""
 
 from __future__ import annotations
 
 import keyword
 import re
+from typing import Any
 
 
 class Identifiers:
@@ -22,3 +23,18 @@ class Identifiers:
             candidate, number = f"{base}_{number}", number + 1
         self._used.add(candidate)
         return candidate
+
+
+def literal(value: Any) -> str:
+    """The Python literal of a value: its ``repr``, with double quotes around plain strings."""
+    if isinstance(value, str):
+        text = repr(value)
+        return f'"{text[1:-1]}"' if text[0] == "'" and '"' not in text else text
+    if isinstance(value, tuple):
+        inner = ", ".join(literal(item) for item in value)
+        return f"({inner},)" if len(value) == 1 else f"({inner})"
+    if isinstance(value, list):
+        return f"[{', '.join(literal(item) for item in value)}]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{literal(k)}: {literal(v)}" for k, v in value.items()) + "}"
+    return repr(value)

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..diagnostics import InternalError
 from ..resources import templates_dir
+from .names import literal
 
 
 @cache
@@ -22,7 +23,7 @@ def _environment() -> Any:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["repr"] = repr
+    environment.filters["literal"] = literal
     return environment
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from ..ir.graph import DATA, RESULT, SWAP, Call, Graph, Node, Stage
 from ..ir.op import Trait, attributes_of
 from ..types import Type
-from .names import Identifiers
+from .names import Identifiers, literal
 from .render import render_python
 from .wire_form import port_code
 
@@ -80,6 +80,7 @@ class StageCode:
             inputs=sequence(inputs, 4),
             outputs=sequence(outputs, 4),
             nodes=nodes,
+            node_tuple=sequence([f"self.{node.attribute}" for node in nodes], 8),
             loads=self.loads,
             functions=self.functions,
         )
@@ -111,14 +112,14 @@ class StageCode:
     def _together(self, attribute: str, call: Call, *, is_first: bool) -> str:
         swap = ", swap=True" if call.filter == SWAP and not is_first else ""
         reads, writes = tuple(call.op.inputs()), tuple(call.op.outputs())
-        return f"items = self.{attribute}.together(items, {self._kernel(call)}, {reads!r}, {writes!r}{swap})"
+        return f"items = self.{attribute}.together(items, {self._kernel(call)}, {literal(reads)}, {literal(writes)}{swap})"
 
     def _each(self, attribute: str, calls: list[Call], is_first: bool, following: Call | None) -> str:
         name = self.identifiers.make(f"_{attribute}")
         lines: list[str] = []
         for position, call in enumerate(calls):
             if position == 0 and not is_first and call.filter == SWAP:
-                lines += [f"if {RESULT!r} not in item:", "    return", f"item[{DATA!r}] = item.pop({RESULT!r})"]
+                lines += [f'if "{RESULT}" not in item:', "    return", f'item["{DATA}"] = item.pop("{RESULT}")']
             after = calls[position + 1] if position + 1 < len(calls) else None
             lines += self._statement(call, swapped=after is not None and after.filter == SWAP)
         self.functions.append(FunctionView(name, tuple(lines or ["pass"])))
@@ -128,10 +129,10 @@ class StageCode:
         """The code of one call; ``swapped``: the next call takes the result over as ``data``."""
         op = call.op
         targets = [DATA if swapped and key == RESULT else key for key in op.outputs()]
-        assigned = ", ".join(f"item[{key!r}]" for key in targets)
-        lines = [f"item.pop({key!r}, None)" for key in op.deletes()]
+        assigned = ", ".join(f"item[{literal(key)}]" for key in targets)
+        lines = [f"item.pop({literal(key)}, None)" for key in op.deletes()]
         if op.has(Trait.FORWARDS):
-            forwarded = f"item[{op.inputs()[0]!r}]"
+            forwarded = f"item[{literal(op.inputs()[0])}]"
             return [] if assigned == forwarded else [*lines, f"{assigned} = {forwarded}"]
         if not op.kernel:
             return lines
@@ -151,7 +152,7 @@ class StageCode:
 
     def _call_code(self, call: Call) -> list[str]:
         """The kernel's call as lines; a long one is broken, one argument a line."""
-        values = [f"item[{key!r}]" for key in call.op.inputs()]
+        values = [f"item[{literal(key)}]" for key in call.op.inputs()]
         arguments = [] if call.op.has(Trait.STATEFUL) else self._arguments(call)
         return broken_call(self._kernel(call), [*values, *arguments], 8)
 
@@ -179,7 +180,7 @@ class StageCode:
 
     def _value(self, call: Call, name: str, value: Any, is_file: bool) -> str:
         path = self.files.get((call.label, name)) if is_file else None
-        return f"context.path({path!r})" if path else repr(value)
+        return f"context.path({literal(path)})" if path else literal(value)
 
     def _types(self, call: Call) -> dict[str, Type]:
         assert self.graph.types is not None
@@ -192,7 +193,7 @@ _PORT_CLASSES = ("Array", "Bytes", "List", "Text")
 
 def _entering(attribute: str, node: Node, *, first: bool, stage: Stage) -> str:
     if first and stage.takes_over:
-        return f"items = self.{attribute}.take_over(items, {DATA!r})"
+        return f"items = self.{attribute}.take_over(items, {literal(DATA)})"
     if node.calls[0].filter == SWAP:
         return f"items = self.{attribute}.take_over(items)"
     return f"items = self.{attribute}.start(items)"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from ..ir.graph import Port
 from ..types import Array, Bytes, DType, ListOf, Text, Type
+from .names import literal
 
 COMPANIONS = ("_count", "_count2", "_shape", "_valid")
 MAX_BYTES = 64 * 1024 * 1024
@@ -80,10 +81,10 @@ def _code(key: str, type_: Type, raw: bool, max_pixels: int | None, optional: st
         return f"List({_code(key, type_.item, raw, max_pixels, '')}{optional})"
     if isinstance(type_, Bytes):
         raw_text = ", raw=True" if raw else ""
-        return f"Bytes({key!r}, max_bytes={MAX_BYTES}{raw_text}{optional})"
+        return f"Bytes({literal(key)}, max_bytes={MAX_BYTES}{raw_text}{optional})"
     if isinstance(type_, Text):
-        return f"Text({key!r}{optional})"
+        return f"Text({literal(key)}{optional})"
     assert isinstance(type_, Array), f"'{key}' is {type_}"
     dims = tuple(None if d < 0 else d for d in _dims(type_))
     limit = f", max_pixels={max_pixels}" if max_pixels and type_.is_image and _varying(type_) else ""
-    return f"Array({key!r}, {type_.dtype.value!r}, {dims!r}{limit}{optional})"
+    return f"Array({literal(key)}, {literal(type_.dtype.value)}, {dims!r}{limit}{optional})"

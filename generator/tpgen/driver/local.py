@@ -1,0 +1,64 @@
+"""Pipelines in this process: the generated stage as `tpgen.pipe`, and the reference interpreter."""
+
+from __future__ import annotations
+
+import tempfile
+import weakref
+from pathlib import Path
+
+from ..diagnostics import Bag
+from ..ir.op import attributes_of
+from ..runner.generated import Pipe
+from ..runner.interpreter import Interpreter
+from .build import build
+from .compile import Compiled, compile_pipeline
+from .options import BuildOptions, usable_cores
+
+
+def pipe(path: str | Path, options: BuildOptions | None = None) -> Pipe:
+    """Compile a pipeline and load its generated stage here; see `Pipe`.
+
+    Raises:
+        PipelineError: the pipeline is wrong, or has several entries.
+    """
+    folder = tempfile.TemporaryDirectory(prefix="tpgen-pipe-")
+    result = build(path, Path(folder.name) / "repository", options)
+    graph = result.compiled[0].graph
+    entry = graph.entries[0]
+    cores = usable_cores()
+    loaded = Pipe(
+        Path(folder.name) / "repository" / entry.name / "1", entry.max_batch, workers=cores, threads=1
+    )
+    weakref.finalize(loaded, folder.cleanup)
+    return loaded
+
+
+def reference(path: str | Path, options: BuildOptions | None = None) -> tuple[Compiled, Interpreter]:
+    """The reference interpreter of a pipeline, with what it was compiled to.
+
+    Raises:
+        PipelineError: the pipeline is wrong.
+    """
+    bag = Bag()
+    folder = tempfile.TemporaryDirectory(prefix="tpgen-reference-")
+    compiled = compile_pipeline(path, options or BuildOptions(), bag, Path(folder.name))
+    bag.raise_if_errors()
+    assert compiled is not None
+    interpreter = load_interpreter(compiled)
+    weakref.finalize(interpreter, folder.cleanup)
+    return compiled, interpreter
+
+
+def load_interpreter(compiled: Compiled) -> Interpreter:
+    """The interpreter of a compiled pipeline; its files are read where the user has them."""
+    files: dict[str, dict[str, Path]] = {}
+    for _, call in compiled.reference.calls():
+        paths = {
+            attribute.name: compiled.base / value
+            for attribute in attributes_of(type(call.op))
+            if attribute.declared.file and (value := getattr(call.op, attribute.name))
+        }
+        if call.label in compiled.models:
+            paths["model"] = compiled.models[call.label].path
+        files[call.label] = paths
+    return Interpreter.load(compiled.reference, files, threads=usable_cores(), user=compiled.base)
