@@ -5,7 +5,7 @@ VENV := .venv/.installed
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint type bench gold docs wheel mutation clean
+.PHONY: help demo test lint fmt type bench gold docs wheel mutation clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,10 @@ lint: $(VENV) ## Style (ruff), import layers (import-linter)
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@.venv/bin/lint-imports --no-logo
+
+fmt: $(VENV) ## Format, and mend what ruff can
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
 
 type: $(VENV) ## Strict types on the compiler (mypy)
 	@$(PY) -m mypy

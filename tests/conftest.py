@@ -7,9 +7,22 @@ import shutil
 import pytest
 from hypothesis import settings
 
+from golden import Golden
+
 # Machines differ in speed; a test fails for a wrong answer, never for a slow one.
 settings.register_profile("tpgen", deadline=None, print_blob=True)
 settings.load_profile("tpgen")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds what `make gold` uses."""
+    parser.addoption("--update-golden", action="store_true", help="write golden files instead of comparing")
+
+
+@pytest.fixture
+def golden(pytestconfig: pytest.Config) -> Golden:
+    """Compares with golden files: `golden.file(path, text)`, `golden.tree(folder, {name: text})`."""
+    return Golden(pytestconfig.getoption("--update-golden"))
 
 
 def _missing() -> dict[str, str]:
