@@ -740,3 +740,14 @@ register_code(
     the model's inputs, or its request failed. Correct the `--input` that the message names.
     """,
 )
+
+register_code(
+    "TP711",
+    "the TOML file of a repository is not there",
+    """
+    `tpgen verify DIR` compares with the reference, which is made from the TOML file. It is looked for beside the
+    repository and in the current folder, by the name that `tpgen.json` records.
+
+        $ tpgen verify pipelines/ocr.toml
+    """,
+)

@@ -1,0 +1,244 @@
+"""Checks the served answers of a pipeline against the reference interpreter, output by output.
+
+Every input is sent alone, then many at once (so that the server batches requests), then in one request of
+several items. Each answer must be the one of its own input.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..diagnostics import Diagnostic, PipelineError, Severity
+from ..driver import BuildOptions, build
+from ..driver.local import reference
+from ..emit.manifest import NAME as MANIFEST
+from ..emit.manifest import read_manifest
+from ..ir.graph import Entry
+from ..runner.interpreter import ItemError
+from .client import Client, RequestError
+from .compare import Comparison, compare_values
+from .samples import Sample, enough_samples
+from .server import TritonServer
+
+MINIMUM_SAMPLES = 16
+CONCURRENCY = 8
+MODES = ("alone", "concurrent", "batched")
+Progress = Callable[[str], None]
+Answer = Mapping[str, Any] | ItemError | RequestError
+
+
+@dataclass
+class OutputRow:
+    """One output in one mode: the largest difference, what is allowed, and the inputs that differ."""
+
+    entry: str
+    output: str
+    mode: str
+    comparison: Comparison = field(default_factory=Comparison)
+    wrong: list[int] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return not self.wrong
+
+
+@dataclass
+class VerifyReport:
+    """What was compared. ``problems`` are answers that are errors where the reference is none, or reverse."""
+
+    samples: int
+    rows: list[OutputRow] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return not self.problems and all(row.ok for row in self.rows)
+
+    def table(self) -> str:
+        """The report as text."""
+        lines = [f"{'output':<28} {'sent':<11} {'largest difference':>19} {'allowed':>10}  result"]
+        for row in self.rows:
+            verdict = "ok" if row.ok else f"DIFFERS for {_listed(row.wrong)}"
+            found, allowed = row.comparison.difference, row.comparison.allowed
+            name = f"{row.entry}:{row.output}"
+            lines.append(f"{name:<28} {row.mode:<11} {found:>19.3g} {allowed:>10.3g}  {verdict}")
+        lines += [f"problem: {problem}" for problem in self.problems[:10]]
+        if len(self.problems) > 10:
+            lines.append(f"... and {len(self.problems) - 10} more problems")
+        total = "equal to the reference" if self.ok else "NOT equal to the reference"
+        lines.append(f"{self.samples} inputs: {total}")
+        return "\n".join(lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as plain data."""
+        return {
+            "ok": self.ok,
+            "samples": self.samples,
+            "outputs": [
+                {
+                    "entry": row.entry,
+                    "output": row.output,
+                    "mode": row.mode,
+                    "difference": row.comparison.difference,
+                    "allowed": row.comparison.allowed,
+                    "wrong": row.wrong,
+                }
+                for row in self.rows
+            ],
+            "problems": self.problems,
+        }
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    shown = ", ".join(str(n) for n in numbers[:5])
+    return f"input {shown}" + (f" and {len(numbers) - 5} more" if len(numbers) > 5 else "")
+
+
+def verify(
+    target: Path,
+    samples: Sequence[Mapping[str, Any]] = (),
+    *,
+    tolerance: float | None = None,
+    url: str | None = None,
+    tritonserver: str | Path | None = None,
+    isolated: bool = False,
+    options: BuildOptions | None = None,
+    progress: Progress | None = None,
+) -> VerifyReport:
+    """Serve a pipeline (or a built repository) and compare its answers with the reference.
+
+    Args:
+        target: a TOML file, or a repository that tpgen built; its TOML must then lie beside it or here.
+        samples: inputs by key; at least 16 distinct ones are made from them.
+        tolerance: allowed difference of float outputs; default 1e-4 times the reference's largest value.
+        url: check a server that runs already, in place of starting one.
+
+    Raises:
+        PipelineError: the pipeline is wrong, or the server does not start.
+    """
+    say = progress or (lambda text: None)
+    with tempfile.TemporaryDirectory(prefix="tpgen-verify-") as scratch:
+        if target.is_dir():
+            repository, sources = target, _sources_of(target)
+        else:
+            repository = Path(scratch) / "repository"
+            built = build(target, repository, options)
+            sources = [(target, options or BuildOptions())]
+            say(f"built {', '.join(built.pipelines)}")
+        server = nullcontext() if url else TritonServer(repository, tritonserver=tritonserver, isolated=isolated)
+        with server as running:
+            address = url or running.grpc_url  # type: ignore[union-attr]
+            report = VerifyReport(0)
+            for source, chosen in sources:
+                compiled, interpreter = reference(source, chosen)
+                for entry in compiled.reference.entries:
+                    checked = enough_samples(entry, samples, MINIMUM_SAMPLES)
+                    report.samples += len(checked)
+                    say(f"{entry.name}: {len(checked)} inputs")
+                    expected = [interpreter.run(entry, [sample])[0] for sample in checked]
+                    with Client(address) as client:
+                        _check_entry(client, entry, checked, expected, tolerance, report)
+    return report
+
+
+def _sources_of(directory: Path) -> list[tuple[Path, BuildOptions]]:
+    """The TOML files that a repository was built from, found by name beside it or here."""
+    manifest = read_manifest(directory)
+    if manifest is None:
+        raise _error("TP711", f"{directory} has no {MANIFEST}: tpgen did not build it", "give the TOML file")
+    found = []
+    for name, pipeline in manifest.pipelines.items():
+        candidates = [directory.resolve().parent / pipeline.source, Path(pipeline.source)]
+        source = next((path for path in candidates if path.is_file()), None)
+        if source is None:
+            raise _error(
+                "TP711",
+                f"{pipeline.source}, which '{name}' was built from, is neither beside {directory} nor here",
+                f"run it on the TOML file: tpgen verify PATH/{pipeline.source}",
+            )
+        recorded = pipeline.record["options"]
+        found.append((source, BuildOptions(fuse=recorded["fuse"], cores=recorded["cores"])))
+    return found
+
+
+def _error(code: str, message: str, hint: str) -> PipelineError:
+    return PipelineError([Diagnostic(code, Severity.ERROR, message, hint=hint)])
+
+
+def _check_entry(
+    client: Client,
+    entry: Entry,
+    samples: Sequence[Sample],
+    expected: Sequence[dict[str, Any] | ItemError],
+    tolerance: float | None,
+    report: VerifyReport,
+) -> None:
+    def ask(sample: Sample) -> Answer:
+        try:
+            return client.infer(entry.name, sample)
+        except RequestError as problem:
+            return problem
+
+    answers = {"alone": [ask(sample) for sample in samples]}
+    with ThreadPoolExecutor(CONCURRENCY) as pool:
+        answers["concurrent"] = list(pool.map(ask, samples))
+    answers["batched"] = _ask_batched(client, entry, samples, expected)
+    for mode in MODES:
+        _compare(entry, mode, answers[mode], expected, tolerance, report)
+
+
+def _ask_batched(
+    client: Client, entry: Entry, samples: Sequence[Sample], expected: Sequence[dict[str, Any] | ItemError]
+) -> list[Answer | None]:
+    """Requests of several items; items that fail would fail their whole request and are left out (None)."""
+    answers: list[Answer | None] = [None] * len(samples)
+    good = [index for index, outcome in enumerate(expected) if not isinstance(outcome, ItemError)]
+    for start in range(0, len(good), entry.max_batch):
+        chosen = good[start : start + entry.max_batch]
+        columns = {key: [samples[index][key] for index in chosen] for key in samples[chosen[0]]}
+        try:
+            answer = client.infer(entry.name, columns)
+        except RequestError as problem:
+            for index in chosen:
+                answers[index] = problem
+            continue
+        for row, index in enumerate(chosen):
+            answers[index] = {key: values[row] for key, values in answer.items()}
+    return answers
+
+
+def _compare(
+    entry: Entry,
+    mode: str,
+    answers: Sequence[Answer | None],
+    expected: Sequence[dict[str, Any] | ItemError],
+    tolerance: float | None,
+    report: VerifyReport,
+) -> None:
+    rows = {port.key: OutputRow(entry.name, port.key, mode) for port in entry.outputs}
+    for index, (answer, wanted) in enumerate(zip(answers, expected, strict=True)):
+        if answer is None:
+            continue
+        if isinstance(answer, RequestError) or isinstance(wanted, ItemError):
+            if not (isinstance(answer, RequestError) and isinstance(wanted, ItemError)):
+                report.problems.append(f"{mode}, input {index}: server: {_said(answer)}; reference: {_said(wanted)}")
+            continue
+        assert not isinstance(answer, ItemError)
+        for key, row in rows.items():
+            found = compare_values(answer.get(key), wanted.get(key), tolerance)
+            row.comparison = row.comparison.worst(found)
+            if not found.equal:
+                row.wrong.append(index)
+    report.rows += rows.values()
+
+
+def _said(answer: Answer) -> str:
+    return f"error: {answer}" if isinstance(answer, Exception) else "an answer"
+
+
