@@ -232,6 +232,8 @@ def test_extras_are_carried_and_edits_are_kept_elsewhere(repo: Path, foreign: bo
     (det / "1/__pycache__").mkdir()
     (det / "1/__pycache__/model.pyc").write_bytes(b"")
     (det / "1/model.py").write_text("edited")
+    (repo / "ocr__gone/1/__pycache__").mkdir()
+    (repo / "ocr__gone/1/__pycache__/model.pyc").write_bytes(b"")
     (repo / "ocr__gone/1/notes.txt").write_text("note")
     (repo / "requirements.txt").write_text("edited too")
 
@@ -407,6 +409,34 @@ def test_without_the_exchange_the_journal_does_it(repo: Path, error: int) -> Non
         and snapshot(repo) == snapshot(repo.with_name("fresh"))
         and litter(repo) == []
     )
+
+
+def test_internal_models_come_first_and_the_record_last(repo: Path) -> None:
+    """The order in which a journal puts things in place, for a server that starts in just that moment."""
+    old, new = old_and_new()
+    (repo / "mine").mkdir(parents=True)
+    write([old, plan("b", [model("b"), model("b__z")])], repo)
+    second = plan("b", [model("b", config=b"2"), model("b__z", config=b"2", model_py=b"2", weights=b"2")])
+    taken = record_steps(lambda: write([new, second], repo))
+    placed = [
+        str(path.relative_to(repo)) for name, path in taken if name == "rename" and path.is_relative_to(repo)
+    ]
+    assert placed[1:] == [
+        "b__z/1/model.onnx",
+        "b__z/1/model.py",
+        "b__z/config.pbtxt",
+        "ocr__det/1/model.py",
+        "ocr__det/1/user/ops.py",
+        "ocr__rec/1/model.py",
+        "ocr__rec/config.pbtxt",
+        "b/config.pbtxt",
+        "ocr/config.pbtxt",
+        "requirements.txt",
+        "tpgen.json",
+    ]
+    removed = [path for name, path in taken if name == "unlink" and path.is_relative_to(repo / "ocr__gone")]
+    last_entry = taken.index(("rename", repo / "ocr/config.pbtxt"))
+    assert removed and all(taken.index(("unlink", path)) > last_entry for path in removed)
 
 
 def test_a_failure_after_the_commit_is_finished_by_recover(repo: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import struct
 import subprocess
 import time
 from collections.abc import Iterator
@@ -42,8 +43,11 @@ def mounted(target: Path, *options: str) -> Iterator[Path]:
         pytest.skip("this user may not mount")
     try:
         yield target
-    finally:
-        subprocess.run(["umount", str(target)], check=True)
+    finally:  # under whatever name it lies now: a writer at fault might have moved it
+        test_dir = next(path for path in target.parents if path.parent.name.startswith("pytest-"))
+        for line in Path("/proc/self/mountinfo").read_text().splitlines():
+            if Path(line.split(" ")[4]).is_relative_to(test_dir):
+                subprocess.run(["umount", line.split(" ")[4]], check=True)
 
 
 def expected(path: Path) -> dict[str, tuple[int, bytes]]:
@@ -189,6 +193,20 @@ def test_owner_of_an_existing_directory_is_kept(tmp_path: Path) -> None:
     assert (tmp_path / "repo").stat().st_uid == NOBODY
 
 
+def test_an_access_list_of_the_directory_is_kept(tmp_path: Path) -> None:
+    repo = tmp_path / "repo"
+    write([OLD], repo)
+    undefined = 0xFFFFFFFF
+    entries = [(1, 7, undefined), (2, 7, NOBODY), (4, 5, undefined), (16, 7, undefined), (32, 5, undefined)]
+    access_list = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+    try:
+        os.setxattr(repo, "system.posix_acl_access", access_list)
+    except OSError:
+        pytest.skip("no access lists on this file system")
+    write([NEW], repo)
+    assert os.getxattr(repo, "system.posix_acl_access") == access_list
+
+
 # --- two at once ---
 
 
@@ -212,6 +230,27 @@ def test_a_lock_file_left_by_a_killed_build_holds_nobody_up(tmp_path: Path) -> N
     (tmp_path / ".repo.tpgen-lock").write_text("4711")
     write([OLD], tmp_path / "repo", wait_s=0)
     assert litter(tmp_path / "repo") == []
+
+
+def test_a_lock_that_lost_its_name_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between opening and locking, the holder can remove the file and a third process make and lock a new one."""
+    lock = tmp_path / ".repo.tpgen-lock"
+    really_lock = fcntl.flock
+    third: list[int] = []
+
+    def locked_by_a_third(descriptor: int, operation: int) -> None:
+        if not third:
+            lock.unlink()
+            third.append(os.open(lock, os.O_RDWR | os.O_CREAT))
+            really_lock(third[0], fcntl.LOCK_EX)
+        really_lock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", locked_by_a_third)
+    with pytest.raises(PipelineError) as caught:
+        write([OLD], tmp_path / "repo", wait_s=0.2)
+    assert caught.value.diagnostics[0].code == "TP607"
+    os.close(third[0])
+    assert write([OLD], tmp_path / "repo", wait_s=0).changed
 
 
 def test_builds_at_once_do_not_tear_each_other(tmp_path: Path) -> None:
