@@ -233,7 +233,7 @@ def test_a_lock_file_left_by_a_killed_build_holds_nobody_up(tmp_path: Path) -> N
 
 
 def test_a_lock_that_lost_its_name_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between opening and locking, the holder can remove the file and a third process make and lock a new one."""
+    """Between opening and locking, its holder can remove the file and a third process lock a new one."""
     lock = tmp_path / ".repo.tpgen-lock"
     really_lock = fcntl.flock
     third: list[int] = []
