@@ -169,7 +169,7 @@ class SaveMat:
         return image
 
     def _write(self, image):
-        if self._source == "rgb":
+        if self._source == "rgb" and image.shape[2] == 3:
             image = convert_color(image, source="rgb", color="bgr", layout="HWC")
         path = os.path.join(self._folder, f"{os.getpid()}_{next(self._numbers)}.png")
         if not cv2.imwrite(path, image):

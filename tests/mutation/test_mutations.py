@@ -29,5 +29,5 @@ def test_mutation_can_be_planted(mutation: Mutation) -> None:
 
 
 def test_names_are_unique() -> None:
-    names = [mutation.name for mutation in all_mutations()]
+    names = [(mutation.file, mutation.name) for mutation in all_mutations()]
     assert len(names) == len(set(names))

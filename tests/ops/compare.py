@@ -8,9 +8,11 @@ all named operators agree with their oracles, 1 if one does not, 2 if something 
 from __future__ import annotations
 
 import copy
+import functools
 import importlib
 import sys
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +35,9 @@ from tpgen.types import (
     State,
     Symbol,
     Text,
+    TupleOf,
     Type,
+    join_types,
     present,
 )
 
@@ -64,10 +68,16 @@ def type_of(value: Any, layout: str = "none", color: str = "none") -> Type:
     if isinstance(value, str):
         return Text()
     if isinstance(value, list):
-        return ListOf(type_of(value[0], layout, color)) if value else Opaque("an empty list")
+        return ListOf(common_type(value, layout, color)) if value else Opaque("an empty list")
     if isinstance(value, np.ndarray | np.generic):
         return Array(DType(str(value.dtype)), value.shape, Layout(layout), Color(color))
     return Opaque(type(value).__name__)
+
+
+def common_type(values: list[Any], layout: str, color: str) -> Type:
+    """The type of every element; dimensions that differ are symbols."""
+    types = [type_of(value, layout, color) for value in values]
+    return functools.reduce(lambda left, right: join_types(left, right, "list"), types)
 
 
 def make_operator(case: Case, name: str) -> tuple[Op, dict[str, Type]]:
@@ -75,9 +85,9 @@ def make_operator(case: Case, name: str) -> tuple[Op, dict[str, Type]]:
     operator = REGISTRY[name](**case.attributes, **case.compile)
     types: dict[str, Type] = {}
     for index, (key, value) in enumerate(zip(operator.inputs(), case.values, strict=True)):
-        first = value[0] if operator.has(Trait.BATCHED) else value
-        image = index == 0
-        types[key] = type_of(first, case.layout if image else "none", case.color if image else "none")
+        layout, color = (case.layout, case.color) if index == 0 else ("none", "none")
+        describe_value = common_type if operator.has(Trait.BATCHED) else type_of
+        types[key] = describe_value(value, layout, color)
     return operator, types
 
 
@@ -126,8 +136,11 @@ def difference(tolerance: Tolerance, expected: Any, got: Any) -> str | None:
 def compare_case(name: str, entry: Oracle, case: Case) -> str | None:
     """None if the kernel answers this case as the oracle does, else what differs."""
     operator, types = make_operator(case, name)
-    operator.infer(Call(types))  # a case must be one that the compiler accepts
+    inferred = operator.infer(Call(types))  # a case must be one that the compiler accepts
     got = run_kernel(operator, types, case.values)
+    problem = misfit(operator, inferred, got)
+    if problem is not None:
+        return problem
     expected = entry.expect(*copy.deepcopy(case.values), **case.attributes, **case.told)
     keys = operator.outputs()
     if len(keys) == 1 or expected is FAILED or expected is None:
@@ -138,6 +151,34 @@ def compare_case(name: str, entry: Oracle, case: Case) -> str | None:
     rules = entry.tolerance if isinstance(entry.tolerance, tuple) else (entry.tolerance,) * len(keys)
     problems = (difference(rule, e, g) for rule, e, g in zip(rules, expected, got, strict=True))
     return next((f"{key}: {p}" for key, p in zip(keys, problems, strict=True) if p), None)
+
+
+def misfit(operator: Op, inferred: Mapping[str, Type], got: Any) -> str | None:
+    """None if the answer has the inferred types, else what differs."""
+    if got is FAILED or got is None:
+        return None
+    keys = operator.outputs()
+    for key, value in zip(keys, got if len(keys) > 1 else (got,), strict=True):
+        for one in value if operator.has(Trait.BATCHED) else [value]:
+            if not isinstance(one, Exception) and not fits(one, inferred[key]):
+                shown = f"{one.dtype}{list(one.shape)}" if hasattr(one, "dtype") else repr(one)
+                return f"'{key}' is {shown}, which is not the inferred {inferred[key]}"
+    return None
+
+
+def fits(value: Any, type_: Type) -> bool:
+    """True if a value has the type."""
+    if isinstance(type_, ListOf):
+        return isinstance(value, list) and all(fits(one, type_.item) for one in value)
+    if isinstance(type_, TupleOf):
+        return isinstance(value, tuple) and all(map(fits, value, type_.items))
+    if not isinstance(type_, Array):
+        return isinstance(type_, Opaque) or isinstance(value, str if isinstance(type_, Text) else bytes)
+    if not isinstance(value, np.ndarray | np.generic) or len(value.shape) != len(type_.shape):
+        return False
+    sizes = zip(value.shape, type_.shape, strict=True)
+    same_dtype = type_.dtype is DType.STRING or str(value.dtype) == type_.dtype.value
+    return same_dtype and all(isinstance(dim, Symbol) or dim == size for size, dim in sizes)
 
 
 def compare(name: str, count: int | None = None) -> str | None:

@@ -261,7 +261,7 @@ class SaveMat(_Save):
     save_dir: str = attr(_SAVE_DIR)
 
     def infer(self, call: InferCall) -> Mapping[str, Type]:
-        return {"result": image_input(call, channels=(1, 3, 4), dtypes=(DType.UINT8, DType.UINT16))}
+        return {"result": image_input(call, channels=(1, 3), dtypes=(DType.UINT8, DType.UINT16))}
 
 
 @operator("SaveMats", group="image", kernel="image:SaveMat", traits={Trait.STATEFUL})
@@ -277,7 +277,7 @@ class SaveMats(_Save):
         image, is_list = _element(call)
         if not is_list:
             mismatch("TP301", "'data' is one image; a list of images is needed here", "use SaveMat")
-        as_image(image, channels=(1, 3, 4), dtypes=(DType.UINT8, DType.UINT16))
+        as_image(image, channels=(1, 3), dtypes=(DType.UINT8, DType.UINT16))
         return {"result": ListOf(image)}
 
 
