@@ -416,7 +416,9 @@ def test_internal_models_come_first_and_the_record_last(repo: Path) -> None:
     old, new = old_and_new()
     (repo / "mine").mkdir(parents=True)
     write([old, plan("b", [model("b"), model("b__z")])], repo)
-    second = plan("b", [model("b", config=b"2"), model("b__z", config=b"2", weights=b"2", **{"labels.txt": b"2"})])
+    second = plan(
+        "b", [model("b", config=b"2"), model("b__z", config=b"2", weights=b"2", **{"labels.txt": b"2"})]
+    )
     taken = record_steps(lambda: write([new, second], repo))
     placed = [
         str(path.relative_to(repo)) for name, path in taken if name == "rename" and path.is_relative_to(repo)
