@@ -2,8 +2,8 @@
 
 One `register_code` call per code, sorted. A page says what is wrong, shows a small example and the way out.
 Ranges: TP0xx TOML and files; TP1xx keys, values, names, backend expressions; TP2xx graph; TP3xx types;
-TP4xx models; TP5xx user code; TP6xx repository writing; TP7xx server, verify, perf; TP8xx lint of a repository;
-TP9xx decisions.
+TP4xx models; TP5xx user code; TP6xx repository writing; TP7xx server, verify, perf; TP8xx lint of a
+repository; TP9xx decisions.
 """
 
 import re
