@@ -1,33 +1,22 @@
-"""Model inference in a Python stage, through ONNX Runtime."""
+"""Model inference in a Python stage: batching by shape, and the ONNX Runtime session."""
 
 import numpy as np
 
 from .errors import ItemError
 
 
-class OnnxModel:
-    """An ONNX model that is called with lists, one entry per item.
+class Model:
+    """A model that is called with lists, one entry per item. Subclasses run one batch (`_infer`).
 
     ``mean`` and ``std`` (one value per channel, 0 to 255 scale) normalise the first input, whose items are
     ``[C,H,W]``. Items of equal shapes run together, in batches of at most ``max_batch``; a batch smaller
     than ``min_batch`` is filled up by repeating its last item. ``batched``: the model has a batch axis.
     """
 
-    def __init__(
-        self, *, model, mean, std, max_batch, min_batch, inputs, outputs, batched, threads=None
-    ):
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        if threads is not None:
-            options.intra_op_num_threads = threads
-            options.inter_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        found = {info.name: info for info in self._session.get_inputs()}
-        self._dtypes = [_NUMPY_TYPES[found[name].type] for name in inputs]
+    def __init__(self, inputs, outputs, mean, std, max_batch, min_batch, batched):
         self._inputs = inputs
         self._outputs = outputs
+        self._dtypes = []
         self._mean = _per_channel(mean, 0.0)
         self._std = _per_channel(std, 1.0)
         self._max_batch = max_batch if batched else 1
@@ -44,8 +33,17 @@ class OnnxModel:
                 self._run(group[start : start + self._max_batch], prepared, answers)
         if len(self._outputs) == 1:
             return [answer if isinstance(answer, ItemError) else answer[0] for answer in answers]
-        tuples = [(answer,) * len(self._outputs) if isinstance(answer, ItemError) else answer for answer in answers]
+        tuples = [
+            (answer,) * len(self._outputs) if isinstance(answer, ItemError) else answer for answer in answers
+        ]
         return (tuples, *(list(column) for column in zip(*tuples)))
+
+    def _infer(self, arrays):
+        """Run the model on its input arrays (batch axis included, if it has one); returns its outputs.
+
+        Raises ItemError if the model does not take these shapes.
+        """
+        raise NotImplementedError
 
     def _prepare(self, row):
         values = list(row)
@@ -56,25 +54,49 @@ class OnnxModel:
     def _run(self, positions, prepared, answers):
         """Run one batch; a batch that the model refuses is an `ItemError` for its items."""
         try:
-            outputs = self._session.run(self._outputs, self._feed([prepared[p] for p in positions]))
-        except Exception as problem:
-            if not _is_shape_problem(problem):
-                raise
+            outputs = self._infer(self._stacked([prepared[p] for p in positions]))
+        except ItemError as problem:
             for position in positions:
-                answers[position] = ItemError(f"the model does not take this input: {_first_line(problem)}")
+                answers[position] = problem
             return
         for row, position in enumerate(positions):
             answers[position] = tuple(o[row] if self._batched else o for o in outputs)
 
-    def _feed(self, rows):
+    def _stacked(self, rows):
         if not self._batched:
-            return dict(zip(self._inputs, rows[0]))
+            return rows[0]
         missing = self._min_batch - len(rows)
         rows = rows + [rows[-1]] * missing if missing > 0 else rows
-        return {
-            name: rows[0][index][np.newaxis] if len(rows) == 1 else np.stack([row[index] for row in rows])
-            for index, name in enumerate(self._inputs)
-        }
+        if len(rows) == 1:
+            return [value[np.newaxis] for value in rows[0]]
+        return [np.stack(column) for column in zip(*rows)]
+
+
+class OnnxModel(Model):
+    """An ONNX model on ONNX Runtime's CPU provider, with ``threads`` threads (None: its default)."""
+
+    def __init__(
+        self, *, model, mean, std, max_batch, min_batch, inputs, outputs, batched, threads=None
+    ):
+        super().__init__(inputs, outputs, mean, std, max_batch, min_batch, batched)
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        if threads is not None:
+            options.intra_op_num_threads = threads
+            options.inter_op_num_threads = 1
+        self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        found = {info.name: info for info in self._session.get_inputs()}
+        self._dtypes = [_NUMPY_TYPES[found[name].type] for name in inputs]
+
+    def _infer(self, arrays):
+        try:
+            return self._session.run(self._outputs, dict(zip(self._inputs, arrays)))
+        except Exception as problem:
+            if type(problem).__name__ != "InvalidArgument":
+                raise
+            raise ItemError(f"the model does not take this input: {str(problem).splitlines()[0]}") from None
 
 
 def normalize(tensor, mean, std):
@@ -107,14 +129,6 @@ def _groups_of_equal_shape(prepared):
     for position, row in enumerate(prepared):
         groups.setdefault(tuple(value.shape for value in row), []).append(position)
     return groups.values()
-
-
-def _is_shape_problem(problem):
-    return type(problem).__name__ == "InvalidArgument"
-
-
-def _first_line(problem):
-    return str(problem).splitlines()[0]
 
 
 _NUMPY_TYPES = {

@@ -26,6 +26,7 @@ class ModelFile:
 
     path: Path
     sha256: str
+    is_onnx: bool = True
 
 
 def attach_models(
@@ -59,7 +60,7 @@ def _attach(
     span = call.spans.get("model", call.span)
     path = Path(options.models[node.name]) if node.name in options.models else base / op.model
     try:
-        signature = read_signature(path)
+        signature = op.declared_signature() or read_signature(path)
         if _needs_dynamic_batch(signature, node):
             if not options.dynamic_batch:
                 _report_fixed_batch(path, signature, node, span, bag)
@@ -70,8 +71,14 @@ def _attach(
         where = f" (graph node {problem.node})" if problem.node else ""
         bag.error(problem.code, f"{problem}{where}", span, hint=problem.hint, node=node.name)
         return call
-    files[call.label] = ModelFile(path, _digest(path))
+    if not path.is_file():
+        bag.error("TP401", f"there is no file {path}", span, hint=_PATHS_HINT, node=node.name)
+        return call
+    files[call.label] = ModelFile(path, _digest(path), is_onnx=op.declared_signature() is None)
     return replace(call, op=replace(op, signature=signature))
+
+
+_PATHS_HINT = "paths are relative to the TOML file; --model NODE=PATH names another file"
 
 
 def _dynamic_copy(path: Path, scratch: Path) -> Path:
@@ -123,11 +130,13 @@ def model_contents(
                     can_fold(file.path, call.rewrite)
                 found[(call.label, "model")] = (target, {name: b""})
                 continue
-            written = _write_model(file.path, call, target, name)
+            written = _write_model(file.path, call, target, name) if file.is_onnx else (file.path,)
         except ModelError as problem:
             bag.error(problem.code, str(problem), call.span, hint=problem.hint, node=node.name)
             continue
-        contents: dict[str, Content] = {path.name: CopyFrom(path, _digest(path)) for path in written}
+        contents: dict[str, Content] = {
+            (path.name if file.is_onnx else name): CopyFrom(path, _digest(path)) for path in written
+        }
         found[(call.label, "model")] = (target, contents)
     return found
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from ..diagnostics import did_you_mean
 from ..ir.op import AttributeField
+from ..types import Symbol, Type
+from .type_syntax import EXAMPLE, TypeSyntaxError, parse_type
 
 
 class ValueProblem(Exception):
@@ -128,6 +130,16 @@ def _tuple_of(item: Callable[[str, Any], Any], example: str) -> Callable[[str, A
     return parse
 
 
+def _types(key: str, value: Any) -> dict[str, Type]:
+    if not isinstance(value, dict) or not value:
+        raise _wrong(key, value, "a table of names and types", '{image = "float32[3,224,224]"}')
+    symbols: dict[str, Symbol] = {}
+    try:
+        return {name: parse_type(_str(name, text), symbols) for name, text in value.items()}
+    except TypeSyntaxError as problem:
+        raise ValueProblem("TP114", f"'{key}': {problem}", EXAMPLE) from None
+
+
 _PARSERS: dict[str, Callable[[str, Any], Any]] = {
     "int": _int,
     "float": _float,
@@ -135,6 +147,7 @@ _PARSERS: dict[str, Callable[[str, Any], Any]] = {
     "str": _str,
     "tuple[int, ...]": _tuple_of(_int, '"1, 2"'),
     "tuple[float, ...]": _tuple_of(_float, '"0.5, 1.0"'),
+    "dict[str, Type]": _types,
     "tuple[str, ...]": _tuple_of(lambda key, value: _str(key, value).strip(), '"a, b"'),
 }
 

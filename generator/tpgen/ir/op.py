@@ -45,6 +45,7 @@ class Trait(Enum):
     BATCHED = "the kernel works on lists, one entry per item"
     FORWARDS = "hands data on as result, unchanged"
     INFERENCE = "runs a model; the operator has `model` and `signature` attributes"
+    REWRITABLE = "its model's graph can take a `ModelRewrite`"
     SETS_COLOR = "only changes the channel order, to the `color` attribute"
     TO_CHW = "only moves channels in front: HWC to CHW, dtype kept"
     NORMALIZES = "computes (x - mean) / std per channel in float32; attributes `mean` and `std`"

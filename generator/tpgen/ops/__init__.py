@@ -11,3 +11,4 @@ from . import keys as keys
 from . import postprocess as postprocess
 from . import tensor as tensor
 from . import text as text
+from . import torchscript as torchscript

@@ -23,6 +23,10 @@ class ModelOp(Op):
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
+    def declared_signature(self) -> ModelSignature | None:
+        """The signature that the TOML gives, where the model file holds none; None: read the file."""
+        return None
+
     def bind(self, keys: Collection[str], *, is_root: bool) -> ModelOp:
         """Decide which keys the inputs come from, given the keys that exist here.
 
@@ -66,6 +70,8 @@ class ModelOp(Op):
         else:
             arriving = tuple(call.type(key) for key in self.source)
         symbols: dict[str, Dim] = {}
+        for name in ("mean", "std"):
+            self._check_normalisation(name, arriving[0])
         for info, type_ in zip(infos, arriving, strict=True):
             self._check_input(call, info, type_, symbols)
         outputs = tuple(self._output_type(call, info, symbols) for info in self.signature.outputs)
@@ -73,6 +79,22 @@ class ModelOp(Op):
             return {RESULT: outputs[0]}
         named = {info.name: type_ for info, type_ in zip(self.signature.outputs, outputs, strict=True)}
         return {RESULT: TupleOf(outputs), **named}
+
+    def _check_normalisation(self, name: str, found: Type) -> None:
+        """``mean`` and ``std`` hold one value per channel of the one input; no channel is divided by 0."""
+        assert self.signature is not None
+        values: tuple[float, ...] = getattr(self, name)
+        if not values:
+            return
+        if len(self.signature.inputs) > 1 or not isinstance(found, Array) or len(found.shape) != 3:
+            mismatch("TP304", f"'{name}' normalises one image, but {found} arrives", attribute=name)
+        channels = found.shape[0]
+        if isinstance(channels, int) and len(values) != channels:
+            mismatch(
+                "TP304", f"'{name}' has {len(values)} values for {channels} channels ({found})", attribute=name
+            )
+        if name == "std" and 0.0 in values:
+            mismatch("TP104", "'std' holds a 0, and would divide by it", attribute=name)
 
     def _input_type(self, info: TensorInfo, symbols: dict[str, Dim]) -> Type:
         assert self.signature is not None
@@ -206,7 +228,15 @@ def _gpu(doc: str, *, default: object, key: str | None = None) -> str:
     "OnnxTensor",
     group="inference",
     kernel="inference:OnnxModel",
-    traits={Trait.PURE, Trait.STATEFUL, Trait.THREADED, Trait.BATCHED, Trait.INFERENCE, Trait.FAILS},
+    traits={
+        Trait.PURE,
+        Trait.STATEFUL,
+        Trait.THREADED,
+        Trait.BATCHED,
+        Trait.INFERENCE,
+        Trait.REWRITABLE,
+        Trait.FAILS,
+    },
 )
 class TensorrtTensor(ModelOp):
     """Run an ONNX model: a TensorRT engine on the gpu target, ONNX Runtime on the cpu target.
@@ -225,6 +255,8 @@ class TensorrtTensor(ModelOp):
         choices=("", "rgb", "bgr", "any"),
         compile_only=True,
     )
+    derived = ("inputs", "outputs", "batched")
+
     signature: ModelSignature | None = attr("", default=None, from_toml=False, compile_only=True)
     source: tuple[str, ...] = attr("", default=(DATA,), from_toml=False, compile_only=True)
     max_batch: int = attr("Largest batch of one call (the node's max).", default=1, from_toml=False)

@@ -97,13 +97,13 @@ class Copy(_PairMoves):
 
 @operator("Move", "mv", group="keys", kernel="keys:select", traits={Trait.PURE}, note=_ORIGINAL)
 class Move(_PairMoves):
-    """Move values between keys, all at once: ``Move[source:target, ...]``."""
+    """Move values between keys, all at once: ``Move[source:target, ...]``; ``data`` itself stays."""
 
     argument: str = attr("Pairs source:target, comma list.", default="", compile_only=True)
 
     def deletes(self) -> tuple[str, ...]:
         pairs = self._pairs()
-        return tuple(dict.fromkeys(s for s in pairs.values() if s not in pairs and s != RESULT))
+        return tuple(dict.fromkeys(s for s in pairs.values() if s not in (*pairs, DATA, RESULT)))
 
 
 class _Constants(Op):
@@ -166,7 +166,7 @@ class Remove(_Moves):
     argument: str = attr("Keys, comma list.", default="", compile_only=True)
 
     def deletes(self) -> tuple[str, ...]:
-        return tuple(key for key in _items(self.argument) if key != RESULT)
+        return tuple(key for key in _items(self.argument) if key not in (DATA, RESULT))
 
     def _sources(self) -> Mapping[str, str]:
         return {RESULT: DATA}
@@ -175,8 +175,8 @@ class Remove(_Moves):
         keys = _items(self.argument)
         if not keys or "" in keys:
             _wrong(f"'{self.name}[{self.argument}]' names no key", f"write the keys: {self.name}[a,b]")
-        if RESULT in keys:
-            _wrong("'result' cannot be removed: every item would end here", "remove other keys only")
+        if DATA in keys or RESULT in keys:
+            _wrong("'data' and 'result' cannot be removed: they are handed on", "remove other keys only")
         return super().infer(call)
 
 

@@ -54,7 +54,7 @@ def _changed(node: Node, changes: dict[str, Call | None]) -> Node:
 
 
 def _is_foldable(graph: Graph, call: Call) -> bool:
-    if not call.op.has(Trait.INFERENCE) or call.op.inputs() != (DATA,) or call.rewrite is not None:
+    if not call.op.has(Trait.REWRITABLE) or call.op.inputs() != (DATA,) or call.rewrite is not None:
         return False
     assert graph.types is not None
     arriving = graph.types.before[call.label][DATA].type

@@ -1,0 +1,66 @@
+"""TorchScript models: their files name neither inputs nor outputs, so the TOML does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..ir.graph import DATA
+from ..ir.op import Trait, attr, operator
+from ..ir.signature import BatchAxis, ModelSignature, TensorInfo
+from ..types import Array, DType, Type
+from .inference import ModelOp
+
+
+@operator(
+    "TorchScriptTensor",
+    group="inference",
+    kernel="torchscript:TorchScriptModel",
+    traits={Trait.PURE, Trait.STATEFUL, Trait.THREADED, Trait.BATCHED, Trait.INFERENCE, Trait.FAILS},
+)
+class TorchScriptTensor(ModelOp):
+    """Run a TorchScript model. ``inputs`` and ``outputs`` give the types of one item, in order.
+
+        inputs = {image = "float32[3,224,224]"}
+        outputs = {scores = "float32[1000]"}
+
+    The model takes and gives them with a batch axis in front.
+    """
+
+    model: str = attr("The model file, relative to the TOML.", file=True)
+    inputs_table: dict[str, Type] = attr("Types of the inputs, by name.", key="inputs", compile_only=True)
+    outputs_table: dict[str, Type] = attr("Types of the outputs, by name.", key="outputs", compile_only=True)
+    mean: tuple[float, ...] = attr("Subtracted per channel, 0 to 255 scale.", default=())
+    std: tuple[float, ...] = attr("Divided by per channel, 0 to 255 scale.", default=())
+    input_color: str = attr(
+        "Colour order the model wants; default: what the order of ImageNet's mean shows, else any.",
+        default="",
+        choices=("", "rgb", "bgr", "any"),
+        compile_only=True,
+    )
+    signature: ModelSignature | None = attr("", default=None, from_toml=False, compile_only=True)
+    source: tuple[str, ...] = attr("", default=(DATA,), from_toml=False, compile_only=True)
+    max_batch: int = attr("Largest batch of one call (the node's max).", default=1, from_toml=False)
+    min_batch: int = attr("Smallest batch of one call (the node's min).", default=1, from_toml=False)
+    derived = ("inputs", "outputs", "batched", "dtypes")
+
+    def declared_signature(self) -> ModelSignature:
+        return ModelSignature(
+            tuple(_info(name, type_) for name, type_ in self.inputs_table.items()),
+            tuple(_info(name, type_) for name, type_ in self.outputs_table.items()),
+            BatchAxis.DYNAMIC,
+        )
+
+    def derive(self, types: Mapping[str, Type]) -> Mapping[str, object]:
+        return {
+            "inputs": tuple(self.inputs_table),
+            "outputs": tuple(self.outputs_table),
+            "batched": True,
+            "dtypes": tuple(info.dtype.value for info in self.declared_signature().inputs),
+        }
+
+
+def _info(name: str, type_: Type) -> TensorInfo:
+    if not isinstance(type_, Array):
+        return TensorInfo(name, DType.STRING, (None,))
+    dims = tuple(dim if isinstance(dim, int) else dim.name for dim in type_.shape)
+    return TensorInfo(name, type_.dtype, (None, *dims))

@@ -1,0 +1,38 @@
+"""TorchScript models in a Python stage."""
+
+import numpy as np
+
+from .errors import ItemError
+from .inference import Model
+
+
+class TorchScriptModel(Model):
+    """A TorchScript file on the CPU; ``dtypes`` are the numpy names of its inputs' element types."""
+
+    def __init__(
+        self, *, model, mean, std, max_batch, min_batch, inputs, outputs, batched, dtypes, threads=None
+    ):
+        super().__init__(inputs, outputs, mean, std, max_batch, min_batch, batched)
+        import torch
+
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self._torch = torch
+        self._module = torch.jit.load(model, map_location="cpu").eval()
+        self._dtypes = [np.dtype(name) for name in dtypes]
+
+    def _infer(self, arrays):
+        with self._torch.inference_mode():
+            try:
+                answer = self._module(*(self._torch.from_numpy(array) for array in arrays))
+            except RuntimeError as problem:
+                raise ItemError(f"the model does not take this input: {_reason(problem)}") from None
+        outputs = answer if isinstance(answer, (tuple, list)) else (answer,)
+        if len(outputs) != len(self._outputs):
+            raise ValueError(f"the model gives {len(outputs)} outputs, {len(self._outputs)} are declared")
+        return [output.numpy() for output in outputs]
+
+
+def _reason(problem):
+    """The last line of TorchScript's report, which is the error itself."""
+    return str(problem).strip().splitlines()[-1]
