@@ -33,7 +33,7 @@ type: $(VENV) ## Strict types on the compiler (mypy)
 	@$(PY) -m mypy
 
 bench: $(VENV) ## Measure served pipelines against the frozen baselines in benchmarks/
-	@$(PY) -m benchmarks
+	@$(PY) benchmarks/run.py
 
 gold: $(VENV) ## Update the golden files after a change that is meant
 	@$(PY) -m pytest -q --update-golden

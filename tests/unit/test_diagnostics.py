@@ -4,6 +4,8 @@ import json
 import re
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tpgen.diagnostics import (
     CODES,
@@ -81,6 +83,22 @@ def test_long_lines_are_cut_around_the_span() -> None:
     assert source.endswith("y…")
     source, carets = drawn(span("a = " + "x" * 3_000_000, "x" * 3_000_000))[1:]
     assert len(carets) == len(source.rstrip("…"))
+
+
+@settings(max_examples=200)
+@given(st.text('ab ="\n\r\t\x00\u200bé日', max_size=150), st.integers(0, 150), st.integers(0, 150))
+def test_any_span_of_any_text_can_be_drawn(text: str, start: int, length: int) -> None:
+    start = min(start, len(text))
+    where = Span(SourceFile("p.toml", text), start, min(start + length, len(text)))
+    lines = drawn(where)
+    assert all(char.isprintable() for line in lines for char in line)
+    assert lines[1].startswith(f"{where.line:>5} |")
+    assert set(lines[2][7:].lstrip()) == {"^"}
+    marked = where.text.split("\n")[0].rstrip("\r")
+    if "…" not in lines[1] and text.isascii() and text.replace("\n", "").replace("\r\n", "").isprintable():
+        carets = lines[2].index("^"), lines[2].rindex("^") + 1
+        under = lines[1].ljust(carets[1])[slice(*carets)]
+        assert under.rstrip() == marked.rstrip() if marked else len(under) == 1
 
 
 def test_nothing_can_steer_the_terminal() -> None:
