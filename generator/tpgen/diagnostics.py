@@ -1,6 +1,7 @@
 """Diagnostics as data, the bag that collects them, and the exceptions that decide the exit code."""
 
 import difflib
+import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -188,5 +189,17 @@ def did_you_mean(word: str, candidates: Iterable[str]) -> str | None:
             by_folded.setdefault(candidate.casefold(), candidate)
     if folded in by_folded:
         return by_folded[folded]
-    near = difflib.get_close_matches(folded, by_folded, n=1, cutoff=0.7)
+    # A misspelt name shares its start and end with the right one; to compare thousands in full takes too long.
+    likely = heapq.nlargest(50, by_folded, key=lambda name: _shared_ends(folded, name))
+    near = difflib.get_close_matches(folded, likely, n=1, cutoff=0.7)
     return by_folded[near[0]] if near else None
+
+
+def _shared_ends(word: str, other: str) -> int:
+    """Length of the common start and the common end of two words."""
+    return _shared_start(word, other) + _shared_start(word[::-1], other[::-1])
+
+
+def _shared_start(word: str, other: str) -> int:
+    differing = (index for index, (left, right) in enumerate(zip(word, other, strict=False)) if left != right)
+    return next(differing, min(len(word), len(other)))

@@ -208,3 +208,9 @@ def test_tool_missing_says_the_command() -> None:
 )
 def test_did_you_mean(word: str, expected: str | None) -> None:
     assert did_you_mean(word, ["ResizeMat", "width", "height", "DecodeMat"]) == expected
+
+
+def test_did_you_mean_among_thousands() -> None:
+    nodes = [f"node_{number}" for number in range(5000)]
+    assert did_you_mean("noed_4321", nodes) == "node_4321"
+    assert did_you_mean("node_43211", nodes) == "node_4321"
