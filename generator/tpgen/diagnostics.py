@@ -189,7 +189,7 @@ def did_you_mean(word: str, candidates: Iterable[str]) -> str | None:
             by_folded.setdefault(candidate.casefold(), candidate)
     if folded in by_folded:
         return by_folded[folded]
-    # A misspelt name shares its start and end with the right one; to compare thousands in full takes too long.
+    # A misspelt name shares its start and end with the right one; comparing thousands takes too long.
     likely = heapq.nlargest(50, by_folded, key=lambda name: _shared_ends(folded, name))
     near = difflib.get_close_matches(folded, likely, n=1, cutoff=0.7)
     return by_folded[near[0]] if near else None
