@@ -222,6 +222,7 @@ ABSENT = State(None, present=False, quiet=True)
 
 
 def present(type_: Type) -> State:
+    """The state of a key that is there on every path."""
     return State(type_)
 
 

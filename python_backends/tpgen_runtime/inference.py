@@ -25,7 +25,7 @@ class Model:
 
     def __call__(self, *columns):
         """One list per input (or one list of tuples) in, the same per output."""
-        rows = list(zip(*columns)) if len(columns) > 1 else [_as_tuple(v, self._inputs) for v in columns[0]]
+        rows = self._rows(columns)
         prepared = [self._prepare(row) for row in rows]
         answers = [None] * len(rows)
         for group in _groups_of_equal_shape(prepared):
@@ -36,7 +36,13 @@ class Model:
         tuples = [
             (answer,) * len(self._outputs) if isinstance(answer, ItemError) else answer for answer in answers
         ]
-        return (tuples, *(list(column) for column in zip(*tuples)))
+        return (tuples, *(list(column) for column in zip(*tuples, strict=True)))
+
+    def _rows(self, columns):
+        """One tuple of input values per item."""
+        if len(columns) > 1:
+            return list(zip(*columns, strict=True))
+        return [(value,) if len(self._inputs) == 1 else value for value in columns[0]]
 
     def _infer(self, arrays):
         """Run the model on its input arrays (batch axis included, if it has one); returns its outputs.
@@ -49,7 +55,7 @@ class Model:
         values = list(row)
         if self._mean is not None or self._std is not None:
             values[0] = normalize(values[0], self._mean, self._std)
-        return [_cast(value, dtype) for value, dtype in zip(values, self._dtypes)]
+        return [_cast(value, dtype) for value, dtype in zip(values, self._dtypes, strict=True)]
 
     def _run(self, positions, prepared, answers):
         """Run one batch; a batch that the model refuses is an `ItemError` for its items."""
@@ -69,15 +75,13 @@ class Model:
         rows = rows + [rows[-1]] * missing if missing > 0 else rows
         if len(rows) == 1:
             return [value[np.newaxis] for value in rows[0]]
-        return [np.stack(column) for column in zip(*rows)]
+        return [np.stack(column) for column in zip(*rows, strict=True)]
 
 
 class OnnxModel(Model):
     """An ONNX model on ONNX Runtime's CPU provider, with ``threads`` threads (None: its default)."""
 
-    def __init__(
-        self, *, model, mean, std, max_batch, min_batch, inputs, outputs, batched, threads=None
-    ):
+    def __init__(self, *, model, mean, std, max_batch, min_batch, inputs, outputs, batched, threads=None):
         super().__init__(inputs, outputs, mean, std, max_batch, min_batch, batched)
         import onnxruntime
 
@@ -92,7 +96,7 @@ class OnnxModel(Model):
 
     def _infer(self, arrays):
         try:
-            return self._session.run(self._outputs, dict(zip(self._inputs, arrays)))
+            return self._session.run(self._outputs, dict(zip(self._inputs, arrays, strict=True)))
         except Exception as problem:
             if type(problem).__name__ != "InvalidArgument":
                 raise
@@ -111,10 +115,6 @@ def _per_channel(values, neutral):
     if not values or all(value == neutral for value in values):
         return None
     return np.asarray(values, np.float32).reshape(-1, 1, 1)
-
-
-def _as_tuple(value, names):
-    return (value,) if len(names) == 1 else value
 
 
 def _cast(value, dtype):

@@ -31,11 +31,11 @@ class Metrics:
                 pb_utils.MetricFamily(name=name, description=text, kind=pb_utils.MetricFamily.COUNTER)
                 for _, name, text in _FAMILIES
             ]
-            for (figure, _, _), family in zip(_FAMILIES, self._families):
+            for (figure, _, _), family in zip(_FAMILIES, self._families, strict=True):
                 for node in self._nodes:
                     labels = {"pipeline": stage.pipeline, "node": node.name}
                     self._counters.append((node, figure, family.Metric(labels=labels)))
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001  (figures are never worth a failed load)
             pb_utils.Logger.log_verbose(f"no metrics for {stage.pipeline}: {problem}")
             self._counters = []
         self._thread = threading.Thread(target=self._publish_forever, daemon=True, name="tpgen-metrics")

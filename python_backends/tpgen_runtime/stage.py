@@ -4,6 +4,7 @@ A stage gets *items*, dictionaries from keys to values, from one or several requ
 through its nodes. Whatever happens to one item stays with that item's request.
 """
 
+import os
 import time
 
 from .errors import ItemError
@@ -102,7 +103,7 @@ class Node:
             function(item)
         except ItemError as problem:
             self._decline(item, problem)
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001  (it must stay with this item)
             self._break(item, problem)
             return False
         return True
@@ -110,7 +111,7 @@ class Node:
     def _run_batch(self, items, ready, kernel, reads, writes):
         try:
             results = kernel(*([item[key] for item in ready] for key in reads))
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001  (it must stay with these items)
             if len(ready) == 1:
                 self._break(ready[0], problem)
                 return [item for item in items if item is not ready[0]]
@@ -135,7 +136,7 @@ class Node:
             return
         if all(value is None for value in values):
             return  # the kernel declined: no result, and no reason
-        item.update(zip(writes, values))
+        item.update(zip(writes, values, strict=True))
 
     def _decline(self, item, problem):
         self.errors += 1
@@ -180,6 +181,4 @@ class LoadContext:
 
     def path(self, *parts):
         """The absolute path of a file that was put beside the stage."""
-        import os
-
         return os.path.join(self.directory, *parts)

@@ -37,11 +37,11 @@ class PythonModel:
         replies = [Reply(request, self._stage) for request in requests]
         try:
             self._stage.process([item for reply in replies for item in reply.open()])
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001  (nothing may escape, see above)
             pb_utils.Logger.log_error(f"stage {self._stage.pipeline}: {type(problem).__name__}: {problem}")
         for reply in replies:
             reply.close()
-        return None
+        return
 
     def finalize(self):
         """Send the last figures."""
@@ -72,7 +72,7 @@ class Reply:
             self._waiting = size
         except ItemError as problem:
             self._fail(f"{self._stage.pipeline}: {problem}", pb_utils.TritonError.INVALID_ARG)
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001  (nothing may escape, see above)
             message = f"{self._stage.pipeline}: {type(problem).__name__}: {problem}"
             self._fail(message, pb_utils.TritonError.INTERNAL)
         return [] if self._answered else self._items
@@ -90,7 +90,10 @@ class Reply:
     def close(self):
         """Whatever happened, no request stays without an answer."""
         if not self._answered:
-            self._fail(f"{self._stage.pipeline}: the stage did not finish this request", pb_utils.TritonError.INTERNAL)
+            self._fail(
+                f"{self._stage.pipeline}: the stage did not finish this request",
+                pb_utils.TritonError.INTERNAL,
+            )
 
     def _tensors(self):
         found = {}
@@ -116,7 +119,9 @@ class Reply:
         for port in self._stage.outputs:
             encoded = port.encode([item.get(port.key, ABSENT) for item in self._items])
             tensors += [
-                pb_utils.Tensor(name, np.ascontiguousarray(value)) for name, value in encoded.items() if name in wanted
+                pb_utils.Tensor(name, np.ascontiguousarray(value))
+                for name, value in encoded.items()
+                if name in wanted
             ]
         return tensors
 
@@ -128,7 +133,7 @@ class Reply:
         self._answered = True
         try:
             self._sender.send(response, flags=_FINAL)
-        except Exception as problem:  # e.g. the client is gone; raising would take the server down
+        except Exception as problem:  # noqa: BLE001  e.g. the client is gone; raising would take the server down
             pb_utils.Logger.log_warn(f"stage {self._stage.pipeline}: an answer could not be sent: {problem}")
 
 

@@ -49,7 +49,7 @@ class Port:
         valid = tensors.get(self.key + VALID)
         if valid is None:
             return values
-        return [value if ok else ABSENT for value, ok in zip(values, valid.reshape(-1))]
+        return [value if ok else ABSENT for value, ok in zip(values, valid.reshape(-1), strict=True)]
 
     def _encode(self, values):
         raise NotImplementedError
@@ -79,7 +79,8 @@ class Bytes(Port):
         for index, value in enumerate(values):
             if self._max_bytes is not None and len(value) > self._max_bytes:
                 raise ItemError(
-                    f"item {index}: '{self.key}' has {len(value)} bytes, at most {self._max_bytes} are accepted"
+                    f"item {index}: '{self.key}' has {len(value)} bytes,"
+                    f" at most {self._max_bytes} are accepted"
                 )
         return values
 
@@ -122,20 +123,30 @@ class Array(Port):
         if not self._dims:
             return list(tensor.reshape(-1))
         if len(self._varying) == 1:
-            shapes = _axis_shapes(tensor, self._varying[0], _counts(tensors, self.key, tensor, self._varying[0]))
+            shapes = _axis_shapes(
+                tensor, self._varying[0], _counts(tensors, self.key, tensor, self._varying[0])
+            )
         elif self._varying:
             given = tensors.get(self.key + SHAPE)
             shapes = [tensor.shape[1:]] * len(tensor) if given is None else given
         else:
             return list(tensor)
-        return [self._cut(index, row, shape) for index, (row, shape) in enumerate(zip(tensor, shapes))]
+        return [
+            self._cut(index, row, shape)
+            for index, (row, shape) in enumerate(zip(tensor, shapes, strict=True))
+        ]
 
     def _cut(self, index, row, shape):
         shape = tuple(int(n) for n in shape)
-        if any(n < 0 or n > limit for n, limit in zip(shape, row.shape)):
-            raise ItemError(f"item {index}: '{self.key}' has shape {list(row.shape)}, its sizes say {list(shape)}")
+        if any(n < 0 or n > limit for n, limit in zip(shape, row.shape, strict=True)):
+            raise ItemError(
+                f"item {index}: '{self.key}' has shape {list(row.shape)}, its sizes say {list(shape)}"
+            )
         if self._max_pixels is not None and _pixels(shape) > self._max_pixels:
-            raise ItemError(f"item {index}: '{self.key}' has {_pixels(shape)} pixels, at most {self._max_pixels} are accepted")
+            raise ItemError(
+                f"item {index}: '{self.key}' has {_pixels(shape)} pixels,"
+                f" at most {self._max_pixels} are accepted"
+            )
         return row if shape == row.shape else row[tuple(slice(n) for n in shape)]
 
     def _checked(self, value):
@@ -143,7 +154,7 @@ class Array(Port):
         if array.dtype != self._dtype:
             array = self._converted(array)
         fits = len(array.shape) == len(self._dims) and all(
-            want is None or want == got for want, got in zip(self._dims, array.shape)
+            want is None or want == got for want, got in zip(self._dims, array.shape, strict=True)
         )
         if not fits:
             wanted = ["any" if dim is None else dim for dim in self._dims]
@@ -175,7 +186,9 @@ class List(Port):
         longest = max((len(value) for value in lists), default=0)
         flat = [element for value in lists for element in value]
         encoded = self._element.encode(flat) if flat else self._element.encode([ABSENT])
-        tensors = {_inner(self.key, name): _scatter(tensor, lists, longest) for name, tensor in encoded.items()}
+        tensors = {
+            _inner(self.key, name): _scatter(tensor, lists, longest) for name, tensor in encoded.items()
+        }
         tensors[self.key] = _without_unit(tensors[self.key], self._element)
         tensors[self.key + COUNT] = np.array([[len(value)] for value in lists], dtype=np.int32)
         return tensors
@@ -207,7 +220,7 @@ def _outer(key, name):
 
 
 def _scatter(tensor, lists, longest):
-    """Rows of elements back into their lists: ``[elements, ...]`` to ``[items, longest, ...]``, zero-padded."""
+    """Elements back into their lists: ``[elements, ...]`` to ``[items, longest, ...]``, zero-padded."""
     out = np.zeros((len(lists), longest, *tensor.shape[1:]), dtype=tensor.dtype)
     if tensor.dtype.kind == "O":
         out.fill(b"")

@@ -1,4 +1,4 @@
-"""From files and options to a compiled pipeline and a repository: what the command line and the library share."""
+"""From files and options to a compiled pipeline and a repository: what command line and library share."""
 
 from .build import BuildResult, build, check
 from .compile import Compiled, compile_pipeline

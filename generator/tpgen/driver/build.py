@@ -50,7 +50,9 @@ def check(
     """
     bag = Bag()
     with tempfile.TemporaryDirectory(prefix="tpgen-") as scratch:
-        plans, compiled = _plan_all(_listed(pipelines), options or BuildOptions(), bag, Path(scratch), after, write_models=False)
+        plans, compiled = _plan_all(
+            _listed(pipelines), options or BuildOptions(), bag, Path(scratch), after, write_models=False
+        )
     bag.raise_if_errors()
     return BuildResult(tuple(p.pipeline for p in plans), tuple(bag.diagnostics), compiled=tuple(compiled))
 
@@ -152,5 +154,3 @@ def _fingerprint(compiled: Compiled) -> str:
         sorted((label, file.sha256) for label, file in compiled.models.items()),
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
-
-

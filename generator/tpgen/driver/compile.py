@@ -63,10 +63,8 @@ def compile_pipeline(
         return None
     context = Context(chosen, bag)
     reference = run_passes(graph, ANALYSIS, context, after)
-    if bag.has_errors:
-        return None
-    optimised = run_passes(reference, OPTIMIZE, context, after)
-    if bag.has_errors:
+    optimised = run_passes(reference, OPTIMIZE, context, after) if reference is not None else None
+    if reference is None or optimised is None:
         return None
     return Compiled(source, reference, optimised, loaded, chosen, models, tuple(context.decisions))
 
@@ -98,5 +96,8 @@ def _check_supported(target: str, runtime: str, span: Span | None, bag: Bag) -> 
     if target == "gpu" or runtime != "python":
         what = "target 'gpu'" if target == "gpu" else f"runtime '{runtime}'"
         bag.error(
-            "TP116", f"{what} is not built by this version", span, hint="build for --target cpu --runtime python"
+            "TP116",
+            f"{what} is not built by this version",
+            span,
+            hint="build for --target cpu --runtime python",
         )

@@ -103,8 +103,8 @@ def _report_fixed_batch(path: Path, signature: ModelSignature, node: Node, span:
         f"the model's batch is fixed at {signature.batch_size}, but max = {node.settings.max_batch}:"
         f" {explain_batch(path)}",
         node.spans.get("max", span),
-        hint="build with --dynamic-batch, which rewrites a copy and proves it, or export it with a dynamic batch,"
-        f" or set max = {signature.batch_size}",
+        hint="build with --dynamic-batch, which rewrites a copy and proves it, or export it"
+        f" with a dynamic batch, or set max = {signature.batch_size}",
         node=node.name,
     )
 

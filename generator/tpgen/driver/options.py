@@ -29,7 +29,13 @@ class BuildOptions:
 
 def usable_cores() -> int:
     """The CPUs that this process may use, by affinity and by the cgroup's quota."""
-    return max(1, min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, _quota()))
+    return max(1, min(_affinity(), _quota()))
+
+
+def _affinity() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _quota() -> int:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..ir.graph import DATA, RESULT, Entry, Graph, Port, Stage
+from ..ir.graph import DATA, RESULT, Entry, Port, Stage
 from .wire_form import WireTensor, wire_tensors
 
 # Bounds of every queue: enough for any burst that can be answered in time, little enough to fail fast.
@@ -68,7 +68,7 @@ def _add_outputs(config: Any, ports: Sequence[Port]) -> None:
             config.output.add(name=tensor.name, data_type=tensor.dtype.triton, dims=tensor.dims)
 
 
-def ensemble_config(graph: Graph, entry: Entry, stages: Sequence[Stage]) -> Any:
+def ensemble_config(entry: Entry, stages: Sequence[Stage]) -> Any:
     """The ensemble that leads an entry's inputs through its stages, in order."""
     from tritonclient.grpc import model_config_pb2 as pb
 
@@ -86,7 +86,9 @@ def ensemble_config(graph: Graph, entry: Entry, stages: Sequence[Stage]) -> Any:
             for tensor in wire_tensors(port):
                 step.input_map[tensor.name] = sources[key] + key + tensor.name.removeprefix(port.key)
         for port in stage.outputs:
-            sources[port.key] = "" if _is_answer(port.key, entry, stages[index + 1 :]) else f"{stage.nodes[0]}."
+            sources[port.key] = (
+                "" if _is_answer(port.key, entry, stages[index + 1 :]) else f"{stage.nodes[0]}."
+            )
             for tensor in wire_tensors(port):
                 step.output_map[tensor.name] = sources[port.key] + tensor.name
     return config
@@ -115,5 +117,14 @@ def apply_overrides(config: Any, overrides: Mapping[str, Any]) -> None:
 
 
 OWNED_FIELDS = frozenset(
-    "name platform backend input output ensemble_scheduling model_transaction_policy max_batch_size".split()
+    {
+        "name",
+        "platform",
+        "backend",
+        "input",
+        "output",
+        "max_batch_size",
+        "ensemble_scheduling",
+        "model_transaction_policy",
+    }
 )

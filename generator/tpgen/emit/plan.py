@@ -53,7 +53,7 @@ def plan(graph: Graph, inputs: Inputs, bag: Bag) -> RepoPlan:
             models.append(model)
             needed |= set(requires)
         if [stage.name for stage in stages] != [entry.name]:
-            models.append(_ensemble_model(graph, entry, stages, inputs))
+            models.append(_ensemble_model(entry, stages, inputs))
     _check_override_names(graph, inputs, bag)
     return RepoPlan(
         graph.name,
@@ -154,8 +154,8 @@ def safe_name(path: str) -> str:
     return one_line("".join(c if c.isalnum() or c in "._- " else "_" for c in name), 60)
 
 
-def _ensemble_model(graph: Graph, entry: Entry, stages: Sequence[Stage], inputs: Inputs) -> ModelPlan:
-    config = configs.ensemble_config(graph, entry, stages)
+def _ensemble_model(entry: Entry, stages: Sequence[Stage], inputs: Inputs) -> ModelPlan:
+    config = configs.ensemble_config(entry, stages)
     text = render_config(config, _header(entry.name, inputs))
     # Triton needs a version directory, and version control drops empty ones.
     return ModelPlan(entry.name, {"config.pbtxt": text.encode(), "1/.gitkeep": b""})
@@ -172,7 +172,7 @@ def _override(config: Any, node: str, inputs: Inputs, bag: Bag) -> None:
     if owned:
         bag.error(
             "TP115",
-            f"'{owned[0]}' of '{node}' is the compiler's: names, inputs, outputs and batch size are fixed by the TOML",
+            f"'{owned[0]}' of '{node}' is the compiler's: it follows from the pipeline",
             span,
             hint="take it out of [pipeline.triton]",
             node=node,

@@ -14,9 +14,7 @@ from .names import Identifiers, literal
 from .render import render_python
 from .wire_form import port_code
 
-_RESERVED = frozenset(
-    "self item items pipeline inputs outputs nodes load run process context Node Stage Array Bytes List Text".split()
-)
+_RESERVED = frozenset({"pipeline", "inputs", "outputs", "nodes", "load", "run", "process"})
 LINE = 100
 
 
@@ -75,7 +73,7 @@ class StageCode:
             pipeline=self.stage.entry,
             version=self.version,
             source=self.graph.nodes[self.stage.nodes[0]].location.partition(":")[0],
-            overview=_overview(self.graph, self.stage),
+            overview=_overview(self.stage),
             imports=self._imports([*inputs, *outputs]),
             inputs=sequence(inputs, 4),
             outputs=sequence(outputs, 4),
@@ -112,14 +110,16 @@ class StageCode:
     def _together(self, attribute: str, call: Call, *, is_first: bool) -> str:
         swap = ", swap=True" if call.filter == SWAP and not is_first else ""
         reads, writes = tuple(call.op.inputs()), tuple(call.op.outputs())
-        return f"items = self.{attribute}.together(items, {self._kernel(call)}, {literal(reads)}, {literal(writes)}{swap})"
+        arguments = f"{self._kernel(call)}, {literal(reads)}, {literal(writes)}{swap}"
+        return f"items = self.{attribute}.together(items, {arguments})"
 
     def _each(self, attribute: str, calls: list[Call], is_first: bool, following: Call | None) -> str:
         name = self.identifiers.make(f"_{attribute}")
         lines: list[str] = []
         for position, call in enumerate(calls):
             if position == 0 and not is_first and call.filter == SWAP:
-                lines += [f'if "{RESULT}" not in item:', "    return", f'item["{DATA}"] = item.pop("{RESULT}")']
+                lines += [f'if "{RESULT}" not in item:', "    return"]
+                lines.append(f'item["{DATA}"] = item.pop("{RESULT}")')
             after = calls[position + 1] if position + 1 < len(calls) else None
             lines += self._statement(call, swapped=after is not None and after.filter == SWAP)
         self.functions.append(FunctionView(name, tuple(lines or ["pass"])))
@@ -199,9 +199,9 @@ def _entering(attribute: str, node: Node, *, first: bool, stage: Stage) -> str:
     return f"items = self.{attribute}.start(items)"
 
 
-def _overview(graph: Graph, stage: Stage) -> str:
-    names = " -> ".join(stage.nodes[:6]) + (f" ... ({len(stage.nodes)} nodes)" if len(stage.nodes) > 6 else "")
-    return f"    {names}"
+def _overview(stage: Stage) -> str:
+    rest = f" ... ({len(stage.nodes)} nodes)" if len(stage.nodes) > 6 else ""
+    return "    " + " -> ".join(stage.nodes[:6]) + rest
 
 
 def sequence(items: Sequence[str], indent: int) -> str:

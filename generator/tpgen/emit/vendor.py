@@ -6,7 +6,6 @@ import ast
 from collections.abc import Iterable
 from functools import cache
 
-
 from ..resources import runtime_dir
 
 PACKAGE = "tpgen_runtime"
@@ -70,5 +69,3 @@ def _runtime_modules(node: ast.ImportFrom) -> set[str]:
     if node.module:
         return {node.module.partition(".")[0]}
     return {alias.name for alias in node.names if (runtime_dir() / f"{alias.name}.py").is_file()}
-
-

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from ..source import Span, TomlDocument
 
 
 @dataclass(frozen=True)
 class Located:
-    """A decoded string value; ``offsets[i]`` is the place of character i in the file, the last that of its end."""
+    """A decoded string value; ``offsets[i]`` is the place of character i in the file, the last the end's."""
 
     text: str
     whole: Span
@@ -30,7 +31,7 @@ def locate(document: TomlDocument, path: tuple[str, ...]) -> Located:
         offsets = tuple(document.string_offsets(path))
     except ValueError:
         return Located(span.text, span, tuple(range(span.start, span.end + 1)))
-    value = document.data
+    value: Any = document.data
     for part in path:
         value = value[part]
     assert isinstance(value, str)

@@ -37,7 +37,7 @@ def check_edges(names: Mapping[str, Span], edges: Iterable[Edge], bag: Bag) -> l
 
 
 def topological_order(names: Mapping[str, Span], edges: list[Edge], bag: Bag) -> list[str] | None:
-    """The nodes, each after its predecessors, otherwise in the order of the file; None if there is a cycle."""
+    """The nodes, each after its predecessors, else in the order of the file; None if there is a cycle."""
     followers: dict[str, list[Edge]] = {name: [] for name in names}
     missing = dict.fromkeys(names, 0)
     for edge in edges:
@@ -63,7 +63,7 @@ def _report_cycle(stuck: set[str], followers: Mapping[str, list[Edge]], bag: Bag
         edge.target: edge for name in stuck for edge in followers[name] if edge.target in stuck
     }
     walked: list[Edge] = []
-    name = sorted(before)[0]
+    name = min(before)
     seen: dict[str, int] = {}
     while name not in seen:
         seen[name] = len(walked)
@@ -115,9 +115,7 @@ def _roots_of(order: list[str], arriving: Mapping[str, list[Edge]]) -> dict[str,
     return found
 
 
-def _report_join(
-    name: str, arriving: list[Edge], roots: Mapping[str, frozenset[str]], bag: Bag
-) -> None:
+def _report_join(name: str, arriving: list[Edge], roots: Mapping[str, frozenset[str]], bag: Bag) -> None:
     sources = ", ".join(f"'{edge.source}'" for edge in arriving)
     if len(roots[name]) > 1:
         listed = ", ".join(f"'{root}'" for root in sorted(roots[name]))

@@ -10,7 +10,21 @@ from ..ir.op import attr
 
 NODE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 RESERVED_NODE_NAMES = frozenset(
-    "global default node_name data result _box _info context event restart _stack request request_size".split()
+    {
+        "global",
+        "default",
+        "node_name",
+        "data",
+        "result",
+        "_box",
+        "_info",
+        "context",
+        "event",
+        "restart",
+        "_stack",
+        "request",
+        "request_size",
+    }
 )
 PIPELINE_TABLE = "pipeline"
 
@@ -19,7 +33,7 @@ PIPELINE_TABLE = "pipeline"
 class NodeKeys:
     """Keys that every node takes, whatever its operators."""
 
-    backend: str = attr("What the node computes: an operator, or several in Sequential[...].", default="Identity")
+    backend: str = attr("What the node computes: an operator, or Sequential[...].", default="Identity")
     next: tuple[str, ...] = attr("The node that gets this node's item next.", default=())
     instance_num: int = attr("Instances of the node.", default=1, ge=1, le=1024)
     batching_timeout: float = attr(
@@ -36,7 +50,7 @@ class PipelineKeys:
     """Keys of the reserved table ``[pipeline]`` (tpgen's own; the original dialect has none)."""
 
     name: str = attr("Name of the entry model.", default="")
-    inputs: dict[str, Any] = attr("Types of the entry's inputs.", default=None)
+    inputs: dict[str, Any] = attr("Types of the entry's inputs.", default=None)  # noqa: RUF009
     outputs: tuple[str, ...] = attr("The keys that the entry answers.", default=())
     entries: tuple[str, ...] = attr("More nodes that clients may enter at.", default=())
     target: str = attr("What the repository is built for.", default="", choices=("", "cpu", "gpu"))
@@ -55,7 +69,7 @@ class PipelineKeys:
     )
     target_triton: str = attr("The oldest Triton release that must load the repository.", default="24.10")
     include: tuple[str, ...] = attr("More files that user code needs, relative to the TOML.", default=())
-    triton: dict[str, Any] = attr("Raw ModelConfig per node, merged last.", default=None)
+    triton: dict[str, Any] = attr("Raw ModelConfig per node, merged last.", default=None)  # noqa: RUF009
     dialect: str = attr("Reserved for a later native grammar.", default="", choices=("", "torchpipe"))
 
 

@@ -60,7 +60,9 @@ def _number(value: float) -> str:
 
 def _wrong(key: str, value: Any, wanted: str, example: str) -> ValueProblem:
     shown = repr(value) if len(repr(value)) <= 60 else repr(value)[:57] + "..."
-    return ValueProblem("TP103", f"'{key}' is {shown}, but {wanted} is needed", f"for example {key} = {example}")
+    return ValueProblem(
+        "TP103", f"'{key}' is {shown}, but {wanted} is needed", f"for example {key} = {example}"
+    )
 
 
 def _int(key: str, value: Any) -> int:
@@ -117,7 +119,7 @@ def _str(key: str, value: Any) -> str:
 def _tuple_of(item: Callable[[str, Any], Any], example: str) -> Callable[[str, Any], tuple[Any, ...]]:
     def parse(key: str, value: Any) -> tuple[Any, ...]:
         if isinstance(value, str):
-            parts: list[Any] = [part for part in value.split(",")] if value.strip() else []
+            parts: list[Any] = list(value.split(",")) if value.strip() else []
         elif isinstance(value, list):
             parts = value
         else:

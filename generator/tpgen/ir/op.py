@@ -58,7 +58,9 @@ class Trait(Enum):
 class InferError(Exception):
     """An operator's `infer` found types that do not meet. Becomes a located diagnostic."""
 
-    def __init__(self, code: str, message: str, hint: str | None = None, attribute: str | None = None) -> None:
+    def __init__(
+        self, code: str, message: str, hint: str | None = None, attribute: str | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
@@ -230,7 +232,7 @@ def operator(
     """Class decorator: make the class a frozen dataclass and register it under its names."""
 
     def declare(cls: _OpClass) -> _OpClass:
-        declared: _OpClass = dataclass(frozen=True)(cls)
+        declared: Any = dataclass(frozen=True)(cls)
         declared.names = names
         declared.kernel = kernel
         declared.group = group
@@ -240,7 +242,7 @@ def operator(
             if name in REGISTRY:
                 raise ValueError(f"operator name {name!r} is declared twice")
             REGISTRY[name] = declared
-        return declared
+        return cls
 
     return declare
 

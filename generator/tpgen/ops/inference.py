@@ -91,7 +91,9 @@ class ModelOp(Op):
         channels = found.shape[0]
         if isinstance(channels, int) and len(values) != channels:
             mismatch(
-                "TP304", f"'{name}' has {len(values)} values for {channels} channels ({found})", attribute=name
+                "TP304",
+                f"'{name}' has {len(values)} values for {channels} channels ({found})",
+                attribute=name,
             )
         if name == "std" and 0.0 in values:
             mismatch("TP104", "'std' holds a 0, and would divide by it", attribute=name)
@@ -113,9 +115,7 @@ class ModelOp(Op):
             return None if self.input_color == "any" else self.input_color
         return _color_of_mean(self.mean)
 
-    def _check_input(
-        self, call: InferCall, info: TensorInfo, found: Type, symbols: dict[str, Dim]
-    ) -> None:
+    def _check_input(self, call: InferCall, info: TensorInfo, found: Type, symbols: dict[str, Dim]) -> None:
         assert self.signature is not None
         wanted = self._input_type(info, symbols)
         if isinstance(wanted, Text) and isinstance(found, Text):
@@ -194,7 +194,8 @@ def _size_message(info: TensorInfo, wanted: Array, found: Array, axis: int) -> s
     what = names[axis] if names else f"dimension {axis}"
     got = found.shape[axis]
     actual = f"{what} {got} arrives" if isinstance(got, int) else f"the {what} that arrives varies"
-    return f"model input '{info.name}' is {wanted}: {what} must be {wanted.shape[axis]}, but {actual} ({found})"
+    needed = wanted.shape[axis]
+    return f"model input '{info.name}' is {wanted}: {what} must be {needed}, but {actual} ({found})"
 
 
 def _size_hint(wanted: Array, found: Array) -> str | None:

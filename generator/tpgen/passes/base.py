@@ -63,8 +63,8 @@ def run_passes(
     passes: Sequence[Pass],
     context: Context,
     after: Callable[[str, Graph], None] | None = None,
-) -> Graph:
-    """Run passes in order; the graph is verified after each. Stops after the pass that reports an error.
+) -> Graph | None:
+    """Run passes in order; the graph is verified after each. None if a pass reported an error.
 
     Raises:
         InternalError: a pass left the graph in an invalid state.
@@ -75,5 +75,5 @@ def run_passes(
         if after is not None:
             after(step.name, graph)
         if context.bag.has_errors:
-            break
+            return None
     return graph

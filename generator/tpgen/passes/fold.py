@@ -34,7 +34,8 @@ class FoldPreprocessing:
         stages = {name: stage.name for stage in graph.stages for name in stage.nodes}
         changes: dict[str, Call | None] = {}
         for entry in graph.entries:
-            flat = [(graph.nodes[name], call) for name in graph.component(entry.root) for call in graph.nodes[name].calls]
+            members = [graph.nodes[name] for name in graph.component(entry.root)]
+            flat = [(node, call) for node in members for call in node.calls]
             for position, (node, call) in enumerate(flat):
                 if _is_foldable(graph, call):
                     behind = [c for n, c in flat[:position] if stages[n.name] == stages[node.name]]
@@ -80,7 +81,8 @@ def _fold(
         if convert is not None:
             changes[convert.label] = None
         rewrite = _scale_only(op) if op.std else None
-        what = "channel order, layout, cast and mean in one call" + (", 1/std in the weights" if op.std else "")
+        what = "channel order, layout, cast and mean in one call"
+        what += ", 1/std in the weights" if op.std else ""
     elif op.mean or op.std:
         rewrite = _whole(graph, call)
         what = "mean, std and the cast in the model's graph"
@@ -90,9 +92,7 @@ def _fold(
     context.decisions.append(f"{node.name}: {what}")
 
 
-def _packable(
-    graph: Graph, entry: Entry, call: Call, behind: list[Call]
-) -> tuple[Call, Call | None] | None:
+def _packable(graph: Graph, entry: Entry, call: Call, behind: list[Call]) -> tuple[Call, Call | None] | None:
     """The layout call (and the colour call before it) that can become one packing call, if any."""
     if not behind or call.filter != SWAP or not behind[-1].op.has(Trait.TO_CHW):
         return None
@@ -138,5 +138,3 @@ def _whole(graph: Graph, call: Call) -> ModelRewrite:
         mean=op.mean or None,
         input_dtype=arriving.dtype if arriving.dtype is not info.dtype else None,
     )
-
-

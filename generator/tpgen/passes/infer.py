@@ -86,7 +86,8 @@ def _infer_call(node: Node, call: Call, keys: Keys, context: Context) -> dict[st
         return dict(call.op.infer(asked))
     except InferError as problem:
         place = call.spans.get(problem.attribute or "", call.span)
-        context.bag.error(problem.code, f"{call.op.name}: {problem.message}", place, hint=problem.hint, node=node.name)
+        message = f"{call.op.name}: {problem.message}"
+        context.bag.error(problem.code, message, place, hint=problem.hint, node=node.name)
         return None
 
 

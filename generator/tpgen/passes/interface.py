@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from ..diagnostics import did_you_mean
 from ..ir.graph import DATA, RESULT, SWAP, Call, Entry, Graph, Node, Port
 from ..ir.op import Trait
-from ..types import Bytes, State, Type, TupleOf, crosses_wire, present
+from ..types import Bytes, State, TupleOf, Type, crosses_wire, present
 from .base import Context
 
 DEFAULT_MAX_BATCH = 8

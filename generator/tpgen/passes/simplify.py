@@ -1,7 +1,7 @@
 """Leave out calls that do nothing here, such as stream synchronisation inside a sequence.
 
-    Sequential[ResizeMat, SyncTensor]                 ->  ResizeMat
-    cvtColorMat(color="rgb") on an image in RGB       ->  (nothing)
+Sequential[ResizeMat, SyncTensor]                 ->  ResizeMat
+cvtColorMat(color="rgb") on an image in RGB       ->  (nothing)
 """
 
 from __future__ import annotations

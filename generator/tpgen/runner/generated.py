@@ -47,7 +47,8 @@ class Pipe:
         self._inputs = {port.key: port for port in stages[0].inputs}
         self._outputs = {port.key: port for port in stages[0].outputs}
         self._threads = [
-            threading.Thread(target=self._work, args=(stage,), daemon=True, name="tpgen-pipe") for stage in stages
+            threading.Thread(target=self._work, args=(stage,), daemon=True, name="tpgen-pipe")
+            for stage in stages
         ]
         for thread in self._threads:
             thread.start()
@@ -127,7 +128,7 @@ class _Ticket:
             return
         try:
             self.settle({key: _sent(port, item[key]) for key, port in self._outputs.items() if key in item})
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001  (the caller gets it)
             self.settle(ItemError(str(problem), is_input=False))
 
     def failed(self, item: Any, message: str) -> None:
@@ -141,7 +142,7 @@ class _Ticket:
 def _process(stage: Any, batch: list[_Ticket]) -> None:
     try:
         stage.process([ticket.item for ticket in batch])
-    except Exception as problem:
+    except Exception as problem:  # noqa: BLE001  (whatever it is, nobody may wait for ever)
         for ticket in batch:
             ticket.settle(ItemError(f"{type(problem).__name__}: {problem}", is_input=False))
     for ticket in batch:
@@ -154,7 +155,7 @@ def _accepted(port: Any, data: Mapping[str, Any]) -> Any:
         raise ItemError(f"input '{port.key}' is missing", is_input=True)
     try:
         return port.decode(port.encode([data[port.key]]))[0]
-    except Exception as problem:
+    except Exception as problem:  # noqa: BLE001  (the runtime's own errors, which this module cannot name)
         raise ItemError(str(problem), is_input=True) from None
 
 
@@ -167,7 +168,8 @@ def _load_module(path: Path) -> ModuleType:
     """Load a stage under a name of its own, so that two pipelines never share one."""
     name = f"_tpgen_stage_{next(_numbers)}"
     spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -64,12 +64,12 @@ class Interpreter:
         for _, call in graph.calls():
             states = graph.types.before.get(call.label, {})
             types = {key: state.type for key, state in states.items() if state.type is not None}
-            kernels[call.label] = load_kernel(call, types, files.get(call.label, {}), threads=threads, user=user)
+            kernels[call.label] = load_kernel(
+                call, types, files.get(call.label, {}), threads=threads, user=user
+            )
         return cls(graph, kernels)
 
-    def run(
-        self, entry: Entry, items: Sequence[Mapping[str, Any]]
-    ) -> list[dict[str, Any] | ItemError]:
+    def run(self, entry: Entry, items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any] | ItemError]:
         """The outputs of each item (absent ones left out), or the error that it ended with."""
         walkers = [_Walker(index, dict(item)) for index, item in enumerate(items)]
         for name in self.graph.component(entry.root):
@@ -96,7 +96,7 @@ class Interpreter:
                 result = values[0]
             else:
                 result = ()
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001  (kernels and user code raise anything)
             _note_problem(node, walker, problem)
             return
         _store(node, call, walker, result)
@@ -107,7 +107,7 @@ class Interpreter:
         columns = [[walker.keys[key] for walker in ready] for key in call.op.inputs()]
         try:
             results = kernel(*columns)
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001
             if len(ready) == 1:
                 _note_problem(node, ready[0], problem)
             else:

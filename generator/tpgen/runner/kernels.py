@@ -15,7 +15,12 @@ Kernel: TypeAlias = Callable[..., Any]
 
 
 def load_kernel(
-    call: Call, types: Mapping[str, Type], files: Mapping[str, Path], *, threads: int, user: Path | None = None
+    call: Call,
+    types: Mapping[str, Type],
+    files: Mapping[str, Path],
+    *,
+    threads: int,
+    user: Path | None = None,
 ) -> Kernel | None:
     """The kernel of a call with its arguments bound; None for calls that have none (they forward or delete).
 

@@ -71,8 +71,13 @@ def _vary_array(value: np.ndarray[Any, Any], rng: np.random.Generator) -> np.nda
         spread = float(np.std(value)) or 1.0
         return (value + rng.normal(0.0, 0.1 * spread, value.shape)).astype(value.dtype)
     if value.dtype.kind in "iu":
-        return np.roll(value, int(rng.integers(1, value.size + 1))).reshape(value.shape)
+        return _rolled(value, int(rng.integers(1, value.size + 1)))
     return value
+
+
+def _rolled(value: np.ndarray[Any, Any], by: int) -> np.ndarray[Any, Any]:
+    rolled: np.ndarray[Any, Any] = np.roll(value, by)
+    return rolled
 
 
 def _made(entry: Entry, rng: np.random.Generator) -> Sample:

@@ -118,11 +118,15 @@ def verify(
         samples: inputs by key; at least 16 distinct ones are made from them.
         tolerance: allowed difference of float outputs; default 1e-4 times the reference's largest value.
         url: check a server that runs already, in place of starting one.
+        tritonserver: the server binary, where it is not to be looked for.
+        isolated: run the server in an environment that holds only the generated requirements.
+        options: of the build, if ``target`` is a TOML file.
+        progress: is told what happens.
 
     Raises:
         PipelineError: the pipeline is wrong, or the server does not start.
     """
-    say = progress or (lambda text: None)
+    say = progress or _say_nothing
     with tempfile.TemporaryDirectory(prefix="tpgen-verify-") as scratch:
         if target.is_dir():
             repository, sources = target, _sources_of(target)
@@ -131,7 +135,9 @@ def verify(
             built = build(target, repository, options)
             sources = [(target, options or BuildOptions())]
             say(f"built {', '.join(built.pipelines)}")
-        server = nullcontext() if url else TritonServer(repository, tritonserver=tritonserver, isolated=isolated)
+        server = (
+            nullcontext() if url else TritonServer(repository, tritonserver=tritonserver, isolated=isolated)
+        )
         with server as running:
             address = url or running.grpc_url  # type: ignore[union-attr]
             report = VerifyReport(0)
@@ -145,6 +151,10 @@ def verify(
                     with Client(address) as client:
                         _check_entry(client, entry, checked, expected, tolerance, report)
     return report
+
+
+def _say_nothing(_text: str) -> None:
+    """The default progress."""
 
 
 def _sources_of(directory: Path) -> list[tuple[Path, BuildOptions]]:
@@ -162,7 +172,7 @@ def _sources_of(directory: Path) -> list[tuple[Path, BuildOptions]]:
                 f"{pipeline.source}, which '{name}' was built from, is neither beside {directory} nor here",
                 f"run it on the TOML file: tpgen verify PATH/{pipeline.source}",
             )
-        recorded = pipeline.record["options"]
+        recorded: Any = pipeline.record["options"]
         found.append((source, BuildOptions(fuse=recorded["fuse"], cores=recorded["cores"])))
     return found
 
@@ -185,7 +195,7 @@ def _check_entry(
         except RequestError as problem:
             return problem
 
-    answers = {"alone": [ask(sample) for sample in samples]}
+    answers: dict[str, Sequence[Answer | None]] = {"alone": [ask(sample) for sample in samples]}
     with ThreadPoolExecutor(CONCURRENCY) as pool:
         answers["concurrent"] = list(pool.map(ask, samples))
     answers["batched"] = _ask_batched(client, entry, samples, expected)
@@ -227,7 +237,9 @@ def _compare(
             continue
         if isinstance(answer, RequestError) or isinstance(wanted, ItemError):
             if not (isinstance(answer, RequestError) and isinstance(wanted, ItemError)):
-                report.problems.append(f"{mode}, input {index}: server: {_said(answer)}; reference: {_said(wanted)}")
+                report.problems.append(
+                    f"{mode}, input {index}: server: {_said(answer)}; reference: {_said(wanted)}"
+                )
             continue
         assert not isinstance(answer, ItemError)
         for key, row in rows.items():
@@ -240,5 +252,3 @@ def _compare(
 
 def _said(answer: Answer) -> str:
     return f"error: {answer}" if isinstance(answer, Exception) else "an answer"
-
-
