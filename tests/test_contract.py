@@ -1,0 +1,76 @@
+"""The seam between the compiler and the kernels is a name: operator and kernel must agree on arguments."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import tpgen.ops  # noqa: F401 - fills the registry
+from tpgen.ir.op import REGISTRY, Op, Trait, attributes_of
+
+RUNTIME = Path(__file__).parents[1] / "python_backends" / "tpgen_runtime"
+OPERATORS = sorted({cls.names[0]: cls for cls in REGISTRY.values() if cls.kernel}.items())
+
+
+def kernel_definition(cls: type[Op]) -> ast.FunctionDef | ast.ClassDef:
+    """The syntax tree of an operator's kernel."""
+    module, _, name = cls.kernel.partition(":")
+    tree = ast.parse((RUNTIME / f"{module}.py").read_text())
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
+            return node
+    raise AssertionError(f"{cls.names[0]}: tpgen_runtime/{module}.py has no '{name}'")
+
+
+def method(owner: ast.ClassDef, name: str) -> ast.FunctionDef:
+    """A method of a class."""
+    for node in owner.body:
+        if isinstance(node, ast.FunctionDef) and node.name == name:
+            return node
+    raise AssertionError(f"class {owner.name} has no {name}")
+
+
+def expected_keywords(cls: type[Op]) -> set[str]:
+    names = {f.name for f in attributes_of(cls) if not f.declared.compile_only} | set(cls.derived)
+    if cls.traits & {Trait.THREADED}:
+        names.add("threads")
+    if cls.traits & {Trait.USER_CODE}:
+        names.add("directory")
+    return names
+
+
+@pytest.mark.parametrize(("name", "cls"), OPERATORS, ids=[name for name, _ in OPERATORS])
+def test_keywords_of_kernel_are_attributes(name: str, cls: type[Op]) -> None:
+    node = kernel_definition(cls)
+    is_class = isinstance(node, ast.ClassDef)
+    assert is_class == (Trait.STATEFUL in cls.traits), "a STATEFUL kernel is a class, any other a function"
+    arguments = method(node, "__init__").args if isinstance(node, ast.ClassDef) else node.args
+    assert {argument.arg for argument in arguments.kwonlyargs} == expected_keywords(cls)
+    assert not arguments.kwarg, "a misspelt keyword would be dropped in silence"
+
+
+FIXED_KEYS = [(name, cls) for name, cls in OPERATORS if cls.inputs is Op.inputs]
+
+
+@pytest.mark.parametrize(("name", "cls"), FIXED_KEYS, ids=[name for name, _ in FIXED_KEYS])
+def test_kernel_takes_one_value_per_key(name: str, cls: type[Op]) -> None:
+    node = kernel_definition(cls)
+    arguments = method(node, "__call__").args if isinstance(node, ast.ClassDef) else node.args
+    names = [argument.arg for argument in arguments.posonlyargs + arguments.args if argument.arg != "self"]
+    assert arguments.vararg or len(names) == len(cls.reads)
+
+
+def test_derived_arguments_are_derived() -> None:
+    for name, cls in OPERATORS:
+        assert not cls.derived or cls.derive is not Op.derive, f"{name} declares {cls.derived} and derives none"
+
+
+def test_runtime_never_imports_the_compiler() -> None:
+    for path in RUNTIME.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.level == 0:
+                names = [node.module or ""]
+            assert "tpgen" not in [name.split(".")[0] for name in names], path.name
