@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from .loading import external_range, load_model, tensors_of
+from .loading import attribute_tensors_of, external_range, initializers_of, load_model
 
 if TYPE_CHECKING:
     from onnx import ModelProto, TensorProto
@@ -52,18 +52,14 @@ def externalize(
     """
     copy = type(model)()
     copy.CopyFrom(model)
-    tensors = [
-        t for t in tensors_of(copy.graph) if _size(t, source_dir) >= _SMALL and t.data_type != t.STRING
-    ]
+    large, small = _divide(initializers_of(copy.graph), source_dir, threshold)
+    for tensor in (*attribute_tensors_of(copy.graph), *small):
+        _embed(tensor, source_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
     target = out_dir / name
-    data: Path | None = None
-    if sum(_size(t, source_dir) for t in tensors) >= threshold:
-        data = out_dir / f"{name}.data"
-        _write_data(tensors, data, source_dir)
-    else:
-        for tensor in tensors_of(copy.graph):
-            _embed(tensor, source_dir)
+    data = out_dir / f"{name}.data" if large else None
+    if data:
+        _write_data(large, data, source_dir)
     target.write_bytes(copy.SerializeToString(deterministic=True))
     return WrittenModel(target, data)
 
@@ -80,6 +76,20 @@ def copy_model(path: Path, out_dir: Path, name: str, *, threshold: int = THRESHO
 def payload(tensor: TensorProto, source_dir: Path | None) -> bytes:
     """The little-endian bytes of a tensor, wherever they are kept."""
     return b"".join(_chunks(tensor, source_dir))
+
+
+def _divide(
+    tensors: Iterable[TensorProto], source_dir: Path | None, threshold: int
+) -> tuple[list[TensorProto], list[TensorProto]]:
+    """The tensors that go to the data file, and those that stay in the model."""
+    large: list[TensorProto] = []
+    small: list[TensorProto] = []
+    for tensor in tensors:
+        fits = tensor.data_type == tensor.STRING or _size(tensor, source_dir) < _SMALL
+        (small if fits else large).append(tensor)
+    if sum(_size(tensor, source_dir) for tensor in large) < threshold:
+        return [], [*large, *small]
+    return large, small
 
 
 def _chunks(tensor: TensorProto, source_dir: Path | None) -> Iterator[bytes]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..types import DType
 from .external import payload
-from .loading import dtype_of, external_range, load_model
+from .loading import dtype_of, external_range, load_model, subgraphs
 from .wire import LEFT_OUT
 
 if TYPE_CHECKING:
@@ -115,6 +115,12 @@ class GraphEditor:
         """Let every node that reads ``old`` read ``new``, in sub-graphs too."""
         _redirect(self.graph, old, new)
 
+    def replace_nodes(self, nodes: Sequence[NodeProto]) -> None:
+        """Let the graph have these nodes, in this order; they may be its own."""
+        copies = [type(node).FromString(node.SerializeToString()) for node in nodes]
+        del self.graph.node[:]
+        self.graph.node.extend(copies)
+
     def drop_unused(self, value: str) -> None:
         """Remove a constant that nothing reads any more, and the nodes that only led to it."""
         if self.readers(value) or self.leaks(value):
@@ -188,14 +194,6 @@ def describe(node: NodeProto) -> str:
     """``Conv 'stem'``: how messages name a node; unnamed ones by their first output."""
     name = f"'{node.name}'" if node.name else f"that computes '{next(iter(node.output), '')}'"
     return f"{node.op_type} {name}"
-
-
-def subgraphs(node: NodeProto) -> Iterator[GraphProto]:
-    """The graphs in a node's attributes (If, Loop, Scan)."""
-    for held in node.attribute:
-        if held.HasField("g"):
-            yield held.g
-        yield from held.graphs
 
 
 def outer_names(node: NodeProto) -> set[str]:

@@ -12,7 +12,7 @@ from . import wire
 from .errors import EXTERNAL_DATA, MISSING, NOT_A_MODEL, ModelError
 
 if TYPE_CHECKING:
-    from onnx import GraphProto, ModelProto, TensorProto
+    from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 
 LIMIT = 2**31 - 1  # bytes; neither protobuf nor onnxruntime reads a longer message
 
@@ -95,7 +95,7 @@ def check_external_data(model: ModelProto, path: Path) -> None:
         ModelError: one is not.
     """
     sizes: dict[str, int] = {}
-    for tensor in tensors_of(model.graph):
+    for tensor in (*initializers_of(model.graph), *attribute_tensors_of(model.graph)):
         if tensor.data_location != tensor.EXTERNAL:
             continue
         location, offset, length = external_range(tensor)
@@ -119,16 +119,31 @@ def external_range(tensor: TensorProto) -> tuple[str, int, int | None]:
     return entries.get("location", ""), int(entries.get("offset", 0)), int(length) if length else None
 
 
-def tensors_of(graph: GraphProto) -> Iterator[TensorProto]:
-    """Every constant tensor of a graph, those of nodes and of sub-graphs included."""
+def initializers_of(graph: GraphProto) -> Iterator[TensorProto]:
+    """The constants of a graph and of its sub-graphs."""
     yield from graph.initializer
     for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.HasField("t"):
-                yield attribute.t
-            yield from attribute.tensors
-            for sub in (attribute.g, *attribute.graphs) if attribute.HasField("g") else attribute.graphs:
-                yield from tensors_of(sub)
+        for sub in subgraphs(node):
+            yield from initializers_of(sub)
+
+
+def attribute_tensors_of(graph: GraphProto) -> Iterator[TensorProto]:
+    """The tensors that nodes hold in attributes (Constant), in sub-graphs too."""
+    for node in graph.node:
+        for held in node.attribute:
+            if held.HasField("t"):
+                yield held.t
+            yield from held.tensors
+        for sub in subgraphs(node):
+            yield from attribute_tensors_of(sub)
+
+
+def subgraphs(node: NodeProto) -> Iterator[GraphProto]:
+    """The graphs in a node's attributes (If, Loop, Scan)."""
+    for held in node.attribute:
+        if held.HasField("g"):
+            yield held.g
+        yield from held.graphs
 
 
 def _require_file(path: Path) -> None:
