@@ -117,6 +117,7 @@ def make_plan(compiled: Compiled, scratch: Path, bag: Bag, *, write_models: bool
         fingerprint=_fingerprint(compiled),
         batching=compiled.options.batching,
         contents=contents,
+        user_files=_user_files(compiled),
         overrides=compiled.options.triton,
         override_spans={
             node: span
@@ -126,6 +127,15 @@ def make_plan(compiled: Compiled, scratch: Path, bag: Bag, *, write_models: bool
         record=_record(compiled),
     )
     return plan(compiled.graph, inputs, bag)
+
+
+def _user_files(compiled: Compiled) -> dict[str, dict[str, bytes]]:
+    """The user's modules of each call, by path relative to the TOML's folder."""
+    base = compiled.base
+    return {
+        label: {file.relative_to(base).as_posix(): file.read_bytes() for file in files}
+        for label, files in compiled.loaded.user_files.items()
+    }
 
 
 def _record(compiled: Compiled) -> dict[str, JSON]:
@@ -152,5 +162,10 @@ def _fingerprint(compiled: Compiled) -> str:
         PurePath(compiled.source.path).name,
         asdict(options),
         sorted((label, file.sha256) for label, file in compiled.models.items()),
+        sorted(
+            (path, hashlib.sha256(data).hexdigest())
+            for files in _user_files(compiled).values()
+            for path, data in files.items()
+        ),
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..diagnostics import Bag
 from ..ir.graph import RUN, SWAP, Call, Filter
 from ..ir.op import REGISTRY, Op, attributes_of
 from ..ops.unsupported import UNSUPPORTED
+from ..ops.user import PythonOp
 from .expression import Expr, ExpressionError, Text, parse_items
 from .keys import NodeValues, Use, build_op, near_hint
+from .user_ops import complete
 
 SEQUENCES = frozenset({"Sequential", "S"})
 # Containers that only decide where and when their operator runs, which Triton decides here.
@@ -32,6 +35,15 @@ FILTERS: Mapping[str, Filter] = {
 
 
 @dataclass(frozen=True)
+class UserCode:
+    """Where user modules lie, and the files that each call needs (filled while calls are built)."""
+
+    base: Path
+    node_keys: frozenset[str]
+    files: dict[str, tuple[Path, ...]]
+
+
+@dataclass(frozen=True)
 class _Item:
     """An operator of the flattened sequence with the filter before it."""
 
@@ -39,7 +51,7 @@ class _Item:
     filter: Filter
 
 
-def build_calls(backend: Text, first: Filter, values: NodeValues) -> tuple[Call, ...] | None:
+def build_calls(backend: Text, first: Filter, values: NodeValues, user: UserCode) -> tuple[Call, ...] | None:
     """The calls of a node, the first behind ``first``; None if something was reported."""
     bag = values.bag
     try:
@@ -49,18 +61,29 @@ def build_calls(backend: Text, first: Filter, values: NodeValues) -> tuple[Call,
         return None
     calls: list[Call] = []
     used: dict[str, int] = {}
-    complete = True
+    is_complete = True
     for index, item in enumerate(items):
         use = _use(item.expr, index, len(items), bag, values.node)
         built = build_op(use, values) if use else None
         if use is None or built is None:
-            complete = False
+            is_complete = False
             continue
         op, spans = built
-        used[op.name] = used.get(op.name, 0) + 1
-        suffix = f"#{used[op.name]}" if used[op.name] > 1 else ""
-        calls.append(Call(op, item.filter, use.span, f"{values.node}.{op.name}{suffix}", spans=spans))
-    return tuple(calls) if complete else None
+        label = _label(values.node, op, used)
+        if isinstance(op, PythonOp):
+            completed = complete(op, use.span, values, user.base, user.node_keys)
+            if completed is None:
+                is_complete = False
+                continue
+            op, user.files[label] = completed
+        calls.append(Call(op, item.filter, use.span, label, spans=spans))
+    return tuple(calls) if is_complete else None
+
+
+def _label(node: str, op: Op, used: dict[str, int]) -> str:
+    used[op.name] = used.get(op.name, 0) + 1
+    suffix = f"#{used[op.name]}" if used[op.name] > 1 else ""
+    return f"{node}.{op.name}{suffix}"
 
 
 _GRAMMAR_HINT = "a backend is a name, or a container with operators: Sequential[DecodeMat,ResizeMat]"
@@ -130,7 +153,11 @@ def _operator_class(expr: Expr, bag: Bag, node: str) -> type[Op] | None:
         return REGISTRY[expr.name]
     if expr.name in UNSUPPORTED:
         bag.error(
-            "TP113", f"'{expr.name}' is not compiled by tpgen", expr.span, hint=UNSUPPORTED[expr.name], node=node
+            "TP113",
+            f"'{expr.name}' is not compiled by tpgen",
+            expr.span,
+            hint=UNSUPPORTED[expr.name],
+            node=node,
         )
         return None
     known = [*REGISTRY, *SEQUENCES, *WRAPPERS]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from ..diagnostics import Bag
 from ..ir.graph import RUN, SWAP, Call, Graph, Node, Settings
 from ..ir.op import REGISTRY, Trait, attributes_of, declared_attributes
 from ..source import SourceFile, Span, TomlDocument
-from .calls import WRAPPERS, build_calls
+from .calls import WRAPPERS, UserCode, build_calls
 from .expression import whole
 from .keys import NodeValues, Value, near_hint
 from .located import Located, locate
@@ -24,11 +25,15 @@ _NODE_FIELDS = {f.key: f for f in declared_attributes(NodeKeys)}
 
 @dataclass(frozen=True)
 class Loaded:
-    """A parsed pipeline. ``ignored``: keys without effect, each with its place and the reason."""
+    """A parsed pipeline. ``ignored``: keys without effect, each with its place and the reason.
+
+    ``user_files`` are the files of user code by call label.
+    """
 
     graph: Graph
     table: PipelineTable
     ignored: tuple[tuple[str, Span, str], ...]
+    user_files: Mapping[str, tuple[Path, ...]]
 
 
 def load(document: TomlDocument, overrides: Mapping[tuple[str, str], str], bag: Bag) -> Loaded | None:
@@ -58,16 +63,19 @@ def load(document: TomlDocument, overrides: Mapping[tuple[str, str], str], bag: 
         following[edge.source].append(edge.target)
     nodes: dict[str, Node] = {}
     ignored: list[tuple[str, Span, str]] = []
+    user = UserCode(Path(document.source.path).parent, frozenset(_NODE_FIELDS), {})
     for name in order:
         values = NodeValues(name, tables[name].span, tables[name].values, globals_, bag)
-        node = _build_node(values, tables[name], is_root=name not in followed, following=following[name])
+        node = _build_node(
+            values, tables[name], is_root=name not in followed, following=following[name], user=user
+        )
         if node is not None:
             nodes[name] = node
         ignored += _ignored_keys(values, node)
-    ignored += _check_globals(globals_, nodes, bag)
+    ignored += _check_globals(globals_, bag)
     if bag.has_errors:
         return None
-    return Loaded(Graph(table.name, document.source, nodes), table, tuple(ignored))
+    return Loaded(Graph(table.name, document.source, nodes), table, tuple(ignored), user.files)
 
 
 @dataclass(frozen=True)
@@ -96,9 +104,7 @@ def _split_tables(document: TomlDocument, bag: Bag) -> tuple[dict[str, Value], d
     return globals_, tables
 
 
-def _read_table(
-    document: TomlDocument, name: str, raw: Mapping[str, Any], span: Span, bag: Bag
-) -> _Table:
+def _read_table(document: TomlDocument, name: str, raw: Mapping[str, Any], span: Span, bag: Bag) -> _Table:
     values: dict[str, Value] = {}
     located: dict[str, Located] = {}
     for key, value in raw.items():
@@ -156,9 +162,11 @@ def _edges(name: str, raw: _Table) -> list[Edge]:
     return edges
 
 
-def _build_node(values: NodeValues, raw: _Table, *, is_root: bool, following: list[str]) -> Node | None:
+def _build_node(
+    values: NodeValues, raw: _Table, *, is_root: bool, following: list[str], user: UserCode
+) -> Node | None:
     backend = _backend(values, raw)
-    calls = build_calls(whole(backend), RUN if is_root else SWAP, values)
+    calls = build_calls(whole(backend), RUN if is_root else SWAP, values, user)
     settings = _settings(values)
     for key in ("next", "backend"):
         values.used.add(key)
@@ -225,7 +233,7 @@ def _extent(values: NodeValues, key: str, which: int) -> int:
             "TP293",
             "instance groups ('&') are not compiled by this version",
             value.span,
-            hint='one range serves every batch size: min = 1, max = 8',
+            hint="one range serves every batch size: min = 1, max = 8",
             node=values.node,
         )
         return 1
@@ -270,17 +278,17 @@ def _ignored_keys(values: NodeValues, node: Node | None) -> list[tuple[str, Span
         for key, value in values.own.items()
         if key in WITHOUT_EFFECT
     ]
-    for call in node.calls if node else ():
-        for f in attributes_of(type(call.op)):
-            if f.declared.target and f.name in call.spans:
-                found.append((f.key, call.spans[f.name], f"has a meaning on the {f.declared.target} target"))
+    found += [
+        (f.key, call.spans[f.name], f"has a meaning on the {f.declared.target} target")
+        for call in (node.calls if node else ())
+        for f in attributes_of(type(call.op))
+        if f.declared.target and f.name in call.spans
+    ]
     return found
 
 
-def _check_globals(
-    globals_: Mapping[str, Value], nodes: Mapping[str, Node], bag: Bag
-) -> list[tuple[str, Span, str]]:
-    """Report globals that no operator of tpgen knows; list those that no node of this file uses."""
+def _check_globals(globals_: Mapping[str, Value], bag: Bag) -> list[tuple[str, Span, str]]:
+    """Report globals that no operator of tpgen knows; list those that have no effect."""
     known = {f.key for cls in set(REGISTRY.values()) for f in attributes_of(cls) if f.declared.from_toml}
     spellings = known | {
         spelling for cls in set(REGISTRY.values()) for f in attributes_of(cls) for spelling in f.spellings

@@ -47,6 +47,7 @@ class Trait(Enum):
     INFERENCE = "runs a model; the operator has `model` and `signature` attributes"
     REWRITABLE = "its model's graph can take a `ModelRewrite`"
     SETS_COLOR = "only changes the channel order, to the `color` attribute"
+    BINDS = "its `bind(keys, is_root=)` decides which of the keys that exist here it reads"
     TO_CHW = "only moves channels in front: HWC to CHW, dtype kept"
     NORMALIZES = "computes (x - mean) / std per channel in float32; attributes `mean` and `std`"
     GPU_CONVENTION = "named after a GPU operator; its numeric convention is computed on the CPU here"

@@ -12,3 +12,4 @@ from . import postprocess as postprocess
 from . import tensor as tensor
 from . import text as text
 from . import torchscript as torchscript
+from . import user as user

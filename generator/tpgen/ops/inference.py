@@ -235,6 +235,7 @@ def _gpu(doc: str, *, default: object, key: str | None = None) -> str:
         Trait.THREADED,
         Trait.BATCHED,
         Trait.INFERENCE,
+        Trait.BINDS,
         Trait.REWRITABLE,
         Trait.FAILS,
     },

@@ -15,7 +15,15 @@ from .inference import ModelOp
     "TorchScriptTensor",
     group="inference",
     kernel="torchscript:TorchScriptModel",
-    traits={Trait.PURE, Trait.STATEFUL, Trait.THREADED, Trait.BATCHED, Trait.INFERENCE, Trait.FAILS},
+    traits={
+        Trait.PURE,
+        Trait.STATEFUL,
+        Trait.THREADED,
+        Trait.BATCHED,
+        Trait.INFERENCE,
+        Trait.BINDS,
+        Trait.FAILS,
+    },
 )
 class TorchScriptTensor(ModelOp):
     """Run a TorchScript model. ``inputs`` and ``outputs`` give the types of one item, in order.

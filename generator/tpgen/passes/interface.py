@@ -48,7 +48,7 @@ def _bind_node(node: Node, written: set[str], inputs: dict[str, Port], context: 
         if call.filter == SWAP:
             written.discard(RESULT)
             written.add(DATA)
-        if call.op.has(Trait.INFERENCE):
+        if call.op.has(Trait.BINDS):
             there = written | set(context.options.inputs)
             bound = call.op.bind(there, is_root=not written)  # type: ignore[attr-defined]
             call = replace(call, op=bound)

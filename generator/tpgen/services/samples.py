@@ -69,7 +69,8 @@ def _jpeg(image: np.ndarray[Any, Any]) -> bytes:
 def _vary_array(value: np.ndarray[Any, Any], rng: np.random.Generator) -> np.ndarray[Any, Any]:
     if value.dtype.kind == "f":
         spread = float(np.std(value)) or 1.0
-        return (value + rng.normal(0.0, 0.1 * spread, value.shape)).astype(value.dtype)
+        noisy: np.ndarray[Any, Any] = value + rng.normal(0.0, 0.1 * spread, value.shape)
+        return noisy.astype(value.dtype)
     if value.dtype.kind in "iu":
         return _rolled(value, int(rng.integers(1, value.size + 1)))
     return value
