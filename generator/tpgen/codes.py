@@ -328,6 +328,23 @@ register_code(
     """,
 )
 
+register_code(
+    "TP117",
+    "brackets that say something else than the operator takes",
+    """
+    The operators on keys take a list in their brackets: pairs with a colon, or names of keys. Each key can
+    be written once, and `AddInt` takes whole numbers.
+
+        backend = "Sequential[DecodeMat,Copy[data=image]]"      # no pair
+        backend = "AddInt[retries:many]"                        # no number
+
+    Written so that it works:
+
+        backend = "Sequential[DecodeMat,Copy[data:image]]"
+        backend = "AddInt[retries:3]"
+    """,
+)
+
 # --- TP2xx: graph -------------------------------------------------------------------------------------------
 
 register_code(
@@ -787,6 +804,164 @@ register_code(
     """,
 )
 
+# --- TP5xx: user code ---------------------------------------------------------------------------------------
+
+register_code(
+    "TP501",
+    "a user module can't be found or read",
+    """
+    `Python[module:name]` names a module that lies beside the TOML file: `module.py`, or `module/__init__.py`
+    for a package. A module inside a package is written with dots.
+
+        backend = "Python[postproces:keep_best]"     # the file is postprocess.py
+
+    Correct the name, or put the file beside the TOML.
+    """,
+)
+
+register_code(
+    "TP502",
+    "a user module is not Python",
+    """
+    The compiler reads user modules without running them. This one, or one that it imports from beside it,
+    is not valid Python, or not UTF-8.
+
+        $ python -m py_compile ops.py
+
+    shows the same error.
+    """,
+)
+
+register_code(
+    "TP503",
+    "there is no such function or class",
+    """
+    `Python[module:name]` names a function or class that is defined at the top level of the module, with
+    `def` or `class`. A name that the module imports, or assigns, is not enough: what it declares could not be
+    read there.
+
+        backend = "Python[ops.keep_best]"     # the colon is missing
+
+    Write the colon, and name the module that defines it:
+
+        backend = "Python[ops:keep_best]"
+    """,
+)
+
+register_code(
+    "TP504",
+    "a declaration that can't be read",
+    """
+    Types are read from the text of the file, which is never run. So what `@op` is given must be written
+    out: dictionaries, lists, numbers, names in quotes, and constants of the same module.
+
+        @op(outputs=make_types(6))                                   # only a run would tell
+        @op(outputs={"result": Tensor("float32", ["N", SIZE * 2])})  # computed
+
+    For example:
+
+        @op(inputs={"data": Tensor("float32", ["N", 4])}, outputs={"result": Tensor("float32", ["N", 6])})
+        def grow(data, *, ratio=1.5):
+            ...
+    """,
+)
+
+register_code(
+    "TP505",
+    "a function that can't be an operator",
+    """
+    The positional parameters of a function (of a class: of its `__call__`) are keys of the item and have no
+    defaults; its keyword-only parameters (of a class: those of `__init__`) come from TOML keys.
+
+        def keep_best(data, score=0.5): ...      # a key with a default
+
+    Write a star between the two kinds:
+
+        def keep_best(data, *, score=0.5): ...
+
+    `inputs` declares parameters that exist; a class needs `__call__`; `async` functions and `*args` don't
+    work; with `batch=True` at least one key is read, because it tells how many items there are.
+    """,
+)
+
+register_code(
+    "TP506",
+    "a type that doesn't exist",
+    """
+    `Tensor(dtype, dims)` takes numpy's names of element types, `bytes` or `string`; a dimension is a
+    positive number, a name in quotes (equal names in one declaration are equal sizes), or -1 for any size.
+
+        Tensor("float", ["N", 0])
+
+    For example:
+
+        Tensor("float32", ["N", 4])
+        Tensor("uint8", ["H", "W", 3], color="bgr")     # an image
+        Tensor("bytes", [])
+        [Tensor("int32", [4])]                          # a list of varying length
+    """,
+)
+
+register_code(
+    "TP507",
+    "a user module with a name that is taken",
+    """
+    User modules come first when the server looks for modules. A file called like a module of Python's
+    standard library, or like one that generated models use (numpy, cv2, model, stage ...), would take its
+    place and break both.
+
+    Give the file another name: `my_types.py` instead of `types.py`.
+    """,
+)
+
+register_code(
+    "TP510",
+    "user code without types",
+    """
+    A function or class without `@op` works, but nobody knows the type of what it returns: it can be used
+    by operators in the same stage that don't look at types, and it cannot be an output.
+
+        def measure(data, *, scale=1.0):
+            return {"mean": data.mean() * scale}
+
+    Declared, it can leave the server:
+
+        from tpgen_runtime import Tensor, op
+
+        @op(outputs={"mean": Tensor("float32", [])})
+        def measure(data, *, scale=1.0):
+            return {"mean": float(data.mean()) * scale}
+    """,
+)
+
+register_code(
+    "TP511",
+    "user code in TorchPipe's style",
+    """
+    A class with `init(params)` and `forward(items)` runs as it is. Which keys it reads and writes is taken
+    from what `forward` does with the dictionaries; keys whose names are computed are not seen. The values
+    have no types, so they cannot leave the server.
+
+        class Measure:
+            def init(self, params):
+                self.scale = float(params["scale"])
+
+            def forward(self, items):
+                for item in items:
+                    item["result"] = item["data"].mean() * self.scale
+
+    With types, it can answer clients:
+
+        @op(outputs={"result": Tensor("float32", [])})
+        class Measure:
+            def __init__(self, scale=1.0):
+                self.scale = scale
+
+            def __call__(self, data):
+                return float(data.mean()) * self.scale
+    """,
+)
+
 # --- TP6xx: repository writing ------------------------------------------------------------------------------
 
 register_code(
@@ -1041,5 +1216,107 @@ register_code(
     beside the repository and in the current folder, by the name that `tpgen.json` records.
 
         $ tpgen verify pipelines/ocr.toml
+    """,
+)
+
+register_code(
+    "TP720",
+    "no server answers",
+    """
+    Nothing listens at the address, or what listens there isn't a Triton server. A server that was just
+    started needs some time to load its models. Start one, and take the URL that it prints:
+
+        $ tpgen serve model_repository
+        $ tpgen perf http://127.0.0.1:8000 --model ocr --input data=@page.jpg
+
+    A scheme decides the protocol: `http://` for port 8000, `grpc://` for port 8001 by default.
+    """,
+)
+
+register_code(
+    "TP721",
+    "an input can't be read",
+    """
+    `--input KEY=@PATH` takes the bytes of a file, or the array in a `.npy` file. The file isn't there,
+    may not be read, or is no array of numbers (arrays of Python objects are not loaded). Several values
+    of a key are several samples; a key that is given once goes to all of them, and any other number of
+    values has to be the same for every key:
+
+        $ tpgen run ocr.toml --input data=@a.jpg --input data=@b.jpg --input score=0.5
+    """,
+)
+
+register_code(
+    "TP722",
+    "an input doesn't fit the pipeline",
+    """
+    Each input of the entry has a type, which `tpgen explain PIPELINE.toml` prints. A value is converted
+    where it doesn't change by that (3 becomes 3.0, text becomes UTF-8 bytes), and refused otherwise:
+
+        --input data=cat.jpg       # the text "cat.jpg"
+        --input data=@cat.jpg      # the bytes of the file
+        --input data=@cat.npy      # the array in the file
+        --input 'boxes=[[1, 2, 3, 4]]'
+        --input 'name="123"'       # text that looks like a number
+    """,
+)
+
+register_code(
+    "TP723",
+    "a sample fails in the pipeline",
+    """
+    An operator can't work on the sample: the message names the node, its line and the reason, as the
+    server's answer would. Undecodable images and empty crops are the frequent ones. A message that
+    begins with a Python exception is an error in an operator, of the user's own or of tpgen.
+    """,
+)
+
+register_code(
+    "TP724",
+    "served answers differ from the reference",
+    """
+    The server's answer for at least one input is not what the pipeline means, within the tolerance; the
+    table says which output, in which mode and for which inputs. If it differs in the modes `concurrent`
+    or `batched` only, look for an operator that keeps something between items, or a model whose rows
+    influence each other. If it differs everywhere, and by little, the model is sensitive to the last
+    bits of its input: compare `tpgen run` with and without `--reference`, and set `--tolerance`.
+    """,
+)
+
+register_code(
+    "TP725",
+    "the server ended",
+    """
+    The server ran and then ended by itself or was ended from outside; the message holds its last words.
+    By signal 9 it is mostly the system, for want of memory: `tpgen explain PIPELINE.toml` prints how
+    much a repository needs.
+    """,
+)
+
+register_code(
+    "TP790",
+    "something is missing on this machine",
+    """
+    A program or library that the command needs isn't installed. The message says which, and mostly the
+    command that installs it. The pipeline itself isn't at fault, and the exit status is 3.
+    """,
+)
+
+register_code(
+    "TP791",
+    "the command line is wrong",
+    """
+    An option or argument is unknown, missing or malformed; the exit status is 2. `tpgen COMMAND --help`
+    lists what a command takes.
+    """,
+)
+
+register_code(
+    "TP799",
+    "a bug in tpgen",
+    """
+    Something happened that no input may cause; the exit status is 70. The message names a file with the
+    details: please report it together with the pipeline. Nothing was written to the repository, or the
+    next build repairs it.
     """,
 )

@@ -153,7 +153,6 @@ def _text_map(rng: np.random.Generator) -> np.ndarray:
 
 def _db(rng: np.random.Generator) -> Case:
     image = _text_map(rng)
-    height, width = image.shape
     image = image.astype(str(rng.choice(["float32", "float16"])))
     values: list[np.ndarray] = [image[None] if rng.integers(2) else image]
     kind = str(rng.choice(["", "inverse_trans", "source"]))

@@ -234,4 +234,4 @@ def _is_int64(text: str) -> bool:
 
 
 def _wrong(message: str, hint: str) -> None:
-    mismatch("TP106", message, hint, attribute="argument")
+    mismatch("TP117", message, hint, attribute="argument")

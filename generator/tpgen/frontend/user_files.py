@@ -1,0 +1,129 @@
+"""Which files a user's module needs beside it: what it imports from there, however deep."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from ..diagnostics import Bag, PipelineError
+from .user_source import UserSource, is_taken, read_python, taken_message
+
+SOURCE = ".py"
+BINARIES = (".so", ".pyd")  # extension modules, such as fast.cpython-311-x86_64-linux-gnu.so
+
+
+def find_module(directory: Path, module: str) -> Path | None:
+    """The file of a (dotted) module below a directory; None if there is none."""
+    base = directory.joinpath(*module.split("."))
+    for path in (base.parent / f"{base.name}{SOURCE}", base / "__init__.py"):
+        if path.is_file():
+            return path
+    return None
+
+
+def vendored_files(
+    path: Path, includes: Iterable[Path] = (), *, base: Path | None = None
+) -> tuple[Path, ...]:
+    """A module's file, the files that it imports from ``base`` (its folder), and what ``includes`` names.
+
+    Of a package that is imported, all files are taken. Included folders are taken whole.
+
+    Raises:
+        PipelineError: one of the files is not Python, or has a name that it must not have.
+    """
+    collector = _Collector(base or path.parent)
+    collector.add_module(path)
+    for include in includes:
+        collector.files |= set(_tree(include)) if include.is_dir() else {include}
+    if collector.bag.has_errors:
+        raise PipelineError(collector.bag.diagnostics)
+    return tuple(sorted(collector.files))
+
+
+class _Collector:
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        self.files: set[Path] = set()
+        self.bag = Bag()
+        self._seen: set[Path] = set()
+
+    def add_module(self, path: Path) -> None:
+        """A source file with all that it imports; without recursion, as chains of imports can be long."""
+        waiting = [path]
+        while waiting:
+            current = waiting.pop()
+            if current in self._seen:
+                continue
+            self._seen.add(current)
+            self.files.add(current)
+            waiting += self._packages_of(current)
+            if current.suffix != SOURCE:
+                continue
+            try:
+                user = read_python(current)
+            except PipelineError as problem:
+                self.bag.extend(problem.diagnostics)
+                continue
+            for node in ast.walk(user.tree):
+                waiting += self._imported(user, node)
+
+    def _packages_of(self, path: Path) -> Iterator[Path]:
+        """All files of the outermost package around a module."""
+        outermost = None
+        folder = path.parent
+        while folder != self.base and self.base in folder.parents:
+            if (folder / "__init__.py").is_file():
+                outermost = folder
+            folder = folder.parent
+        if outermost is not None:
+            yield from _tree(outermost)
+
+    def _imported(self, user: UserSource, node: ast.AST) -> Iterator[Path]:
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield from self._named(user, node, self.base, alias.name.split("."))
+        elif isinstance(node, ast.ImportFrom):
+            start = (
+                self.base
+                if not node.level
+                else user.path.parents[min(node.level, len(user.path.parents)) - 1]
+            )
+            parts = node.module.split(".") if node.module else []
+            yield from self._named(user, node, start, parts)
+            for alias in node.names:
+                yield from _files_of(start, [*parts, alias.name])
+
+    def _named(self, user: UserSource, node: ast.AST, start: Path, parts: list[str]) -> Iterator[Path]:
+        found = [path for length in range(1, len(parts) + 1) for path in _files_of(start, parts[:length])]
+        if found and start == self.base and is_taken(parts[0]):
+            self._report_taken(user, node, parts[0])
+            return
+        yield from found
+
+    def _report_taken(self, user: UserSource, node: ast.AST, name: str) -> None:
+        hint = (
+            f"rename {name}{SOURCE}, which lies beside it"
+            if find_module(self.base, name)
+            else f"rename '{name}'"
+        )
+        self.bag.error("TP507", taken_message(name), user.span(node), hint=hint)
+
+
+def _files_of(start: Path, parts: list[str]) -> list[Path]:
+    """The files of one module below a folder: its source, or its extension modules."""
+    path = find_module(start, ".".join(parts))
+    if path is not None:
+        return [path]
+    folder = start.joinpath(*parts[:-1])
+    if not folder.is_dir():
+        return []
+    return [f for f in folder.glob(f"{parts[-1]}.*") if f.suffix in BINARIES and f.is_file()]
+
+
+def _tree(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        hidden = any(part.startswith(".") or part == "__pycache__" for part in parts)
+        if path.is_file() and not hidden and path.suffix != ".pyc":
+            yield path
