@@ -11,6 +11,7 @@ _WIDTH, _HEIGHT = 960, 400
 _LEFT, _RIGHT, _TOP, _BOTTOM = 72, 56, 104, 64  # margins of a panel
 _INK, _MUTED, _GRID = "#1f2933", "#52606d", "#e4e7eb"
 _LABEL_GAP = 15.0
+_SIZE = f'width="{_WIDTH}" height="{_HEIGHT}"'
 _FONT = 'font-family="system-ui, Helvetica, Arial, sans-serif"'
 
 
@@ -44,7 +45,7 @@ def svg(title: str, subtitle: str, steps_title: str, panels: Sequence[Panel]) ->
     """
     width = _WIDTH / len(panels)
     body = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" {_FONT}>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" {_SIZE} {_FONT}>',
         f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="#ffffff"/>',
         _text(24, 34, title, size=19, weight="600"),
         _text(24, 55, subtitle, size=13, color=_MUTED),

@@ -48,8 +48,8 @@ class Client:
         Args:
             model: the model's name.
             inputs: input name -> value. bytes, str (UTF-8), numbers, arrays and nested lists are taken as the
-                model's metadata asks; numbers are converted if no value changes. A list that is one level
-                deeper than an item is a batch; single values beside it go to each of its items.
+                model's metadata asks; numbers are converted within their kind, or if no value changes. A list
+                that is one level deeper than an item is a batch; single values beside it go to each item.
 
         Returns:
             Output name -> array in its true shape, list of arrays for a list of differing ones, None if the

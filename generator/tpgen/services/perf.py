@@ -128,7 +128,7 @@ def _choose_model(client: Client, wanted: str | None) -> str:
 
 
 def _checked_samples(client: Client, model: str, samples: Sequence[Mapping[str, Any]]) -> list[Request]:
-    """Sends each sample once: perf_analyzer ends at the first failing request and does not say whose it was."""
+    """Sends each sample once: perf_analyzer ends at the first failing request and does not say which."""
     requests = []
     for number, sample in enumerate(samples, start=1):
         try:

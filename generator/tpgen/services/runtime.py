@@ -155,10 +155,8 @@ def _no_server() -> str:
 
 def _server_variables(environment: Path | None) -> dict[str, str]:
     variables = dict(os.environ)
-    # Prints of models reach the log when they happen, and no __pycache__ appears in the user's repository.
-    variables.setdefault("PYTHONUNBUFFERED", "1")
-    variables.setdefault("PYTHONDONTWRITEBYTECODE", "1")
     if environment is not None:
+        # A wheel's stub ignores these itself; another server's need not.
         for name in ("PYTHONPATH", "PYTHONHOME"):
             variables.pop(name, None)
         variables["PYTHONNOUSERSITE"] = "1"

@@ -117,6 +117,23 @@ class TritonServer:
         return self._log
 
     @property
+    def session(self) -> int:
+        """The session id of all processes of this start: supervisor, server, stubs."""
+        if self._process is None:
+            raise RuntimeError("the server was not started")
+        return self._process.pid
+
+    @property
+    def token(self) -> str:
+        """The server's id; the names of its shared-memory files begin with it."""
+        return self._id
+
+    @property
+    def scratch(self) -> Path | None:
+        """The temporary folder of this start, while there is one."""
+        return self._scratch
+
+    @property
     def alive(self) -> bool:
         """True while the server's process runs."""
         return self._process is not None and self._process.poll() is None

@@ -34,7 +34,10 @@ _PORT = re.compile(
 )
 _LOADED = re.compile(r"\"successfully loaded '([^']*)'")
 _LOADING = re.compile(r"\"loading: (.*):\d+\"$")
-_FATAL = re.compile(r"^error: creating server: \w+ - (.*)$")
+_FATAL = re.compile(
+    r"^(?:error: creating server: \w+ - (.*)|.*tritonserver: (unrecognized option.*)|(Bad option: .*))$"
+)
+_USAGE = "Usage: tritonserver"
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,9 @@ def unfinished_models(log: str) -> list[str]:
 
 def last_words(log: str, count: int = 12) -> list[str]:
     """The last lines of the log that a person wants to see: no tables, no routine, no expected warnings."""
+    if _USAGE in log:
+        # A wrong flag: the list of all of them says nothing about it.
+        log = "\n".join(line for line in log.splitlines() if not line.startswith((" ", "\t", _USAGE)))
     lines = [
         line
         for line in log.splitlines()
@@ -103,8 +109,8 @@ def last_words(log: str, count: int = 12) -> list[str]:
 
 def fatal_reason(log: str) -> str | None:
     """What the server gives as the reason of its end, if it does."""
-    matches = [match[1] for line in log.splitlines() if (match := _FATAL.match(line))]
-    return matches[-1] if matches else None
+    matches = [match for line in log.splitlines() if (match := _FATAL.match(line))]
+    return next(group for group in matches[-1].groups() if group) if matches else None
 
 
 def missing_library(log: str) -> str | None:
@@ -157,7 +163,7 @@ _EXPLANATIONS: tuple[tuple[str, str], ...] = (
     ),
     (
         r"is not used|is unused in ensemble|is not written",
-        "an ensemble tensor is left dangling; in a map the key is the step's tensor, the value the ensemble's",
+        "an ensemble's tensor is left dangling; in a map the key is the step's tensor, the value its own",
     ),
     (
         r"allows maximum batch size \d+, but it contains model",

@@ -192,22 +192,23 @@ def _array(model: ModelSpec, spec: TensorSpec, value: Any) -> Array:
     array = np.asarray(value)
     if array.dtype.kind not in "biuf" and array.size:
         raise _misfit(model, spec, f"{type(value).__name__} {_short(value)}")
-    converted = array.astype(wanted)
+    with np.errstate(invalid="ignore", over="ignore"):
+        converted = array.astype(wanted)
     if not np.can_cast(array.dtype, wanted, "same_kind") and not np.array_equal(converted, array):
         raise _misfit(model, spec, f"{array.dtype} {_short(value)}, which would change when converted,")
     return np.ascontiguousarray(converted).reshape(array.shape)
 
 
 def _bytes_array(model: ModelSpec, spec: TensorSpec, value: Any) -> Array:
-    source = value if isinstance(value, np.ndarray) else np.empty((), object)
-    if not isinstance(value, np.ndarray):
-        elements = list(value) if isinstance(value, list | tuple) else value
-        source = np.empty(len(elements) if isinstance(elements, list) else (), object)
-        source[...] = elements
-    flat = [_as_bytes(model, spec, element) for element in source.reshape(-1)]
-    result = np.empty(len(flat), object)
-    result[:] = flat
-    return result.reshape(source.shape)
+    if isinstance(value, np.ndarray):
+        elements, shape = value.reshape(-1).tolist(), value.shape
+    elif isinstance(value, list | tuple):
+        elements, shape = value, (len(value),)
+    else:
+        elements, shape = [value], ()
+    result = np.empty(len(elements), object)
+    result[:] = [_as_bytes(model, spec, element) for element in elements]
+    return result.reshape(shape)
 
 
 def _as_bytes(model: ModelSpec, spec: TensorSpec, element: Any) -> bytes:
