@@ -14,6 +14,7 @@ from ..passes import ANALYSIS, OPTIMIZE, Context, DeclaredPort, Options, run_pas
 from ..source import SourceFile, Span, TomlError, load_toml, read_source
 from .models import ModelFile, attach_models
 from .options import BuildOptions, usable_cores
+from .plugins import load_plugins
 
 AfterPass = Callable[[str, Graph], None]
 
@@ -47,6 +48,7 @@ def compile_pipeline(
 
     ``scratch`` is a folder for rewritten models; ``after`` is called after every pass.
     """
+    load_plugins()
     try:
         source = read_source(str(path))
         document = load_toml(source)

@@ -103,7 +103,8 @@ def _stage_model(
     for name in stage.nodes:
         _override(config, name, inputs, bag)
     files["config.pbtxt"] = render_config(config, _header(stage.name, inputs)).encode()
-    return ModelPlan(stage.name, files), requirements(code.modules)
+    needed = (*requirements(code.modules), *filter(None, code.packages.values()))
+    return ModelPlan(stage.name, files), needed
 
 
 def _calls(graph: Graph, stage: Stage) -> list[Call]:

@@ -56,6 +56,7 @@ class StageCode:
     files: Mapping[tuple[str, str], str]  # (call label, attribute) -> path inside the version directory
     max_pixels: int
     modules: set[str] = field(default_factory=set)
+    packages: dict[str, str] = field(default_factory=dict)  # modules from outside, with their requirement
     loads: list[LoadView] = field(default_factory=list)
     functions: list[FunctionView] = field(default_factory=list)
 
@@ -85,7 +86,11 @@ class StageCode:
 
     def _imports(self, ports: Sequence[str]) -> list[str]:
         ports_used = sorted({word for port in ports for word in _PORT_CLASSES if f"{word}(" in port})
-        lines = [f"from tpgen_runtime import {', '.join(sorted(self.modules))}"] if self.modules else []
+        lines = [f"import {module}" for module in sorted(self.packages)]
+        if lines:
+            lines.append("")
+        if self.modules:
+            lines.append(f"from tpgen_runtime import {', '.join(sorted(self.modules))}")
         lines.append("from tpgen_runtime.stage import Node, Stage")
         lines.append(f"from tpgen_runtime.wire import {', '.join(ports_used)}")
         return lines
@@ -159,7 +164,10 @@ class StageCode:
     def _kernel(self, call: Call) -> str:
         """The expression of the kernel: a function, or what was constructed at load."""
         module, _, name = call.op.kernel.partition(":")
-        self.modules.add(module)
+        if "." in module:
+            self.packages[module] = call.op.requirement
+        else:
+            self.modules.add(module)
         if not call.op.has(Trait.STATEFUL):
             return f"{module}.{name}"
         attribute = self.identifiers.make(call.label.replace(".", "_").lower())

@@ -14,6 +14,8 @@ reference all come from the declaration::
         def infer(self, call): return {"result": ...}
 
 The *kernel* is named as text, ``module:function`` inside ``tpgen_runtime``: the compiler never imports it.
+An operator from another package (entry point group ``tpgen.operators``) names the full module,
+``package.module:function``; the package is then a requirement of the server's Python.
 Calling convention of kernels:
 
 * plain: ``kernel(*values of reads, **attributes)`` returns the value of the one written key, or a tuple
@@ -155,6 +157,7 @@ class Op:
     writes: ClassVar[tuple[str, ...]] = ("result",)
     removes: ClassVar[tuple[str, ...]] = ()
     derived: ClassVar[tuple[str, ...]] = ()  # kernel arguments that the input types decide
+    requirement: ClassVar[str] = ""  # of an operator from a package: what the server's Python needs for it
     note: ClassVar[str] = ""  # said by explain: what differs from the original operator
 
     def inputs(self) -> tuple[str, ...]:

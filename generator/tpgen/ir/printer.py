@@ -85,7 +85,8 @@ def _call_text(call: Call) -> str:
     arguments = ", ".join(
         f"{f.name}={_value_text(value)}"
         for f in attributes_of(type(call.op))
-        if (value := getattr(call.op, f.name)) != f.default or f.required
+        if f.declared.from_toml
+        and ((value := getattr(call.op, f.name)) != f.default or f.required)
     )
     keys = f"{', '.join(call.op.inputs())} -> {', '.join(call.op.outputs())}"
     rewrite = f" rewrite {call.rewrite}" if call.rewrite else ""

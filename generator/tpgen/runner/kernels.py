@@ -30,7 +30,8 @@ def load_kernel(
     if not op.kernel or op.has(Trait.FORWARDS):
         return None
     module, _, name = op.kernel.partition(":")
-    function: Kernel = getattr(importlib.import_module(f"tpgen_runtime.{module}"), name)
+    path = module if "." in module else f"tpgen_runtime.{module}"
+    function: Kernel = getattr(importlib.import_module(path), name)
     arguments = op.kernel_arguments(types)
     for attribute in attributes_of(type(op)):
         if attribute.declared.file and attribute.name in files:

@@ -1,0 +1,42 @@
+"""Operators from other packages, through the entry point group ``tpgen.operators``."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+
+from ..diagnostics import Diagnostic, PipelineError, Severity
+from ..ir.op import REGISTRY
+
+GROUP = "tpgen.operators"
+
+
+@cache
+def load_plugins() -> None:
+    """Import every installed operator package, once per process.
+
+    Raises:
+        PipelineError: a package cannot be imported, or declares a name that is taken.
+    """
+    for entry in entry_points(group=GROUP):
+        before = set(REGISTRY)
+        try:
+            entry.load()
+        except Exception as problem:  # noqa: BLE001  (a foreign package raises anything)
+            raise PipelineError([_broken(entry, problem)]) from problem
+        for name in set(REGISTRY) - before:
+            REGISTRY[name].requirement = _requirement(entry)
+
+
+def _requirement(entry: EntryPoint) -> str:
+    return f"{entry.dist.name}=={entry.dist.version}" if entry.dist is not None else ""
+
+
+def _broken(entry: EntryPoint, problem: Exception) -> Diagnostic:
+    package = entry.dist.name if entry.dist is not None else entry.value
+    return Diagnostic(
+        "TP117",
+        Severity.ERROR,
+        f"the operator package '{package}' cannot be loaded: {type(problem).__name__}: {problem}",
+        hint=f"mend or remove it: pip uninstall {package}",
+    )
