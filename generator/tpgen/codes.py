@@ -811,11 +811,14 @@ register_code(
     "a user module can't be found or read",
     """
     `Python[module:name]` names a module that lies beside the TOML file: `module.py`, or `module/__init__.py`
-    for a package. A module inside a package is written with dots.
+    for a package. A module inside a package is written with dots. The colon stands before the function.
 
         backend = "Python[postproces:keep_best]"     # the file is postprocess.py
+        backend = "Python[postprocess.keep_best]"    # the colon is missing
 
-    Correct the name, or put the file beside the TOML.
+    Correct the name, or put the file beside the TOML:
+
+        backend = "Python[postprocess:keep_best]"
     """,
 )
 
@@ -840,11 +843,11 @@ register_code(
     `def` or `class`. A name that the module imports, or assigns, is not enough: what it declares could not be
     read there.
 
-        backend = "Python[ops.keep_best]"     # the colon is missing
+        from helpers import keep_best      # ops.py; so this fails: backend = "Python[ops:keep_best]"
 
-    Write the colon, and name the module that defines it:
+    Name the module that defines it:
 
-        backend = "Python[ops:keep_best]"
+        backend = "Python[helpers:keep_best]"
     """,
 )
 

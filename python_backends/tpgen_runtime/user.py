@@ -101,25 +101,28 @@ class Declaration(NamedTuple):
     batch: bool
 
 
-def load(directory, namespace="", *, module, name, parameters, reads, writes, batch):
+class UserCode:
     """The kernel of ``module:name`` in ``directory``: from the values of ``reads`` to those of ``writes``.
 
-    ``parameters`` are the values of the node's TOML keys. ``namespace`` keeps apart the modules of
-    pipelines that share a directory.
-
-    Raises:
-        Exception: whatever the user's module raises at its top, or the class in ``__init__``.
+    ``parameters`` are the values of the node's TOML keys. With ``batch``, values are lists, one entry per item.
+    Loading raises whatever the user's module raises at its top, or the class in ``__init__``.
     """
-    found = getattr(modules_of(directory, namespace).load(module), name)
-    declared = getattr(found, DECLARATION, None)
-    if inspect.isclass(found) and declared is None and not _has_call(found):
-        operator = TorchPipeOperator(found(), parameters, reads, writes)
-        return operator if batch else operator.one
-    call = found(**parameters) if inspect.isclass(found) else functools.partial(found, **parameters)
-    if declared is None:
-        return call
-    checks = _Checks(declared, reads, writes, f"{module.replace('.', '/')}.py, {name}()")
-    return _Batched(call, checks) if batch else _PerItem(call, checks)
+
+    def __init__(self, *, directory, module, name, parameters, reads, writes, batch):
+        found = getattr(modules_of(directory).load(module), name)
+        declared = getattr(found, DECLARATION, None)
+        if inspect.isclass(found) and declared is None and not _has_call(found):
+            operator = TorchPipeOperator(found(), parameters, reads, writes)
+            self._call = operator if batch else operator.one
+            return
+        call = found(**parameters) if inspect.isclass(found) else functools.partial(found, **parameters)
+        if declared is not None:
+            checks = _Checks(declared, reads, writes, f"{module.replace('.', '/')}.py, {name}()")
+            call = _Batched(call, checks) if batch else _PerItem(call, checks)
+        self._call = call
+
+    def __call__(self, *values):
+        return self._call(*values)
 
 
 def _has_call(cls):

@@ -1,4 +1,4 @@
-"""The user's modules, one namespace per pipeline, so that equal names never meet in one process.
+"""The user's modules, a namespace per directory, so that equal names never meet in one process.
 
 The modules of a directory are loaded as parts of a private package. An ``import helper`` in one of them,
 at its top or later inside a function, means the ``helper`` beside it; the hook for that is the
@@ -31,13 +31,13 @@ _by_directory = {}
 _lock = threading.Lock()
 
 
-def modules_of(directory, namespace=""):
-    """The `UserModules` of a directory; a new one if the files that were loaded have changed since."""
-    key = (os.path.realpath(directory), namespace)
+def modules_of(directory):
+    """The `UserModules` of a directory; new ones if a file that was loaded has changed since."""
+    place = os.path.realpath(directory)
     with _lock:
-        found = _by_directory.get(key)
+        found = _by_directory.get(place)
         if found is None or not found.is_current():
-            found = _by_directory[key] = UserModules(key[0])
+            found = _by_directory[place] = UserModules(place)
     return found
 
 

@@ -249,7 +249,7 @@ class _Reader:
         bag = Bag()
         bag.warning(
             "TP511",
-            f"'{cls.name}' is in TorchPipe's style: its code seems to read {reads} and to write {writes}; what it"
+            f"'{cls.name}' is in TorchPipe's style: its code reads {reads} and writes {writes}; what it"
             " writes has no type, so it cannot leave the server",
             self.user.span(cls),
             hint=f"with types they can: {DECORATOR}, and __call__(self, data) for forward",

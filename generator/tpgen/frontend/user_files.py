@@ -34,6 +34,9 @@ def vendored_files(
     """
     collector = _Collector(base or path.parent)
     collector.add_module(path)
+    top = path.relative_to(collector.base).parts[0].removesuffix(SOURCE)
+    if is_taken(top):
+        collector.bag.error("TP507", taken_message(top), file=str(path), hint="give it another name")
     for include in includes:
         collector.files |= set(_tree(include)) if include.is_dir() else {include}
     if collector.bag.has_errors:

@@ -33,7 +33,7 @@ class _MapsBack(Op):
         need_size(call, key, found, 1, 3, "the number of columns")
 
 
-@operator("YoloDecode", group="postprocess", kernel="boxes:decode_yolo", traits={Trait.PURE})
+@operator("YoloDecode", group="postprocess", kernel="boxes:decode_yolo", traits={Trait.PURE, Trait.BINDS})
 class YoloDecode(_MapsBack):
     """Boxes from the output of a YOLO-style detector, best first; NMS is to follow.
 
@@ -142,7 +142,7 @@ class NMS(Op):
         return types
 
 
-@operator("DBPostProcess", group="postprocess", kernel="boxes:text_boxes", traits={Trait.PURE})
+@operator("DBPostProcess", group="postprocess", kernel="boxes:text_boxes", traits={Trait.PURE, Trait.BINDS})
 class DBPostProcess(_MapsBack):
     """Boxes of text from a probability map ``[1,H,W]`` or ``[H,W]``, as DB detectors give it.
 

@@ -180,7 +180,7 @@ class Remove(_Moves):
         return super().infer(call)
 
 
-@operator("Keep", group="keys", kernel="keys:select", traits={Trait.PURE}, note=_ORIGINAL)
+@operator("Keep", group="keys", kernel="keys:select", traits={Trait.PURE, Trait.BINDS}, note=_ORIGINAL)
 class Keep(_Moves):
     """Take all keys away but these, ``data`` and ``result``: ``keep = "a, b"``; the data is handed on."""
 

@@ -15,7 +15,7 @@ Types = tuple[tuple[str, Type], ...]
 @operator(
     "Python",
     group="user",
-    kernel="user:load",
+    kernel="user:UserCode",
     traits={Trait.USER_CODE, Trait.BINDS, Trait.STATEFUL, Trait.DECLINES, Trait.FAILS},
 )
 class PythonOp(Op):
