@@ -64,7 +64,9 @@ def test_kernel_takes_one_value_per_key(name: str, cls: type[Op]) -> None:
 
 def test_derived_arguments_are_derived() -> None:
     for name, cls in OPERATORS:
-        assert not cls.derived or cls.derive is not Op.derive, f"{name} declares {cls.derived} and derives none"
+        assert not cls.derived or cls.derive is not Op.derive, (
+            f"{name} declares {cls.derived} and derives none"
+        )
 
 
 def test_runtime_never_imports_the_compiler() -> None:

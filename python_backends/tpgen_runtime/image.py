@@ -51,8 +51,8 @@ def _check_size(width, height, max_pixels):
 def _not_decodable(data):
     if not data:
         return "not a decodable image (0 bytes)"
-    start = data[:12].hex(" ")
-    return f"not a decodable image ({len(data)} bytes starting {start}{' …' if len(data) > 12 else ''})"
+    start = data[:4].hex(" ") + (" …" if len(data) > 4 else "")
+    return f"not a decodable image ({len(data)} bytes starting {start})"
 
 
 def _decode(data, header, max_pixels):
