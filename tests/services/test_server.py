@@ -18,6 +18,7 @@ import pytest
 from tiny_repository import add_vector_model
 from tpgen.diagnostics import ToolMissing
 from tpgen.services.client import Client
+from tpgen.services.network import can_listen
 from tpgen.services.server import ServerError, TritonServer, own_log_problems
 from tpgen.services.watchdog import session_processes
 
@@ -129,6 +130,24 @@ def test_two_servers_of_one_repository_do_not_disturb_each_other(repository: Pat
             assert client("double", x=[1, 0, 0, 0])["y"][0] == 2
 
 
+def _has_ipv6() -> bool:
+    try:
+        return can_listen("::1", 0)
+    except OSError:
+        return False
+
+
+def test_it_listens_on_ipv6_and_ends_even_if_its_supervisor_is_killed(repository: Path) -> None:
+    with TritonServer(repository, host="::1" if _has_ipv6() else "127.0.0.1") as server:
+        for url in (server.http_url, server.grpc_url):
+            with Client(url) as client:
+                assert client("double", x=[1, 0, 0, 0])["y"][0] == 2
+        session = server.session
+        os.kill(session, signal.SIGKILL)
+        assert eventually(lambda: not session_processes(session))
+    assert shared_memory(server.token) == []
+
+
 def reasons(error: ServerError) -> dict[str | None, tuple[str, str, str | None]]:
     return {d.model: (d.code, d.message, d.hint) for d in error.diagnostics}
 
@@ -193,6 +212,11 @@ def test_a_port_that_is_taken_is_named(repository: Path) -> None:
     assert code == "TP704"
     assert f"grpc port {taken}" in message
     assert "--grpc-port" in str(hint)
+
+
+def test_a_host_that_is_not_of_this_machine_is_refused(repository: Path) -> None:
+    with pytest.raises(ServerError, match=r"cannot listen on 192\.0\.2\.1"):
+        TritonServer(repository, host="192.0.2.1").start()
 
 
 def test_a_flag_that_the_server_does_not_know_ends_it_with_its_words(repository: Path) -> None:

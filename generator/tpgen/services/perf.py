@@ -54,12 +54,13 @@ def perf(
     tool = find_perf_analyzer(perf_analyzer)
     chosen = settings or Settings()
     with Client(target.grpc_url if isinstance(target, TritonServer) else target) as client:
+        if client.scheme not in ("http", "grpc"):
+            raise ValueError(f"load is sent over http or grpc, not {client.scheme}: '{client.url}'")
         name = _choose_model(client, model)
         requests = _checked_samples(client, name, samples)
         counters = Counters(client, name)
-        protocol = "grpc" if client.scheme.startswith("grpc") else "http"
-        report = PerfReport(name, client.address, protocol, len(samples), chosen)
-        with LoadGenerator(tool, client.spec(name), client.address, protocol, chosen) as load:
+        report = PerfReport(name, client.address, client.scheme, len(samples), chosen)
+        with LoadGenerator(tool, client.spec(name), client.address, client.scheme, chosen) as load:
             load.write_samples(requests)
             for level in levels:
                 tell(f"concurrency {level}: measuring")

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import http.client
 import json
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +18,7 @@ from tpgen.diagnostics import Diagnostic, PipelineError, Severity, ToolMissing
 
 from . import serverlog
 from .cache import is_shell_safe, scratch_parent
+from .network import call_address, can_listen, fetch, free_ports, listen_address
 from .processes import end, spawn_supervised
 from .runtime import Runtime, isolated_environment, server_runtime
 from .serverlog import own_log_problems
@@ -206,10 +203,15 @@ class TritonServer:
                 "TP705", f"'{self.repository}' holds no model", hint="tpgen build writes a repository"
             )
         for service, port in zip(_SERVICES, self._wanted_ports, strict=True):
-            if port and not _can_listen(self.host, port):
-                raise _failure(
-                    "TP704", f"the {service} port {port} of {self.host} is in use", hint=_PORT_HINT
-                )
+            try:
+                free = can_listen(self.host, port)
+            except OSError as error:
+                where = f"{self.host}, port {port}" if port else self.host
+                message = f"cannot listen on {where}: {error.strerror}"
+                raise _failure("TP704", message, hint=_PORT_HINT) from error
+            if not free:
+                message = f"the {service} port {port} of {self.host} is in use"
+                raise _failure("TP704", message, hint=_PORT_HINT)
 
     def _runtime(self) -> Runtime:
         if not self._isolated:
@@ -223,7 +225,7 @@ class TritonServer:
     def _launch(self, runtime: Runtime) -> None:
         self._scratch = Path(tempfile.mkdtemp(prefix="tpgen-serve-", dir=scratch_parent()))
         self._id = f"tpgen-{secrets.token_hex(6)}"
-        self._ports = dict(zip(_SERVICES, _free_ports(self.host, self._wanted_ports), strict=True))
+        self._ports = dict(zip(_SERVICES, free_ports(self.host, self._wanted_ports), strict=True))
         self._process = spawn_supervised(
             self._command(runtime),
             token=self._id,
@@ -236,7 +238,8 @@ class TritonServer:
     def _command(self, runtime: Runtime) -> list[str]:
         command = [str(runtime.program), f"--model-repository={self._served_path()}", f"--id={self._id}"]
         for service in _SERVICES:
-            command += [f"--{service}-address={self.host}", f"--{service}-port={self._ports[service]}"]
+            address = f"--{service}-address={listen_address(service, self.host)}"
+            command += [address, f"--{service}-port={self._ports[service]}"]
         if runtime.backend_directory is not None:
             command.append(f"--backend-directory={runtime.backend_directory}")
         command.append(f"--exit-timeout-secs={_EXIT_SECONDS}")
@@ -287,13 +290,13 @@ class TritonServer:
 
     def _answers(self) -> bool:
         """True if all services are up and all models ready, and it is this server that says so."""
-        identity = _get(f"{self.http_url}/v2")
+        identity = fetch(f"{self.http_url}/v2")
         # Compared as text: whatever else listens on the port need not answer in JSON.
         if identity is None or json.dumps(self._id).encode() not in identity:
             return False
-        if _get(f"{self.http_url}/v2/health/ready") is None:
+        if fetch(f"{self.http_url}/v2/health/ready") is None:
             return False
-        return "--allow-metrics=false" in self._extra_args or _get(self.metrics_url) is not None
+        return "--allow-metrics=false" in self._extra_args or fetch(self.metrics_url) is not None
 
     def _ended(self, status: int) -> Exception:
         """Why the server ended, as the exception to raise."""
@@ -342,9 +345,7 @@ class TritonServer:
         )
 
     def _address(self, service: str) -> str:
-        # 0.0.0.0 is an address to listen on, not one to call.
-        host = "127.0.0.1" if self.host == "0.0.0.0" else self.host
-        return f"{host}:{self._ports[service]}"
+        return call_address(self.host, self._ports[service])
 
 
 _PORT_HINT = (
@@ -363,36 +364,3 @@ def _listed(models: list[str]) -> str:
         return "no model was begun or the server itself is"
     names = ", ".join(f"'{model}'" for model in models)
     return f"{names} {'is' if len(models) == 1 else 'are'}"
-
-
-def _get(url: str) -> bytes | None:
-    """The body of a successful answer, without any proxy of the environment; None for anything else."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(url, timeout=2) as answer:
-            return bytes(answer.read())
-    except (OSError, http.client.HTTPException):
-        return None
-
-
-def _can_listen(host: str, port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True
-
-
-def _free_ports(host: str, wanted: Sequence[int]) -> list[int]:
-    """The wanted ports, with a free one for each 0. They are held together, so that they differ."""
-    with contextlib.ExitStack() as held:
-        ports = []
-        for port in wanted:
-            if not port:
-                probe = held.enter_context(socket.socket())
-                probe.bind((host, 0))
-                port = int(probe.getsockname()[1])
-            ports.append(port)
-        return ports
