@@ -78,7 +78,7 @@ def pad(image, height, width, top, left, values):
 def inverse(height, width, resized_h, resized_w, top=0, left=0):
     """The affine matrix from pixels of a resized and padded image to those of its source."""
     x, y = width / resized_w, height / resized_h
-    return np.array([[x, 0.0, -x * left], [0.0, y, -y * top]], np.float64)
+    return np.array([[x, 0.0, 0.0 - x * left], [0.0, y, 0.0 - y * top]], np.float64)
 
 
 def resize_pad_mat(image, *, max_h, max_w, pad_value):

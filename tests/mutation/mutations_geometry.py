@@ -98,14 +98,14 @@ MUTATIONS = (
     Mutation(
         "inverse without offset",
         "geometry.py",
-        "[x, 0.0, -x * left]",
+        "[x, 0.0, 0.0 - x * left]",
         "[x, 0.0, 0.0]",
         seen_by="ResizeCenterPadMat",
     ),
     Mutation(
         "inverse offset with the wrong sign",
         "geometry.py",
-        "[0.0, y, -y * top]",
+        "[0.0, y, 0.0 - y * top]",
         "[0.0, y, y * top]",
         seen_by="ResizeCenterPadMat",
     ),
