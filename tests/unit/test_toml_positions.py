@@ -71,7 +71,7 @@ def arrays(draw: st.DrawFn, items: st.SearchStrategy[str]) -> str:
 @st.composite
 def keys(draw: st.DrawFn, number: int) -> str:
     """One part of a key, unlike any with another number."""
-    name = draw(st.one_of(BARE, TEXT)) + str(number)
+    name = f"{draw(st.one_of(BARE, TEXT))}_{number}"
     if all(c.isascii() and (c.isalnum() or c in "_-") for c in name) and draw(st.booleans()):
         return name
     literal = plain(name).replace("\n", "")
