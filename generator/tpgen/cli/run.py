@@ -1,0 +1,132 @@
+"""`tpgen run`: a pipeline in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..diagnostics import Diagnostic, PipelineError, Severity
+from . import show
+from .inputs import read_samples
+from .options import PIPELINE, compile_options, input_option, json_option
+from .report import Report
+
+if TYPE_CHECKING:
+    from ..driver import BuildOptions
+    from ..ir.graph import Entry
+    from ..runner.interpreter import ItemError
+
+    Outcome = Mapping[str, Any] | ItemError
+
+
+@click.command("run")
+@click.argument("pipeline", type=PIPELINE, metavar="PIPELINE.toml")
+@input_option
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Save the outputs as a .npz file; of several samples under <number>/<key>.",
+)
+@click.option(
+    "--reference",
+    is_flag=True,
+    help="Run what the TOML says operator by operator, in place of the code that is generated from it.",
+)
+@compile_options(stages=False)
+@json_option
+@click.pass_obj
+def command(
+    report: Report,
+    pipeline: Path,
+    inputs: tuple[tuple[str, str], ...],
+    output: Path | None,
+    reference: bool,
+    options: BuildOptions,
+) -> int:
+    """Run a pipeline on samples, in this process and without a server."""
+    from ..driver import check
+    from ..driver.values import item_for
+
+    checked = check(pipeline, options)
+    report.findings(checked.diagnostics)
+    entry = _only_entry(checked.compiled[0].graph.entries)
+    items = [item_for(entry, sample) for sample in read_samples(inputs) or [{}]]
+    outcomes = _run_reference(pipeline, options, items) if reference else _run(pipeline, options, items)
+    failed = _report(report, entry, outcomes)
+    if output is not None:
+        _save(output, outcomes)
+        report.say(f"saved {output}")
+    return 1 if failed else 0
+
+
+def _only_entry(entries: Sequence[Entry]) -> Entry:
+    if len(entries) == 1:
+        return entries[0]
+    names = ", ".join(f"'{entry.name}'" for entry in entries)
+    message = f"the pipeline has {len(entries)} entries: {names}"
+    hint = "run takes a pipeline with one; serve this one, and send to the entries by name"
+    raise PipelineError([Diagnostic("TP706", Severity.ERROR, message, hint=hint)])
+
+
+def _run(pipeline: Path, options: BuildOptions, items: Sequence[dict[str, Any]]) -> list[Outcome]:
+    from ..driver import pipe
+    from ..runner.interpreter import ItemError
+
+    outcomes: list[Outcome] = []
+    with pipe(pipeline, options) as loaded:
+        for item in items:
+            given = dict(item)
+            try:
+                loaded(given)
+            except ItemError as problem:
+                outcomes.append(problem)
+            else:
+                outcomes.append(given)
+    return outcomes
+
+
+def _run_reference(pipeline: Path, options: BuildOptions, items: Sequence[dict[str, Any]]) -> list[Outcome]:
+    from ..driver import reference
+
+    compiled, interpreter = reference(pipeline, options)
+    entry = compiled.reference.entries[0]
+    return [interpreter.run(entry, [item])[0] for item in items]
+
+
+def _report(report: Report, entry: Entry, outcomes: Sequence[Outcome]) -> int:
+    """Prints the outputs of each sample, or why it failed; returns how many failed."""
+    documents: list[dict[str, Any]] = []
+    problems = []
+    for number, outcome in enumerate(outcomes, start=1):
+        place = f"sample {number}" if len(outcomes) > 1 else ""
+        if isinstance(outcome, Exception):
+            documents.append({"error": str(outcome), "outputs": None})
+            message = f"{place}: {outcome}" if place else str(outcome)
+            problems.append(Diagnostic("TP723", Severity.ERROR, message))
+            continue
+        outputs = {port.key: outcome.get(port.key) for port in entry.outputs}
+        documents.append({"error": None, "outputs": {k: show.to_json(v) for k, v in outputs.items()}})
+        if place:
+            report.say(place)
+        report.say(show.describe(outputs))
+    report.put(entry=entry.name, samples=documents)
+    report.findings(problems)
+    return len(problems)
+
+
+def _save(path: Path, outcomes: Sequence[Outcome]) -> None:
+    import numpy as np
+
+    arrays: dict[str, Any] = {}
+    for number, outcome in enumerate(outcomes):
+        if isinstance(outcome, Exception):
+            continue
+        for key, value in outcome.items():
+            name = f"{number}/{key}" if len(outcomes) > 1 else key
+            arrays.update(show.to_arrays(name, value))
+    with open(path, "wb") as file:
+        np.savez(file, **arrays)

@@ -1,0 +1,109 @@
+"""`tpgen serve`: a repository, or a pipeline, on a real tritonserver."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from .curl import curl_line
+from .options import TARGET, isolated_option, json_option, tritonserver_option
+from .report import Report
+from .targets import fail, repository_of
+
+if TYPE_CHECKING:
+    from ..services.client import ModelSpec
+    from ..services.server import TritonServer
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+_LAST_LINES = 15
+
+
+def _port_option(service: str, default: int) -> Callable[[_Command], _Command]:
+    return click.option(
+        f"--{service}-port",
+        type=click.IntRange(0, 65535),
+        default=default,
+        show_default=True,
+        help=f"The {service} port; 0 takes a free one.",
+    )
+
+
+@click.command("serve")
+@click.argument("target", type=TARGET, metavar="DIR|PIPELINE.toml")
+@_port_option("http", 8000)
+@_port_option("grpc", 8001)
+@_port_option("metrics", 8002)
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@tritonserver_option
+@isolated_option
+@json_option
+@click.pass_obj
+def command(report: Report, /, target: Path, **settings: Any) -> int:
+    """Serve a model repository, or a pipeline, until Ctrl-C."""
+    from ..services.server import TritonServer
+
+    with _ends_with_signals(), repository_of(target, report) as repository:
+        server = TritonServer(repository, **settings)
+        report.progress("starting tritonserver")
+        with server:
+            _announce(report, server)
+            with contextlib.suppress(KeyboardInterrupt):
+                _ended(server.wait(), server)
+            report.progress("stopping")
+    return 0
+
+
+@contextlib.contextmanager
+def _ends_with_signals() -> Iterator[None]:
+    """Within it, SIGTERM and SIGHUP end the command as Ctrl-C does."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    former = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+def _announce(report: Report, server: TritonServer) -> None:
+    """Says where the server answers, what it serves, and how to ask it."""
+    entries = _entries(server)
+    line = curl_line(server.http_url, entries[0]) if entries else None
+    report.put(
+        http=server.http_url,
+        grpc=server.grpc_url,
+        metrics=server.metrics_url,
+        models=[entry.name for entry in entries],
+        curl=line,
+    )
+    report.say(f"HTTP     {server.http_url}\ngRPC     {server.grpc_url}\nmetrics  {server.metrics_url}")
+    for entry in entries:
+        takes = ", ".join(f"{name}: {spec}" for name, spec in entry.inputs.items())
+        report.say(f"model    {entry.name}({takes})")
+    if line:
+        report.say(f"\n{line}\n")
+    report.say("ready; Ctrl-C ends it")
+    report.publish()
+
+
+def _entries(server: TritonServer) -> list[ModelSpec]:
+    """The models for clients: those that are not a part of another."""
+    from ..services.client import Client
+
+    with Client(server.http_url) as client:
+        names = sorted({model["name"] for model in client.models()})
+        return [client.spec(name) for name in names if "__" not in name]
+
+
+def _ended(status: int, server: TritonServer) -> None:
+    how = f"with status {status}" if status < 128 else f"by signal {status - 128}"
+    words = [line for line in server.log.splitlines() if line.strip()][-_LAST_LINES:]
+    fail("TP725", "\n  ".join([f"tritonserver ended {how}; its last words:", *words]))

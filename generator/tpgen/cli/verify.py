@@ -1,0 +1,62 @@
+"""`tpgen verify`: served answers against the reference."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..diagnostics import Diagnostic, Severity
+from .inputs import read_samples
+from .options import TARGET, input_option, isolated_option, json_option, tritonserver_option
+from .report import Report
+from .targets import no_server_is_an_error
+
+
+@click.command("verify")
+@click.argument("target", type=TARGET, metavar="DIR|PIPELINE.toml")
+@input_option
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0),
+    help="The difference that is allowed in float outputs [default: 1e-4 of the reference's largest value].",
+)
+@click.option("--url", help="Check a server that runs already.")
+@tritonserver_option
+@isolated_option
+@json_option
+@click.pass_obj
+def command(
+    report: Report,
+    target: Path,
+    inputs: tuple[tuple[str, str], ...],
+    tolerance: float | None,
+    url: str | None,
+    tritonserver: str | None,
+    isolated: bool,
+) -> int:
+    """Serve a pipeline and check its answers against the reference, output by output.
+
+    At least 16 distinct inputs are made from the given ones, or from the types of the inputs. They are sent
+    alone, concurrently and in batches.
+    """
+    from ..services.verify import verify
+
+    samples = read_samples(inputs)
+    with no_server_is_an_error():
+        result = verify(
+            target,
+            samples,
+            tolerance=tolerance,
+            url=url,
+            tritonserver=tritonserver,
+            isolated=isolated,
+            progress=report.progress,
+        )
+    report.put(**result.to_json())
+    report.say(result.table())
+    if result.ok:
+        return 0
+    message = "the served answers differ from the reference"
+    report.failure(Diagnostic("TP724", Severity.ERROR, message), f"error[TP724]: {message}")
+    return 1

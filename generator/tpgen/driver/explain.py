@@ -1,0 +1,285 @@
+"""What the compiler made of a pipeline, as data: for `tpgen explain` and for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..emit.wire_form import wire_tensors
+from ..ir.graph import Call, Entry, Graph, Node, Port, Stage
+from ..ir.op import Trait, attributes_of
+from ..ir.rewrite import ModelRewrite
+from ..source import Span, load_toml
+from ..types import State
+from .compile import Compiled
+from .needs import Needs, needs_of
+from .options import usable_cores
+
+
+@dataclass(frozen=True)
+class TensorFacts:
+    """A tensor on the wire; ``dims`` without the batch dimension, -1 varies."""
+
+    name: str
+    datatype: str
+    dims: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class PortFacts:
+    """An input or output: its type inside the pipeline, and its tensors.
+
+    ``can_be_absent``: an item may end without it, which is not an error.
+    """
+
+    key: str
+    type: str
+    optional: bool
+    can_be_absent: bool
+    tensors: tuple[TensorFacts, ...]
+
+
+@dataclass(frozen=True)
+class EntryFacts:
+    """A model that clients call."""
+
+    name: str
+    max_batch: int
+    inputs: tuple[PortFacts, ...]
+    outputs: tuple[PortFacts, ...]
+
+
+@dataclass(frozen=True)
+class StageFacts:
+    """A Triton model that runs nodes; ``threads`` is what each instance uses on this machine."""
+
+    name: str
+    nodes: tuple[str, ...]
+    instances: int
+    threads: int
+    max_batch: int
+    why: str
+    inputs: tuple[PortFacts, ...]
+    outputs: tuple[PortFacts, ...]
+
+
+@dataclass(frozen=True)
+class CallFacts:
+    """One use of an operator. ``became`` is what the passes made of it, empty if it runs as written."""
+
+    operator: str
+    filter: str
+    keys: dict[str, Any]
+    reads: dict[str, str]
+    writes: dict[str, str]
+    became: str
+    note: str
+
+
+@dataclass(frozen=True)
+class NodeFacts:
+    """A node as the TOML has it; ``place`` is ``file:line``."""
+
+    name: str
+    place: str
+    next: tuple[str, ...]
+    calls: tuple[CallFacts, ...]
+
+
+@dataclass(frozen=True)
+class IgnoredKey:
+    """A key that changes nothing in this build; ``place`` is ``file:line:column``."""
+
+    key: str
+    place: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """All of it; field by field what `tpgen explain PIPELINE.toml` prints."""
+
+    pipeline: str
+    file: str
+    options: dict[str, str | int]
+    entries: tuple[EntryFacts, ...]
+    stages: tuple[StageFacts, ...]
+    nodes: tuple[NodeFacts, ...]
+    decisions: tuple[str, ...]
+    ignored: tuple[IgnoredKey, ...]
+    needs: Needs
+
+    def to_json(self) -> dict[str, Any]:
+        """The explanation as plain data."""
+        return asdict(self)
+
+
+def explain(compiled: Compiled) -> Explanation:
+    """Describe a compiled pipeline."""
+    options = compiled.options
+    graph = compiled.graph
+    return Explanation(
+        graph.name,
+        compiled.source.path,
+        {
+            "target": options.target,
+            "runtime": options.runtime,
+            "fuse": options.fuse,
+            "cores": options.cores,
+            "batching": options.batching,
+            "instances": options.instances,
+        },
+        tuple(_entry(entry) for entry in graph.entries),
+        tuple(_stage(stage) for stage in graph.stages),
+        tuple(_node(node, compiled) for node in compiled.reference.nodes.values()),
+        compiled.decisions,
+        tuple(_ignored(compiled)),
+        needs_of(graph, model_sizes(compiled)),
+    )
+
+
+def model_sizes(compiled: Compiled) -> dict[str, int]:
+    """The bytes of the model file of each call that has one."""
+    return {label: file.path.stat().st_size for label, file in compiled.models.items()}
+
+
+def _entry(entry: Entry) -> EntryFacts:
+    return EntryFacts(entry.name, entry.max_batch, _ports(entry.inputs), _ports(entry.outputs))
+
+
+def _stage(stage: Stage) -> StageFacts:
+    threads = max(1, usable_cores() // stage.instances)
+    return StageFacts(
+        stage.name,
+        stage.nodes,
+        stage.instances,
+        threads,
+        stage.max_batch,
+        stage.why,
+        _ports(stage.inputs),
+        _ports(stage.outputs),
+    )
+
+
+def _ports(ports: Sequence[Port]) -> tuple[PortFacts, ...]:
+    return tuple(
+        PortFacts(
+            port.key,
+            str(port.type),
+            port.optional,
+            port.state.quiet,
+            tuple(
+                TensorFacts(tensor.name, tensor.dtype.triton, tensor.dims) for tensor in wire_tensors(port)
+            ),
+        )
+        for port in ports
+    )
+
+
+def _node(node: Node, compiled: Compiled) -> NodeFacts:
+    left = {call.label: call for _, call in compiled.graph.calls()}
+    calls = tuple(_call(call, left.get(call.label), compiled.reference, node) for call in node.calls)
+    return NodeFacts(node.name, node.location, node.next, calls)
+
+
+def _call(call: Call, left: Call | None, graph: Graph, node: Node) -> CallFacts:
+    """Facts of a call of the plain graph; ``left`` is what is left of it in the optimised one."""
+    assert graph.types is not None, "compiled graphs are typed"
+    before = graph.types.before[call.label]
+    after = _states_after(call, graph, node)
+    keys = {
+        attribute.key: getattr(call.op, attribute.name)
+        for attribute in attributes_of(type(call.op))
+        if attribute.declared.from_toml and getattr(call.op, attribute.name) != attribute.default
+    }
+    written = call.span.text
+    return CallFacts(
+        written if written in call.op.names else call.op.name,
+        str(call.filter),
+        keys,
+        {key: _typed(before[key]) for key in call.op.inputs() if key in before},
+        {key: _typed(after[key]) for key in call.op.outputs() if key in after},
+        _fate(call, left),
+        call.op.note.rstrip("."),
+    )
+
+
+def _typed(state: State) -> str:
+    return f"{state.type}{', can be absent' if state.quiet else ''}"
+
+
+def _states_after(call: Call, graph: Graph, node: Node) -> dict[str, State]:
+    """The keys behind a call: before the next one, its filter undone, or behind the node."""
+    assert graph.types is not None, "compiled graphs are typed"
+    labels = [other.label for other in node.calls]
+    position = labels.index(call.label) + 1
+    if position == len(labels):
+        return dict(graph.types.leaving[node.name])
+    states = dict(graph.types.before[labels[position]])
+    if str(node.calls[position].filter) == "swap" and "data" in states:
+        states["result"] = states["data"]
+    return states
+
+
+def _fate(call: Call, left: Call | None) -> str:
+    """What the passes made of a call."""
+    if left is None:
+        return (
+            "nothing to do" if call.op.has(Trait.FORWARDS) else "done by other operators; see the decisions"
+        )
+    if type(left.op) is not type(call.op):
+        return f"runs as {left.op.name}"
+    parts = []
+    moved = [
+        attribute.key
+        for attribute in attributes_of(type(call.op))
+        if attribute.declared.from_toml
+        and getattr(left.op, attribute.name) != getattr(call.op, attribute.name)
+    ]
+    if moved:
+        parts.append(f"{' and '.join(moved)} done elsewhere")
+    if left.rewrite is not None and not left.rewrite.is_empty:
+        parts.append(f"its model is rewritten: {', '.join(_steps(left.rewrite))}")
+    return "; ".join(parts)
+
+
+def _steps(rewrite: ModelRewrite) -> Iterator[str]:
+    if rewrite.input_dtype:
+        yield f"takes {rewrite.input_dtype}"
+    if rewrite.layout:
+        yield f"takes {rewrite.layout}"
+    if rewrite.channel_reverse:
+        yield "reverses the channels"
+    if rewrite.mean:
+        yield "subtracts the mean"
+    if rewrite.scale:
+        yield "scales"
+
+
+def _ignored(compiled: Compiled) -> Iterator[IgnoredKey]:
+    for key, span, why in compiled.loaded.ignored:
+        yield IgnoredKey(key, _place(span), why)
+    yield from _overruled(compiled)
+
+
+def _overruled(compiled: Compiled) -> Iterator[IgnoredKey]:
+    """Scheduling keys that a default of this build stands above."""
+    reasons = {}
+    if compiled.options.batching == "adaptive":
+        reasons["batching_timeout"] = (
+            'batching is adaptive: nobody waits for a batch to fill; [pipeline] batching = "timed" keeps it'
+        )
+    if compiled.options.instances == "auto":
+        reasons["instance_num"] = (
+            'instances follow the cores; [pipeline] instances = "as-written" keeps the number'
+        )
+    for path, place in load_toml(compiled.source).spans.items():
+        is_node = len(path) == 2 and path[0] in compiled.graph.nodes
+        if (len(path) == 1 or is_node) and path[-1] in reasons:
+            yield IgnoredKey(path[-1], _place(place.key), reasons[path[-1]])
+
+
+def _place(span: Span) -> str:
+    return f"{Path(span.file.path).name}:{span.line}:{span.column}"

@@ -1,0 +1,92 @@
+"""An explanation as text for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from .explain import CallFacts, EntryFacts, Explanation, NodeFacts, PortFacts, StageFacts
+from .needs import MIB, Needs
+
+
+def explanation_text(facts: Explanation) -> str:
+    """What `tpgen explain PIPELINE.toml` prints."""
+    sections = [
+        _title(facts),
+        *("\n".join(_entry(entry)) for entry in facts.entries),
+        _section("stages", [line for stage in facts.stages for line in _stage(stage)]),
+        _section("nodes", [line for node in facts.nodes for line in _node(node)]),
+        _section("decisions", [f"- {decision}" for decision in facts.decisions]),
+        _section("keys without effect", [f"{key.place}  {key.key}: {key.why}" for key in facts.ignored]),
+        _section("needs, about", list(_needs(facts.needs))),
+    ]
+    return "\n\n".join(section for section in sections if section)
+
+
+def _section(title: str, lines: Sequence[str]) -> str:
+    return "\n".join([title, *(f"  {line}" for line in lines)]) if lines else ""
+
+
+def _title(facts: Explanation) -> str:
+    chosen = ", ".join(f"{name} {value}" for name, value in facts.options.items())
+    return f"pipeline {facts.pipeline}  ({facts.file})\n  {chosen}"
+
+
+def _entry(entry: EntryFacts) -> Iterator[str]:
+    yield f"entry {entry.name}, requests of up to {entry.max_batch} items"
+    yield from (f"  {line}" for line in _ports("in", entry.inputs))
+    yield from (f"  {line}" for line in _ports("out", entry.outputs))
+
+
+def _ports(side: str, ports: Sequence[PortFacts]) -> Iterator[str]:
+    width = max((len(port.key) for port in ports), default=0)
+    for port in ports:
+        marks = ", optional" * port.optional + ", can be absent" * port.can_be_absent
+        tensors = ", ".join(
+            f"{tensor.name} {tensor.datatype} [{','.join(map(str, tensor.dims))}]" for tensor in port.tensors
+        )
+        yield f"{side:<3}  {port.key:<{width}}  {port.type}{marks}; sent as {tensors}"
+
+
+def _stage(stage: StageFacts) -> Iterator[str]:
+    yield f"{stage.name}: {', '.join(stage.nodes)}"
+    threads = f"{stage.threads} thread{'s' * (stage.threads > 1)} each on this machine"
+    instances = f"{stage.instances} instance{'s' * (stage.instances > 1)}"
+    yield f"  {instances}, {threads}; batches of up to {stage.max_batch}"
+    if stage.why:
+        yield f"  because {stage.why}"
+
+
+def _node(node: NodeFacts) -> Iterator[str]:
+    arrow = f" -> {', '.join(node.next)}" if node.next else ""
+    yield f"{node.name}  ({node.place}){arrow}"
+    for call in node.calls:
+        yield from (f"  {line}" for line in _call(call))
+
+
+def _call(call: CallFacts) -> Iterator[str]:
+    keys = ", ".join(f"{key}={_value(value)}" for key, value in call.keys.items())
+    yield f"{call.operator}{f'({keys})' if keys else ''}: {_keys(call.reads)} -> {_keys(call.writes)}"
+    if call.became:
+        yield f"    {call.became}"
+    if call.note:
+        yield f"    note: {call.note}"
+
+
+def _keys(types: dict[str, str]) -> str:
+    return ", ".join(f"{key} {type_}" for key, type_ in types.items()) or "nothing"
+
+
+def _value(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else repr(value)
+
+
+def _needs(needs: Needs) -> Iterator[str]:
+    yield f"{needs.processes} processes (tritonserver, and one for each instance)"
+    yield f"{_size(needs.memory)} of memory"
+    given = f", with {needs.assumes}" if needs.assumes else ""
+    yield f"{_size(needs.shared_memory)} of shared memory{given}; in a container: --shm-size={needs.shm_size}"
+
+
+def _size(size: int) -> str:
+    return f"{size / MIB:.0f} MiB" if size < 1024 * MIB else f"{size / (1024 * MIB):.1f} GiB"

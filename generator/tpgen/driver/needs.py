@@ -1,0 +1,105 @@
+"""What a repository needs of the machine that serves it: processes, memory, shared memory. Estimates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from ..emit.wire_form import WireTensor, wire_tensors
+from ..ir.graph import Graph, Port, Stage
+from ..types import Array, Bytes, DType, ListOf, Type
+
+MIB = 1 << 20
+SERVER_BYTES = 150 * MIB
+# A Python process with numpy and OpenCV; with ONNX Runtime as well.
+PLAIN_PROCESS_BYTES = 70 * MIB
+RUNTIME_PROCESS_BYTES = 110 * MIB
+# Read, and laid out anew for the machine; a second copy while it loads is given back.
+MODEL_COPIES = 2
+# Triton's Python backend begins with this much per instance and grows by as much.
+SHM_STEP = MIB
+# Of a batch's tensors: the requests, the batch being worked on, the answers.
+SHM_COPIES = 3
+# What stands in for sizes that only the data decides.
+TYPICAL_FILE = MIB
+TYPICAL_TEXT = 1024
+TYPICAL_SIDES = (1080, 1920)
+TYPICAL_LENGTH = 100
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Bytes, and a number of processes. ``assumes`` says what stood in for sizes that vary."""
+
+    processes: int
+    memory: int
+    shared_memory: int
+    assumes: str
+
+    @property
+    def shm_size(self) -> str:
+        """The argument of ``docker run --shm-size``, with room to spare: it can't be raised later."""
+        steps = math.ceil(1.5 * self.shared_memory / (64 * MIB))
+        return f"{64 * max(2, steps)}m"
+
+
+def needs_of(graph: Graph, model_bytes: Mapping[str, int]) -> Needs:
+    """The needs of a placed graph.
+
+    Args:
+        graph: with stages.
+        model_bytes: the size of the model file of each call that has one, by label.
+    """
+    stages = [stage for stage in graph.stages if stage.nodes]
+    memory = SERVER_BYTES + sum(
+        stage.instances * _process_bytes(graph, stage, model_bytes) for stage in stages
+    )
+    shared = sum(
+        stage.instances * (SHM_STEP + SHM_COPIES * stage.max_batch * _item_bytes(stage)) for stage in stages
+    )
+    processes = 1 + sum(stage.instances for stage in stages)
+    ports = [port for stage in stages for port in (*stage.inputs, *stage.outputs)]
+    return Needs(processes, memory, shared, _assumptions(ports))
+
+
+def _process_bytes(graph: Graph, stage: Stage, model_bytes: Mapping[str, int]) -> int:
+    labels = [call.label for name in stage.nodes for call in graph.nodes[name].calls]
+    models = sum(model_bytes.get(label, 0) for label in labels)
+    return (RUNTIME_PROCESS_BYTES if models else PLAIN_PROCESS_BYTES) + MODEL_COPIES * models
+
+
+def _item_bytes(stage: Stage) -> int:
+    return sum(_port_bytes(port) for port in (*stage.inputs, *stage.outputs))
+
+
+def _port_bytes(port: Port) -> int:
+    return sum(_tensor_bytes(port, tensor) for tensor in wire_tensors(port))
+
+
+def _tensor_bytes(port: Port, tensor: WireTensor) -> int:
+    if not tensor.companion and _innermost(port.type) == Bytes():
+        return TYPICAL_FILE
+    varying = sum(dim < 0 for dim in tensor.dims)
+    typical = TYPICAL_SIDES if varying == 2 else (TYPICAL_LENGTH,) * varying
+    fixed = math.prod(dim for dim in tensor.dims if dim >= 0)
+    return (tensor.dtype.itemsize or TYPICAL_TEXT) * fixed * math.prod(typical)
+
+
+def _innermost(type_: Type) -> Type:
+    while isinstance(type_, ListOf):
+        type_ = type_.item
+    return type_
+
+
+def _assumptions(ports: Iterable[Port]) -> str:
+    parts: dict[str, None] = {}
+    for port in ports:
+        inner = _innermost(port.type)
+        if inner == Bytes():
+            parts["files of 1 MiB"] = None
+        elif not isinstance(inner, Array) or inner.dtype is DType.STRING:
+            parts["texts of 1 KiB"] = None
+        elif varying := sum(not isinstance(dim, int) for dim in inner.shape):
+            parts["images of 1920x1080" if varying == 2 else f"lengths of {TYPICAL_LENGTH}"] = None
+    return ", ".join(parts)
