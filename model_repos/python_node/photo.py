@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 from palette import dominant_colors
+
 from tpgen_runtime import Tensor, op
 
 

@@ -10,7 +10,7 @@ SIZE = 16
 
 
 def build(path: Path) -> Path:
-    """Write the model: ``left`` and ``right`` float32 [N,16] to ``similarity`` [N] and ``difference`` [N,16]."""
+    """Write the model: ``left``, ``right`` float32 [N,16] to ``similarity`` [N], ``difference`` [N,16]."""
 
     def tensor(name: str, *dims: str | int) -> onnx.ValueInfoProto:
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, dims)

@@ -116,6 +116,7 @@ def make_plan(compiled: Compiled, scratch: Path, bag: Bag, *, write_models: bool
         source=compiled.source.path,
         fingerprint=_fingerprint(compiled),
         batching=compiled.options.batching,
+        target_triton=compiled.loaded.table.keys.target_triton,
         contents=contents,
         user_files=_user_files(compiled),
         overrides=compiled.options.triton,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from pathlib import PurePosixPath
 from typing import Any
 
 from ..ir.graph import DATA, RESULT, SWAP, Call, Graph, Node, Stage
@@ -73,7 +74,7 @@ class StageCode:
             stage=self.stage.name,
             pipeline=self.stage.entry,
             version=self.version,
-            source=self.graph.nodes[self.stage.nodes[0]].location.partition(":")[0],
+            source=safe_name(self.graph.source.path),
             overview=_overview(self.stage),
             imports=self._imports([*inputs, *outputs]),
             inputs=sequence(inputs, 4),
@@ -177,9 +178,12 @@ class StageCode:
         if call.op.has(Trait.USER_CODE):
             arguments.insert(0, 'directory=context.path("user")')
         code = "\n        ".join(broken_call(f"{module}.{name}", arguments, 8))
-        where = call.span.file.path.rsplit("/", 1)[-1]
-        self.loads.append(LoadView(attribute, f"{where}:{call.span.line} {call.label}", code))
+        self.loads.append(LoadView(attribute, f"{self._where(call)} {one_line(call.label, 80)}", code))
         return f"self.{attribute}"
+
+    def _where(self, call: Call) -> str:
+        """The place of an operator for a comment: the file's base name and the line."""
+        return f"{safe_name(call.span.file.path)}:{call.span.line}"
 
     def _arguments(self, call: Call) -> list[str]:
         found = call.op.kernel_arguments(self._types(call))
@@ -227,6 +231,12 @@ def broken_call(function: str, arguments: Sequence[str], indent: int) -> list[st
     if len(flat) + indent + 20 <= LINE:
         return [flat]
     return [f"{function}(", *(f"    {argument}," for argument in arguments), ")"]
+
+
+def safe_name(path: str) -> str:
+    """A file's base name for comments and docstrings: what is not plain is replaced."""
+    name = PurePosixPath(path).name
+    return one_line("".join(c if c.isalnum() or c in "._- " else "_" for c in name), 60)
 
 
 def one_line(text: str, width: int) -> str:

@@ -18,6 +18,9 @@ REQUIREMENTS = {
     "torch": "torch>=2.2",
 }
 
+# Before it, the Python backend's stub dies on the first tensor under numpy 2 (python_backend pull request 384).
+FIRST_WITH_NUMPY_2 = "24.12"
+
 
 def runtime_files(modules: Iterable[str]) -> dict[str, bytes]:
     """The runtime's modules that a stage needs, by path inside the version directory.
@@ -28,11 +31,14 @@ def runtime_files(modules: Iterable[str]) -> dict[str, bytes]:
     return {f"{PACKAGE}/{name}.py": (runtime_dir() / f"{name}.py").read_bytes() for name in sorted(needed)}
 
 
-def requirements(modules: Iterable[str]) -> tuple[str, ...]:
-    """The requirement lines of a stage that uses these runtime modules."""
+def requirements(modules: Iterable[str], target_triton: str) -> tuple[str, ...]:
+    """The requirement lines of a stage that uses these runtime modules, for a Triton release."""
     needed = _closure(frozenset(modules) | {"__init__", "stage", "wire", "triton"})
     outside = {name for module in needed for name in _imports(module)[1]}
-    return tuple(sorted(REQUIREMENTS[name] for name in outside if name in REQUIREMENTS))
+    found = {REQUIREMENTS[name] for name in outside if name in REQUIREMENTS}
+    if target_triton < FIRST_WITH_NUMPY_2:
+        found = {f"{line},<2" if line == REQUIREMENTS["numpy"] else line for line in found}
+    return tuple(sorted(found))
 
 
 def _closure(modules: frozenset[str]) -> frozenset[str]:

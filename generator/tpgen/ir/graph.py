@@ -74,8 +74,9 @@ class Node:
 
     @property
     def location(self) -> str:
-        """``pipeline.toml:6``: for messages and generated code; the base name only."""
-        return f"{PurePath(self.span.file.path).name}:{self.span.line}"
+        """``pipeline.toml:6``, where the operators stand: for messages and generated code."""
+        line = self.spans.get("backend", self.span).line
+        return f"{PurePath(self.span.file.path).name}:{line}"
 
 
 @dataclass(frozen=True)
