@@ -72,9 +72,29 @@ class Tensor:
                 raise TypeError(_form(value))
             return np.asarray(value)
         try:
-            return np.asarray(value, object if self.dtype == "string" else self.dtype)
-        except (TypeError, ValueError, OverflowError):
-            raise TypeError(f"a {type(value).__name__} that is no array") from None
+            natural = np.asarray(value, object if self.dtype == "string" else None)
+        except ValueError:
+            raise TypeError(f"{type(value).__name__} of rows that differ in length") from None
+        return natural if self.dtype == "string" else _converted(natural, np.dtype(self.dtype), value)
+
+
+def _converted(natural, dtype, value):
+    """An array made from Python numbers in another element type, if that changes no value but by rounding.
+
+    Raises:
+        TypeError: it would.
+    """
+    fits = natural.dtype.kind in _FITTING[dtype.kind] or natural.size == 0
+    if fits and dtype.kind in "iu" and natural.size:
+        limits = np.iinfo(dtype)
+        fits = limits.min <= natural.min() and natural.max() <= limits.max
+    if not fits:
+        shown = repr(value) if natural.dtype.kind in "biuf" and natural.size == 1 else _form(value)
+        raise TypeError(shown)
+    return natural.astype(dtype)
+
+
+_FITTING = {"b": "b", "i": "biu", "u": "biu", "f": "biuf"}  # kinds of numpy that each kind takes over
 
 
 def op(*, inputs=None, outputs=None, batch=False):
@@ -104,8 +124,8 @@ class Declaration(NamedTuple):
 class UserCode:
     """The kernel of ``module:name`` in ``directory``: from the values of ``reads`` to those of ``writes``.
 
-    ``parameters`` are the values of the node's TOML keys. With ``batch``, values are lists, one entry per item.
-    Loading raises whatever the user's module raises at its top, or the class in ``__init__``.
+    ``parameters`` are the values of the node's TOML keys. With ``batch``, values are lists, one entry per
+    item. Loading raises whatever the user's module raises at its top, or the class in ``__init__``.
     """
 
     def __init__(self, *, directory, module, name, parameters, reads, writes, batch):
@@ -177,9 +197,7 @@ class _Batched:
         for key, column in zip(self._checks.keys, columns, strict=True):
             if not isinstance(column, (list, tuple)) or len(column) != count:
                 form = (
-                    f"{len(column)} entries"
-                    if isinstance(column, (list, tuple))
-                    else f"a {type(column).__name__}"
+                    f"{len(column)} entries" if isinstance(column, (list, tuple)) else type(column).__name__
                 )
                 raise TypeError(
                     f"{self._checks.where} returned {form} for '{key}'; a list of {count} is needed"
@@ -236,7 +254,7 @@ class _Checks:
         if len(self.keys) == 1:
             return [returned]
         raise TypeError(
-            f"{self.where} returned a {type(returned).__name__}; a dictionary with"
+            f"{self.where} returned {type(returned).__name__}; a dictionary with"
             f" {', '.join(map(repr, self.keys))} is needed"
         )
 
@@ -276,7 +294,7 @@ def _plain(value, kind):
 def _form(value):
     if isinstance(value, (np.ndarray, np.generic)):
         return f"{value.dtype.name}[{','.join(map(str, value.shape))}]"
-    return f"a {type(value).__name__}"
+    return type(value).__name__
 
 
 class TorchPipeOperator:
