@@ -2,9 +2,9 @@
 
     python train.py        writes digits.onnx beside this file and prints its accuracy on held-out pictures
 
-The pictures are made of scikit-learn's handwritten digits (8x8 grey): each is written in red on paper that has
-another digit printed on it in blue, with a little blur, tilt and noise, and goes through a JPEG. So the colour
-order matters: a reader that mixes up red and blue reads the wrong digit.
+The pictures are made of scikit-learn's handwritten digits (8x8 grey): each is written in red on paper that
+has another digit printed on it in blue, with a little blur, tilt and noise, and goes through a JPEG. So the
+colour order matters: a reader that mixes up red and blue reads the wrong digit.
 
 Input ``image``: float32 ``[N, 3, 32, 32]``, RGB, ``(value - MEAN) / STD``. Output ``logits``: ``[N, 10]``.
 """
@@ -38,7 +38,7 @@ Bytes = NDArray[np.uint8]
 
 
 def split_digits() -> tuple[tuple[Floats, Bytes], tuple[Floats, Bytes]]:
-    """Training and held-out digits: strokes as float32 ``[n, 8, 8]`` from 0 to 1, and labels. Always the same."""
+    """Training and held-out digits, always the same: strokes (float32 ``[n, 8, 8]``, 0 to 1) and labels."""
     data = load_digits()
     order = np.random.default_rng(0).permutation(len(data.target))
     strokes = (data.images[order] / 16).astype(np.float32)

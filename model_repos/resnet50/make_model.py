@@ -21,9 +21,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import onnx
-from images import synthetic_image
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+
+from images import synthetic_image
 
 MEAN = (123.675, 116.28, 103.53)  # RGB, of values 0 to 255
 STD = (58.395, 57.12, 57.375)

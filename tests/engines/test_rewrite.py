@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import onnx
 import pytest
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from engines.onnx_build import FLOAT, compute, model, node, save, tensor
+from examples import photo, small_resnet
 from tpgen.engines.errors import ModelError
 from tpgen.engines.rewrite import RewriteReport, apply_rewrite, can_fold
 from tpgen.engines.signature import read_signature
@@ -462,3 +464,23 @@ def test_inputs_that_can_not_be_rewritten(tmp_path: Path) -> None:
         [node("Relu", "x", "y")], [tensor("x", [1, 3])], [tensor("y", [1, 3]), tensor("x", [1, 3])]
     )
     refused(passing, ModelRewrite("x", mean=(1.0,)), "is an output of the model too")
+
+
+def test_a_whole_network(tmp_path: Path) -> None:
+    """Pixels straight from the decoder into a residual network: the logits of plain preprocessing."""
+    source = small_resnet(tmp_path)
+    value = np.stack([synthetic_pixels(seed) for seed in range(4)])
+    everything = ModelRewrite(
+        "input", SCALE, MEAN, channel_reverse=True, layout="HWC", input_dtype=DType.UINT8
+    )
+    report = check_equal(source, everything, value)
+    assert (report.folded, report.inserted) == (("channels", "scale"), ("dtype", "layout", "mean"))
+    packed = np.ascontiguousarray(value[..., ::-1].transpose(0, 3, 1, 2), np.float32)
+    centred = packed - np.float32(MEAN)[:, None, None]
+    report = check_equal(source, ModelRewrite("input", scale=SCALE), centred)
+    assert (report.folded, report.inserted) == (("scale",), ())
+
+
+def synthetic_pixels(seed: int) -> np.ndarray:
+    """A photo, decoded: uint8 BGR ``[224, 224, 3]``."""
+    return cv2.imdecode(np.frombuffer(photo(seed, 224, 224), np.uint8), cv2.IMREAD_COLOR)

@@ -10,9 +10,12 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from images import synthetic_image, synthetic_jpeg
-from make_model import MEAN, STD, build
 
+from examples import script
+
+images, make_model = script("resnet50", "images"), script("resnet50", "make_model")
+MEAN, STD, build = make_model.MEAN, make_model.STD, make_model.build
+synthetic_image, synthetic_jpeg = images.synthetic_image, images.synthetic_jpeg
 JPEGS = [synthetic_jpeg(seed) for seed in range(16)]
 
 
