@@ -12,7 +12,7 @@ PACKAGE = "tpgen_runtime"
 # What the runtime imports from outside the standard library, as requirements of the server's Python.
 REQUIREMENTS = {
     "numpy": "numpy>=1.24",
-    "cv2": "opencv-python-headless>=4.8",
+    "cv2": "opencv-python-headless>=4.8,<5",  # 5 changed the grid of its warps
     "onnxruntime": "onnxruntime>=1.17",
     "PIL": "pillow>=9.4",
     "torch": "torch>=2.2",

@@ -22,7 +22,7 @@ Calling convention of kernels:
   in the order of ``writes``; None declines the item (`Trait.DECLINES`); raising ``ItemError`` says why the
   item cannot be worked on (`Trait.FAILS`). It never changes its inputs in place.
 * `Trait.STATEFUL`: a class; ``kernel(**attributes)`` at load, the instance is then called as above.
-* `Trait.BATCHED`: called with one list per read key and returns one list per written key (bare if one);
+* `Trait.BATCHED` (always STATEFUL too): called with one list per read key and returns one list per written key (bare if one);
   an element that could not be computed is an ``ItemError`` instance in the place of its value.
 """
 
@@ -242,6 +242,8 @@ def operator(
         declared.group = group
         declared.traits = frozenset(traits)
         declared.note = note
+        if Trait.BATCHED in declared.traits and Trait.STATEFUL not in declared.traits:
+            raise ValueError(f"{names[0]}: a batched kernel holds its attributes: declare it STATEFUL")
         for name in names:
             if name in REGISTRY:
                 raise ValueError(f"operator name {name!r} is declared twice")

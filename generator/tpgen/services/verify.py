@@ -130,6 +130,8 @@ def verify(
     with tempfile.TemporaryDirectory(prefix="tpgen-verify-") as scratch:
         if target.is_dir():
             repository, sources = target, _sources_of(target)
+        elif url:
+            repository, sources = target, [(target, options or BuildOptions())]
         else:
             repository = Path(scratch) / "repository"
             built = build(target, repository, options)

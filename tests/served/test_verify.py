@@ -1,0 +1,123 @@
+"""`verify` accepts what the compiler makes, and sees every planted error."""
+
+from __future__ import annotations
+
+import shutil
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+import examples
+from tpgen.driver import BuildOptions, build
+from tpgen.services.server import TritonServer
+from tpgen.services.verify import verify
+
+pytestmark = pytest.mark.triton
+SAMPLES = [{"data": examples.photo(seed)} for seed in (1, 2)]
+
+
+def _replace(file: str, old: str, new: str) -> Callable[[Path], None]:
+    def plant(model: Path) -> None:
+        path = model / "1" / file
+        text = path.read_text()
+        assert old in text, f"{old!r} is not in {file}"
+        path.write_text(text.replace(old, new))
+
+    return plant
+
+
+def _wrong_std(model: Path) -> None:
+    """The weights of the first convolution for a std 1 % off in one channel."""
+    path = next((model / "1").glob("*.onnx"))
+    network = onnx.load(path)
+    weights = next(t for t in network.graph.initializer if len(t.dims) == 4 and t.dims[1] == 3)
+    array = numpy_helper.to_array(weights).copy()
+    array[:, 1] *= np.float32(1.01)
+    weights.CopyFrom(numpy_helper.from_array(array, weights.name))
+    onnx.save(network, path)
+
+
+RESIZE = 'item["data"] = geometry.resize_mat(item["data"], resize_h=224, resize_w=224)'
+NEAREST = 'item["data"] = __import__("cv2").resize(item["data"], (224, 224), interpolation=0)'
+SWAPPED = """if len(items) > 1:
+            items[0]["result"], items[1]["result"] = items[1]["result"], items[0]["result"]
+        return items
+"""
+PLANTED: dict[str, Callable[[Path], None]] = {
+    "colour order": _replace("stage.py", "swap_rb=True", "swap_rb=False"),
+    "mean, one channel by one grey level": _replace("stage.py", "116.28", "117.28"),
+    "std, one channel by 1 %": _wrong_std,
+    "interpolation": _replace("stage.py", RESIZE, NEAREST),
+    "flip": _replace("stage.py", RESIZE, f'item["data"] = item["data"][:, ::-1].copy()\n        {RESIZE}'),
+    "answers swapped inside a batch": _replace("stage.py", "return items\n", SWAPPED),
+}
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory, models: dict[str, str]) -> Path:
+    directory = tmp_path_factory.mktemp("plain") / "repository"
+    build(examples.pipeline("resnet50"), directory, BuildOptions(cores=2, models=models))
+    return directory
+
+
+@pytest.fixture(scope="module")
+def editable(plain: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TritonServer, Path]]:
+    """A server whose model can be edited and loaded again."""
+    copy = tmp_path_factory.mktemp("editable") / "repository"
+    shutil.copytree(plain, copy)
+    flags = ["--model-control-mode=explicit", "--load-model=resnet50"]
+    with TritonServer(copy, extra_args=flags) as running:
+        yield running, copy
+
+
+def _load(server: TritonServer) -> None:
+    url = f"{server.http_url}/v2/repository/models/resnet50/load"
+    with urllib.request.urlopen(urllib.request.Request(url, b"{}", method="POST")) as reply:
+        assert reply.status == 200
+
+
+def _verify(url: str, models: dict[str, str]) -> bool:
+    report = verify(
+        examples.pipeline("resnet50"), SAMPLES, url=url, options=BuildOptions(cores=2, models=models)
+    )
+    assert report.samples >= 16
+    return report.ok
+
+
+@pytest.mark.parametrize("fuse", ["auto", "none"])
+def test_what_the_compiler_makes_is_equal_to_the_reference(models: dict[str, str], fuse: str) -> None:
+    report = verify(
+        examples.pipeline("resnet50"), SAMPLES, options=BuildOptions(fuse=fuse, cores=2, models=models)
+    )
+    assert report.ok, report.table()
+    assert report.samples >= 16
+    assert {row.mode for row in report.rows} == {"alone", "concurrent", "batched"}
+    assert "equal to the reference" in report.table()
+
+
+@pytest.mark.parametrize("what", PLANTED)
+def test_a_planted_error_is_seen(
+    what: str, editable: tuple[TritonServer, Path], plain: Path, models: dict[str, str]
+) -> None:
+    server, copy = editable
+    model = copy / "resnet50"
+    shutil.rmtree(model)
+    shutil.copytree(plain / "resnet50", model)
+    PLANTED[what](model)
+    _load(server)
+    assert not _verify(server.grpc_url, models)
+
+
+def test_the_unchanged_model_passes_on_the_same_server(
+    editable: tuple[TritonServer, Path], plain: Path, models: dict[str, str]
+) -> None:
+    server, copy = editable
+    shutil.rmtree(copy / "resnet50")
+    shutil.copytree(plain / "resnet50", copy / "resnet50")
+    _load(server)
+    assert _verify(server.grpc_url, models)
