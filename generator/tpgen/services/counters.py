@@ -46,7 +46,8 @@ class Counters:
     def __init__(self, client: Client, model: str) -> None:
         self._client = client
         self._model = model
-        self._steps = {name: _steps(client, name) for name in {m["name"] for m in client.models()}}
+        ready = {entry["name"] for entry in client.models() if entry["state"] == "READY"}
+        self._steps = {name: _steps(client, name) for name in ready}
 
     def read(self) -> dict[str, Totals]:
         """The totals of every model, all of its versions together."""

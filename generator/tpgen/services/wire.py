@@ -10,7 +10,8 @@ companion               dims                 an item's value
 ``<key>_count``         ``[1]``              is that long on its varying axis
 ``<key>_shape``         ``[rank]``           has that shape
 ``<key>_shape``         ``[-1, rank - 1]``   is a list of ``<key>_count`` arrays, each with its own shape
-``<key>_count2``        ``[-1]``             is a list of ``<key>_count`` arrays, each with its own length
+``<key>_count2``        ``[-1]``             is a list of ``<key>_count`` lists, each with its own length
+``<key>_shape``         ``[-1, -1, rank-2]`` is a list of lists of arrays, each with its own shape
 ``<key>_valid``         ``[1]``              is None if false
 ``<key>_tag``           any                  is an image whose colour order or layout varies from item to item
 ======================  ===================  ==============================================================
@@ -138,7 +139,10 @@ def _check_names(model: ModelSpec, values: Mapping[str, Any]) -> None:
 
 
 def _depth(spec: TensorSpec, value: Any) -> int:
-    """How many axes a value has, nested lists included; bytes for an input of numbers are a row of them."""
+    """How many axes a value has, nested lists included; bytes for an input of numbers are a row of them.
+
+    Of lists that hold nothing at all, only those that can be seen are counted.
+    """
     if isinstance(value, np.ndarray):
         return value.ndim
     if isinstance(value, bytes | bytearray | memoryview):
@@ -157,6 +161,8 @@ def _is_batch(spec: TensorSpec, value: Any) -> bool:
 
 def _leaves(model: ModelSpec, spec: TensorSpec, item: Any) -> Value:
     """An item as an array of the input's rank and dtype; a list of arrays where elements differ in shape."""
+    if isinstance(item, list | tuple) and not item and len(spec.dims) > 1 and spec.dims[0] == -1:
+        return np.zeros((0, *(max(dim, 0) for dim in spec.dims[1:])), _NUMPY[spec.datatype])
     if isinstance(item, list | tuple) and any(_depth(spec, element) for element in item):
         inner = TensorSpec(spec.name, spec.datatype, spec.dims[1:])
         elements = [_leaves(model, inner, element) for element in item]
@@ -289,16 +295,23 @@ def _fill(target: Array, value: Value) -> None:
             _fill(row, element)
 
 
-def _described(kind: str, item: Value, spec: TensorSpec, companion: TensorSpec) -> Array:
+def _described(kind: str, item: Value, spec: TensorSpec, companion: TensorSpec) -> Value:
     """What a companion input says of an item."""
     if kind == "count":
         length = item.shape[spec.varying_axis] if isinstance(item, np.ndarray) else len(item)
         return np.array([length], np.int32)
     if kind == "count2":
         return np.array([len(element) for element in item], np.int32)
-    if len(companion.dims) == 1:
+    return _shapes(item, companion.dims)
+
+
+def _shapes(item: Value, dims: tuple[int, ...]) -> Value:
+    """The shape of an item, or of each element of a list, or of each element of its lists."""
+    if len(dims) == 1:
         return np.array(_extent(item), np.int32)
-    return np.array([_extent(element) for element in item], np.int32).reshape(len(item), companion.dims[1])
+    if len(dims) == 2:
+        return np.array([_extent(element) for element in item], np.int32).reshape(len(item), dims[1])
+    return [_shapes(element, dims[1:]) for element in item] or np.zeros((0, 0, dims[-1]), np.int32)
 
 
 # --- tensors to values ---------------------------------------------------------------
@@ -320,17 +333,28 @@ def _item(
         return None
     value = tensors[name][index]
     count = int(told["count"].reshape(-1)[0]) if "count" in told else None
+    shapes = told.get("shape")
     if "count2" in told:
-        lengths = told["count2"][:count]
-        return [row[:length] for row, length in zip(value, lengths, strict=False)]
-    if "shape" in told and told["shape"].ndim == 2:
-        return [_cut(row, shape) for row, shape in zip(value[:count], told["shape"][:count], strict=True)]
-    if "shape" in told:
-        return _cut(value, told["shape"])
+        lengths = told["count2"].reshape(-1)[:count]
+        return [
+            _elements(value[i], None if shapes is None else shapes[i], length)
+            for i, length in enumerate(lengths)
+        ]
+    if shapes is not None and shapes.ndim == 2:
+        return _elements(value, shapes, count)
+    if shapes is not None:
+        return _cut(value, shapes)
     if count is not None:
         axis = model.outputs[name].varying_axis if name in model.outputs else 0
         return value[(slice(None),) * axis + (slice(count),)]
     return value
+
+
+def _elements(rows: Array, shapes: Array | None, count: int | None) -> Value:
+    """The first elements of a list; as an array if they all have one shape."""
+    if shapes is None:
+        return rows[:count]
+    return [_cut(row, shape) for row, shape in zip(rows[:count], shapes[:count], strict=True)]
 
 
 def _cut(value: Array, shape: Array) -> Array:

@@ -1,0 +1,153 @@
+"""The client and the generated stages speak one wire form, for every type that may cross it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+import tpgen_runtime.wire as runtime_wire
+from tpgen.emit.wire_form import port_code, wire_tensors
+from tpgen.ir.graph import Port
+from tpgen.services.model_spec import ModelSpec, TensorSpec
+from tpgen.services.wire import decode, encode
+from tpgen.types import Array, Bytes, DType, ListOf, State, Symbol, Text, Type
+
+N, M = Symbol("N"), Symbol("M")
+TYPES: dict[str, Type] = {
+    "scalar": Array(DType.FLOAT32, ()),
+    "vector": Array(DType.INT64, (3,)),
+    "one varying": Array(DType.UINT8, (2, N)),
+    "two varying": Array(DType.UINT8, (N, M, 3)),
+    "strings": Array(DType.STRING, (N,)),
+    "bytes": Bytes(),
+    "text": Text(),
+    "list of scalars": ListOf(Array(DType.FLOAT32, ())),
+    "list of boxes": ListOf(Array(DType.INT32, (4,))),
+    "list of rows": ListOf(Array(DType.INT32, (N,))),
+    "list of crops": ListOf(Array(DType.UINT8, (N, M, 3))),
+    "list of bytes": ListOf(Bytes()),
+    "list of texts": ListOf(Text()),
+    "list of lists of boxes": ListOf(ListOf(Array(DType.INT32, (4,)))),
+    "list of lists of crops": ListOf(ListOf(Array(DType.UINT8, (N, M, 3)))),
+}
+
+# Known defects of tpgen_runtime.wire. A case that passes again is to be taken out here.
+READING_FAILS = {
+    "list of rows": "`List` of an array with one varying dim reads key_count2, key_shape is declared"
+}
+WRITING_FAILS = {
+    "list of rows": "`List` of an array with one varying dim writes key_count2, key_shape is declared",
+    "list of lists of boxes": "key_count2 is written with dims [-1, 1], [-1] is declared",
+    "list of lists of crops": "key_count2 is written with dims [-1, 1], [-1] is declared",
+}
+ABSENT_FAILS = {**WRITING_FAILS, "text": "`Text` gives str, not bytes, for an absent value"}
+
+
+def cases(*, optional: bool, fails: dict[str, str]) -> list[Any]:
+    """Each type, as parameters; those that are known to fail are marked so."""
+    return [
+        pytest.param(
+            type_,
+            optional,
+            id=f"{'optional ' * optional}{name}",
+            marks=[pytest.mark.xfail(reason=fails[name])] if name in fails else [],
+        )
+        for name, type_ in TYPES.items()
+    ]
+
+
+def values_of(type_: Type) -> st.SearchStrategy[Any]:
+    """Values of a type: arrays, bytes, text, lists of them."""
+    if isinstance(type_, ListOf):
+        return st.lists(values_of(type_.item), min_size=1, max_size=3)
+    if isinstance(type_, Bytes):
+        return st.binary(max_size=3)
+    if isinstance(type_, Text):
+        return st.text("aé", max_size=3)
+    assert isinstance(type_, Array)
+    sizes = [st.just(d) if isinstance(d, int) else st.integers(1, 3) for d in type_.shape]
+    return st.tuples(*sizes).flatmap(lambda shape: array_of(type_.dtype, shape))
+
+
+def array_of(dtype: DType, shape: tuple[int, ...]) -> st.SearchStrategy[Any]:
+    count = int(np.prod(shape))
+    if dtype is DType.STRING:
+        rows = st.lists(st.binary(max_size=2), min_size=count, max_size=count)
+        return rows.map(lambda flat: np.array([*flat, None], object)[:-1].reshape(shape))
+    numbers = st.lists(st.integers(0, 9), min_size=count, max_size=count)
+    return numbers.map(lambda flat: np.array(flat, dtype.value).reshape(shape))
+
+
+def both_sides(type_: Type, *, optional: bool) -> tuple[ModelSpec, Any]:
+    """The model as the server would describe it, and the port object of the generated stage."""
+    port = Port("key", State(type_, quiet=optional))
+    specs = {
+        tensor.name: TensorSpec(tensor.name, _protocol_name(tensor.dtype), tensor.dims)
+        for tensor in wire_tensors(port)
+    }
+    return ModelSpec("m", 4, specs, specs), eval(port_code(port), vars(runtime_wire))
+
+
+def _protocol_name(dtype: DType) -> str:
+    return "BYTES" if dtype is DType.STRING else dtype.triton.removeprefix("TYPE_")
+
+
+def plain(value: Any) -> Any:
+    """A value as nested lists of numbers and bytes, so that arrays and lists of them compare."""
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
+    return [plain(element) for element in value] if isinstance(value, list) else value
+
+
+def unwrapped(type_: Type, value: Any) -> Any:
+    """What a scalar or a string is inside the ``[1]`` that it has on the wire."""
+    is_bare = isinstance(type_, Bytes | Text) or (isinstance(type_, Array) and not type_.shape)
+    return value[0] if is_bare and value is not None else value
+
+
+def check_dims(tensors: dict[str, np.ndarray], specs: Mapping[str, TensorSpec]) -> None:
+    """Triton does not compare what a Python model returns with its config; so it is done here."""
+    assert set(tensors) == set(specs)
+    for name, tensor in tensors.items():
+        declared, found = specs[name].dims, tensor.shape[1:]
+        fits = len(declared) == len(found) and all(d in (-1, f) for d, f in zip(declared, found, strict=True))
+        assert fits, f"{name} is declared {declared} and has {found}"
+
+
+@pytest.mark.parametrize(("type_", "optional"), cases(optional=False, fails=READING_FAILS))
+@settings(max_examples=25)
+@given(data=st.data())
+def test_a_stage_reads_what_the_client_sends(type_: Type, data: st.DataObject, *, optional: bool) -> None:
+    items = data.draw(st.lists(values_of(type_), min_size=1, max_size=4))
+    model, port = both_sides(type_, optional=optional)
+    _, requests = encode(model, {"key": items})
+    for request in requests:
+        check_dims(request.tensors, model.inputs)
+    read = [value for request in requests for value in port.decode(request.tensors)]
+    assert plain(read) == plain(items)
+
+
+@pytest.mark.parametrize(
+    ("type_", "optional"),
+    cases(optional=False, fails=WRITING_FAILS) + cases(optional=True, fails=ABSENT_FAILS),
+)
+@settings(max_examples=25)
+@given(data=st.data())
+def test_the_client_reads_what_a_stage_answers(type_: Type, data: st.DataObject, *, optional: bool) -> None:
+    values = values_of(type_)
+    if optional:
+        values = st.one_of(values, st.none())
+    items = data.draw(st.lists(values, min_size=1, max_size=4))
+    model, port = both_sides(type_, optional=optional)
+    assume(any(item is not None for item in items))
+    tensors = port.encode([runtime_wire.ABSENT if item is None else item for item in items])
+    check_dims(tensors, model.outputs)
+    got = [unwrapped(type_, item["key"]) for item in decode(model, tensors, len(items))]
+    assert plain(got) == plain(items)
