@@ -1,5 +1,6 @@
 """Tensor kernels: casts, axes, files. Arrays have no batch axis and are never changed in place."""
 
+import contextlib
 import itertools
 import os
 import sys
@@ -119,18 +120,28 @@ class IndexSelect:
         return self.rows[index]
 
 
+_save_numbers = itertools.count()
+
+
 class SaveTensor:
-    """Writes each array to ``save_dir/tensor_<process>_<number>.npy`` and hands it on."""
+    """Writes each array to ``save_dir/tensor_<process>_<number>.npy``, a new file, and hands it on."""
 
     def __init__(self, *, save_dir):
         if not os.path.isdir(save_dir):
             raise FileNotFoundError(f"save_dir {save_dir!r} is not a folder; create it, or name another one")
         self.prefix = os.path.join(save_dir, f"tensor_{os.getpid()}_")
-        self.numbers = itertools.count()
 
     def __call__(self, array):
-        np.save(f"{self.prefix}{next(self.numbers)}.npy", array)
+        with self._new_file() as file:
+            np.save(file, array)
         return array
+
+    def _new_file(self):
+        """A file that was not there: a server that was started before may have had the same process id."""
+        for number in _save_numbers:
+            with contextlib.suppress(FileExistsError):
+                return open(f"{self.prefix}{number}.npy", "xb")
+        raise AssertionError("the numbers never end")
 
 
 def print_tensor(value):

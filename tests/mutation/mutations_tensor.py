@@ -35,7 +35,7 @@ MUTATIONS = (
     Mutation("ones created", "tensor.py", "np.zeros(", "np.ones(", "CreateTensor"),
     Mutation("negative index wraps", "tensor.py", "(index < 0) | ", "", "IndexSelectTensor"),
     Mutation("index one too far", "tensor.py", "index >= len", "index > len", "IndexSelectTensor"),
-    Mutation("saved transposed", "tensor.py", '.npy", array)', '.npy", array.T)', "SaveTensor"),
+    Mutation("saved transposed", "tensor.py", "np.save(file, array)", "np.save(file, array.T)", "SaveTensor"),
     Mutation("failure passes", "tensor.py", "raise ItemError(message)", "return _data", "RuntimeError"),
     Mutation("values reversed", "keys.py", "for i in picks", "for i in reversed(picks)", "Copy"),
     Mutation("constants behind values", "keys.py", "(*constants, *values)", "(*values, *constants)", "Add"),
