@@ -311,6 +311,13 @@ def test_the_node_that_prevents_it_is_named(tmp_path: Path, guilty: str) -> None
     assert error.hint
 
 
+def test_an_output_with_the_items_on_another_axis(tmp_path: Path) -> None:
+    built = chain(node("Transpose", "x", "y", "turn", perm=[1, 0, 2]), x=(1, 1, 6), y=(1, 1, 6))
+    error = blocked(tmp_path, built)
+    assert error.node == "turn"
+    assert "output 'y' has the items of a batch on axis 1 instead of on the first axis" in error.message
+
+
 def test_a_model_that_answers_the_same_to_everything(tmp_path: Path) -> None:
     """A batch of such answers would prove nothing."""
     built = chain(node("Softmax", "x", "y", axis=0), y=(1, 4, 6))

@@ -21,24 +21,25 @@ def weights(*shape: int) -> np.ndarray:
     return RNG.standard_normal(shape).astype(np.float32)
 
 
-def two_layers() -> onnx.ModelProto:
-    """Two matrices of 6 KB, one of them in a Constant node (which stays there), and a shape of 16 bytes."""
+def three_layers() -> onnx.ModelProto:
+    """Two matrices of 7 KB, one of 6 KB in a Constant node (which stays there), and a shape of 16 bytes."""
     held = numpy_helper.from_array(weights(40, 40), "held")
     return model(
         [
             node("Constant", "", "v", value=held),
             node("MatMul", "x w", "h"),
-            node("MatMul", "h v", "g"),
-            node("Reshape", "g s", "y"),
+            node("MatMul", "h u", "g"),
+            node("MatMul", "g v", "k"),
+            node("Reshape", "k s", "y"),
         ],
         [tensor("x", ["N", 40])],
         [tensor("y", ["N", 40])],
-        {"w": weights(40, 40), "s": np.array([-1, 40])},
+        {"w": weights(40, 43), "s": np.array([-1, 40]), "u": weights(43, 40)},
     )
 
 
 def test_weights_go_to_one_file_in_pages(tmp_path: Path) -> None:
-    built = two_layers()
+    built = three_layers()
     expected = compute(built, x=X)[0]
     before = built.SerializeToString()
     written = externalize(built, tmp_path, "model.onnx", threshold=4000)
@@ -47,14 +48,15 @@ def test_weights_go_to_one_file_in_pages(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model.onnx", "model.onnx.data"]
     assert written.model.stat().st_size < 8000
     stored = onnx.load(written.model, load_external_data=False)
-    entries = {e.key: e.value for e in stored.graph.initializer[0].external_data}
-    assert int(entries["offset"]) % 4096 == 0
-    assert [t.name for t in stored.graph.initializer if t.data_location == t.EXTERNAL] == ["w"]
+    shared = [t for t in stored.graph.initializer if t.data_location == t.EXTERNAL]
+    assert [t.name for t in shared] == ["w", "u"]
+    offsets = [int(e.value) for t in shared for e in t.external_data if e.key == "offset"]
+    assert offsets == [0, 8192]
     np.testing.assert_array_equal(compute(written.model, x=X)[0], expected)
 
 
 def test_small_models_stay_in_one_file(tmp_path: Path) -> None:
-    built = two_layers()
+    built = three_layers()
     written = externalize(built, tmp_path, "model.onnx")
     assert written.files == (tmp_path / "model.onnx",)
     assert onnx.load(written.model) == built
@@ -63,7 +65,7 @@ def test_small_models_stay_in_one_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("threshold", [4000, 10**9])
 def test_data_that_was_external_already(tmp_path: Path, threshold: int) -> None:
     """Copied from where it lies: into a file of its own, or into the model."""
-    built = two_layers()
+    built = three_layers()
     (tmp_path / "source").mkdir()
     source = tmp_path / "source" / "m.onnx"
     expected = compute(built, x=X)[0]
@@ -77,7 +79,7 @@ def test_data_that_was_external_already(tmp_path: Path, threshold: int) -> None:
 
 def test_a_copy_in_place(tmp_path: Path) -> None:
     """The data file that is read is the one that is written."""
-    built = two_layers()
+    built = three_layers()
     expected = compute(built, x=X)[0]
     path = externalize(built, tmp_path, "model.onnx", threshold=4000).model
     for _ in range(2):
@@ -125,7 +127,7 @@ def test_weights_in_sub_graphs(tmp_path: Path) -> None:
 
 
 def test_the_bytes_are_a_function_of_the_model(tmp_path: Path) -> None:
-    built = two_layers()
+    built = three_layers()
     first = externalize(built, tmp_path / "a", "model.onnx", threshold=4000)
     second = externalize(built, tmp_path / "b", "model.onnx", threshold=4000)
     assert [f.read_bytes() for f in first.files] == [f.read_bytes() for f in second.files]

@@ -255,6 +255,9 @@ def test_half_precision(tmp_path: Path) -> None:
     report = apply_rewrite(source, tiny, tmp_path / "tiny.onnx")
     assert (report.folded, report.inserted) == ((), ("scale",))
     assert report.why == ("scale: the float16 weights of Conv 'first' would lose digits",)
+    # The mean comes before the scale: it can't be folded where the scale stays in front.
+    plan = can_fold(source, ModelRewrite("x", scale=(1e-6,), mean=(1.0,)))
+    assert plan.inserted == ("mean", "scale")
 
 
 def test_half_precision_arithmetic_is_done_in_single(tmp_path: Path) -> None:
@@ -344,6 +347,17 @@ def test_other_readers_get_nodes_in_front(tmp_path: Path, built: onnx.ModelProto
     assert (report.folded, report.inserted) == ((), ("channels", "mean", "scale"))
     assert why in report.why[0]
     assert ops(report.written.model)[:3] == ["Gather", "Sub", "Mul"]
+
+
+def test_a_cast_to_integers_in_between(tmp_path: Path) -> None:
+    nodes = [
+        node("Cast", "x", "i", "round", to=TensorProto.INT32),
+        node("Cast", "i", "f", to=FLOAT),
+        node("Conv", "f w", "y"),
+    ]
+    source = save(model(nodes, X, Y, {"w": weights(3, 3, 1, 1)}), tmp_path / "m.onnx")
+    report = check_equal(source, ModelRewrite("x", scale=(0.31, 0.32, 0.33)), pixels(2, 3, 4, 4))
+    assert report.why == ("scale: Cast 'round' turns it into integers",)
 
 
 def test_a_reader_that_takes_the_input_twice(tmp_path: Path) -> None:

@@ -213,6 +213,26 @@ def relu(shape_in: object, shape_out: object) -> onnx.ModelProto:
             1,
             "'s' is fixed at 1",
         ),
+        (
+            model(
+                [node("Relu", "x", "y"), node("Relu", "s", "z")],
+                [tensor("x", ["N", 4]), tensor("s", [8, 4])],
+                [tensor("y", ["N", 4]), tensor("z", [8, 4])],
+            ),
+            BatchAxis.NONE,
+            None,
+            "'s' is 8, and that of 'x' varies",
+        ),
+        (  # names that an exporter made up say nothing
+            model(
+                [node("NonZero", "x", "t"), node("Transpose", "t", "y")],
+                [tensor("x", ["batch", 4])],
+                [tensor("y", ["unk__12", 2], TensorProto.INT64)],
+            ),
+            BatchAxis.DYNAMIC,
+            None,
+            "is declared to vary",
+        ),
     ],
 )
 def test_batch_axis(
