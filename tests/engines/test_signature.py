@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import subprocess
 import sys
 import zipfile
@@ -300,6 +301,14 @@ def test_missing_file_and_directory(tmp_path: Path) -> None:
     assert (error.code, error.hint) == ("TP401", "did you mean 'resnet50.onnx'?")
     assert "is a directory" in refusal(tmp_path).message
     assert "resnet50.onnx" in (refusal(tmp_path).hint or "")
+
+
+def test_paths_that_are_no_files(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.onnx")
+    assert "device or pipe" in refusal(tmp_path / "pipe.onnx").message
+    assert "name too long" in refusal(tmp_path / ("a" * 3000)).message
+    assert "can't be read" in refusal(tmp_path / "a\0b").message
+    assert refusal(tmp_path / "nowhere" / "m.onnx").code == "TP401"
 
 
 def test_a_file_over_two_gigabytes(tmp_path: Path) -> None:

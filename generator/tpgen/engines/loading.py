@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -147,21 +148,22 @@ def subgraphs(node: NodeProto) -> Iterator[GraphProto]:
 
 
 def _require_file(path: Path) -> None:
-    if path.is_dir():
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISREG(mode):
+            with path.open("rb") as file:
+                empty = not file.read(1)
+    except FileNotFoundError:
+        raise _missing(path) from None
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ModelError(MISSING, f"model file '{path}' can't be read: {reason}", None) from None
+    if stat.S_ISDIR(mode):
         found = sorted(p.name for p in path.glob("*.onnx"))
         hint = f"name the file: '{path / found[0]}'" if found else "name an .onnx file"
         raise ModelError(NOT_A_MODEL, f"model '{path}' is a directory, not a file", hint)
-    if not path.exists():
-        near = did_you_mean(path.name, sorted(p.name for p in path.parent.glob("*.onnx")))
-        hint = (
-            f"did you mean '{near}'?" if near else f"put the file there; it is looked for in '{path.parent}'"
-        )
-        raise ModelError(MISSING, f"model file '{path}' does not exist", hint)
-    try:
-        with path.open("rb") as file:
-            empty = not file.read(1)
-    except OSError as error:
-        raise ModelError(MISSING, f"model file '{path}' can't be read: {error.strerror}", None) from None
+    if not stat.S_ISREG(mode):
+        raise ModelError(NOT_A_MODEL, f"model '{path}' is a device or pipe, not a file", "name an .onnx file")
     if empty:
         raise ModelError(NOT_A_MODEL, f"model file '{path}' is empty", "copy or export it again")
     if path.stat().st_size > LIMIT:
@@ -170,6 +172,12 @@ def _require_file(path: Path) -> None:
             f"model file '{path}' is larger than 2 GiB; protobuf and onnxruntime read no such file",
             "export it with its weights in a file beside it (onnx.save(..., save_as_external_data=True))",
         )
+
+
+def _missing(path: Path) -> ModelError:
+    near = did_you_mean(path.name, sorted(p.name for p in path.parent.glob("*.onnx")))
+    hint = f"did you mean '{near}'?" if near else f"put the file there; it is looked for in '{path.parent}'"
+    return ModelError(MISSING, f"model file '{path}' does not exist", hint)
 
 
 def _parse(data: bytes, path: Path) -> ModelProto:

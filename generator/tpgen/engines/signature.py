@@ -58,7 +58,7 @@ def _read(path: Path, fmt: str) -> tuple[ModelSignature, BatchVerdict]:
         raise ValueError(f"no reader for the model format {fmt!r}")
     try:
         stat = os.stat(path)
-    except OSError:
+    except (OSError, ValueError):
         load_skeleton(path)  # says what is wrong
         raise
     return _read_version(path, stat.st_mtime_ns, stat.st_size)
