@@ -15,30 +15,30 @@ def suppress(boxes, scores, classes=None, *, iou_threshold, score_threshold, max
     ``boxes`` ``[N,4]`` are corners x1,y1,x2,y2. A box goes if its overlap (intersection over union) with a
     better one that stays is more than ``iou_threshold``; with ``class_aware``, only if their classes agree.
     """
-    left = np.flatnonzero(scores >= score_threshold)
-    left = left[np.argsort(-scores[left], kind="stable")]
-    corners = boxes.astype(np.float64)
-    areas = _sides(corners[:, :2], corners[:, 2:])
-    groups = classes if class_aware else None
+    order = np.flatnonzero(scores >= score_threshold)
+    order = order[np.argsort(-scores[order], kind="stable")]
+    x1, y1, x2, y2 = np.ascontiguousarray(boxes[order].T, np.float64)
+    areas = np.maximum(x2 - x1, 0.0) * np.maximum(y2 - y1, 0.0)
+    groups = classes[order] if classes is not None and class_aware else None
+    gone = np.zeros(len(order), bool)
     kept = []
-    while left.size and len(kept) < max_detections:
-        best, left = left[0], left[1:]
-        kept.append(best)
-        shared = _sides(
-            np.maximum(corners[best, :2], corners[left, :2]), np.minimum(corners[best, 2:], corners[left, 2:])
-        )
-        overlaps = shared > iou_threshold * (areas[best] + areas[left] - shared)
+    for i in range(len(order)):
+        if gone[i]:
+            continue
+        kept.append(order[i])
+        if len(kept) == max_detections:
+            break
+        later = slice(i + 1, None)
+        widths = np.minimum(x2[i], x2[later]) - np.maximum(x1[i], x1[later])
+        heights = np.minimum(y2[i], y2[later]) - np.maximum(y1[i], y1[later])
+        shared = np.maximum(widths, 0.0) * np.maximum(heights, 0.0)
+        overlaps = shared > iou_threshold * (areas[i] + areas[later] - shared)
         if groups is not None:
-            overlaps &= groups[left] == groups[best]
-        left = left[~overlaps]
+            overlaps &= groups[later] == groups[i]
+        gone[later] |= overlaps
     chosen = np.array(kept, np.int64)
     answer = (boxes[chosen], scores[chosen])
     return answer if classes is None else (*answer, classes[chosen])
-
-
-def _sides(low, high):
-    """The areas of boxes given by two corners; 0 for empty ones."""
-    return np.prod(np.maximum(high - low, 0.0), axis=-1)
 
 
 def decode_yolo(output, inverse=None, *, form, score_threshold, max_candidates, input_h, input_w, strides):

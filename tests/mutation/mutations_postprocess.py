@@ -77,25 +77,18 @@ MUTATIONS = (
         'self.characters.insert(0, " ")',
         "CTCGreedyDecode",
     ),
+    Mutation("union too large", "boxes.py", "areas[later] - shared)", "areas[later])", "NMS"),
+    Mutation("classes ignored", "boxes.py", "and class_aware else None", "and False else None", "NMS"),
+    Mutation("one detection more", "boxes.py", "== max_detections:", "> max_detections:", "NMS"),
     Mutation(
-        "overlap reached",
+        "negative sides",
         "boxes.py",
-        "overlaps = shared > iou_threshold * (areas[best] + areas[left] - shared)",
-        "overlaps = shared > iou_threshold * (areas[best] + areas[left])",
+        "np.maximum(widths, 0.0) * np.maximum(heights, 0.0)",
+        "widths * heights",
         "NMS",
     ),
-    Mutation("classes ignored", "boxes.py", "classes if class_aware else None", "None", "NMS"),
-    Mutation(
-        "one detection more", "boxes.py", "len(kept) < max_detections", "len(kept) <= max_detections", "NMS"
-    ),
-    Mutation("negative sides", "boxes.py", "np.maximum(high - low, 0.0)", "high - low", "NMS"),
-    Mutation(
-        "pixel-inclusive sides",
-        "boxes.py",
-        "np.maximum(high - low, 0.0)",
-        "np.maximum(high - low + 1.0, 0.0)",
-        "NMS",
-    ),
+    Mutation("heights of pixels", "boxes.py", "y1[later])\n", "y1[later]) + 1\n", "NMS"),
+    Mutation("worst box first", "boxes.py", "np.argsort(-scores[order]", "np.argsort(scores[order]", "NMS"),
     Mutation(
         "objectness ignored",
         "boxes.py",
