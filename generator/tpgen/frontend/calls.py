@@ -57,6 +57,7 @@ def build_calls(backend: Text, first: Filter, values: NodeValues, user: UserCode
     try:
         items = list(_flatten(backend, first, values))
     except ExpressionError as problem:
+        values.open()
         bag.error("TP110", problem.message, problem.span, node=values.node, hint=_GRAMMAR_HINT)
         return None
     calls: list[Call] = []
@@ -64,6 +65,8 @@ def build_calls(backend: Text, first: Filter, values: NodeValues, user: UserCode
     is_complete = True
     for index, item in enumerate(items):
         use = _use(item.expr, index, len(items), bag, values.node)
+        if use is None:
+            values.open()
         built = build_op(use, values) if use else None
         if use is None or built is None:
             is_complete = False
@@ -74,6 +77,7 @@ def build_calls(backend: Text, first: Filter, values: NodeValues, user: UserCode
             completed = complete(op, use.span, values, user.base, user.node_keys)
             if completed is None:
                 is_complete = False
+                values.open()  # the user's code takes keys, too
                 continue
             op, user.files[label] = completed
         calls.append(Call(op, item.filter, use.span, label, spans=spans))
@@ -92,7 +96,7 @@ _GRAMMAR_HINT = "a backend is a name, or a container with operators: Sequential[
 def _flatten(text: Text, first: Filter, values: NodeValues) -> Iterator[_Item]:
     """The operators of an expression in order, each with its filter: ``first``, then swap by default."""
     expressions = parse_items(text)
-    if len(expressions) > 1 and text.start == 0:
+    if len(expressions) > 1:
         raise ExpressionError(
             "several operators need a container: Sequential[" + text.text + "]", expressions[1].span
         )

@@ -98,7 +98,9 @@ def _split(text: Text, separator: str) -> list[Text]:
         if char in _OPENING:
             closers.append((_OPENING[char], index))
             if len(closers) > MAX_DEPTH:
-                raise ExpressionError(f"nested deeper than {MAX_DEPTH} levels", text.cut(index, index + 1).span)
+                raise ExpressionError(
+                    f"nested deeper than {MAX_DEPTH} levels", text.cut(index, index + 1).span
+                )
         elif closers and char == closers[-1][0]:
             closers.pop()
         elif char in ")]}":

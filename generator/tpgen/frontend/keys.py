@@ -22,31 +22,76 @@ class Value:
     key_span: Span
 
 
+@dataclass(frozen=True)
+class Missing:
+    """A required key that the node does not have; ``what`` says what is needed, at ``span``."""
+
+    key: str
+    what: str
+    span: Span
+
+
+@dataclass
+class Globals:
+    """The values above the first node, which hold for all nodes, and what nodes made of them.
+
+    ``stray`` are keys that no operator of tpgen has, ``told`` what was reported so far: a value that several
+    operators or nodes read is reported once. ``is_open``: some operator is unknown, so any key could be its.
+    """
+
+    values: Mapping[str, Value]
+    stray: tuple[str, ...] = ()
+    used: set[str] = field(default_factory=set)
+    told: set[tuple[str, str, Span]] = field(default_factory=set)
+    is_open: bool = False
+
+    def unknown(self) -> list[str]:
+        """The stray keys that nothing took (user code can)."""
+        return [] if self.is_open else [key for key in self.stray if key not in self.used]
+
+
 @dataclass
 class NodeValues:
-    """The raw keys of a node and the globals behind them; remembers which of its own keys were used."""
+    """The raw keys of a node and the globals behind them; remembers which of its own keys were used.
+
+    ``operators`` and ``missing`` collect what `build_op` finds. ``is_open``: as in `Globals`, for this node.
+    """
 
     node: str
     span: Span  # where the node's name stands, for keys that are missing
     own: Mapping[str, Value]
-    globals: Mapping[str, Value]
+    globals: Globals
     bag: Bag
     used: set[str] = field(default_factory=set)
+    missing: list[Missing] = field(default_factory=list)
+    operators: dict[str, type[Op]] = field(default_factory=dict)
+    is_open: bool = False
 
     def find(self, key: str) -> Value | None:
         """The node's own value of a key, else the global one."""
         if key in self.own:
             self.used.add(key)
             return self.own[key]
-        return self.globals.get(key)
+        self.globals.used.add(key)
+        return self.globals.values.get(key)
+
+    def open(self) -> None:
+        """Note that an operator of the node is not known."""
+        self.is_open = self.globals.is_open = True
 
     def parse(self, declared: AttributeField, value: Value) -> Any:
-        """The parsed value; a problem is reported and the default returned."""
+        """The parsed value; None if it is none (which is reported)."""
         try:
             return parse_value(declared, value.raw)
         except ValueProblem as problem:
-            self.bag.error(problem.code, problem.message, value.span, hint=problem.hint, node=self.node)
-            return None if declared.required else declared.default
+            self.error(problem.code, problem.message, value.span, problem.hint)
+            return None
+
+    def error(self, code: str, message: str, span: Span, hint: str | None = None) -> None:
+        """Report something about this node, once."""
+        if (code, message, span) not in self.globals.told:
+            self.globals.told.add((code, message, span))
+            self.bag.error(code, message, span, hint=hint, node=self.node)
 
 
 @dataclass(frozen=True)
@@ -63,58 +108,127 @@ class Use:
 
 
 def build_op(use: Use, values: NodeValues) -> tuple[Op, Mapping[str, Span]] | None:
-    """The operator with its attributes, and the place of each value; None if something was reported."""
-    errors_before = len(values.bag.diagnostics)
+    """The operator with its attributes, and the place of each value; None if something is wrong.
+
+    Required keys that are missing are left to `report_keys`: one of them may be there, misspelt.
+    """
+    values.operators[use.name] = use.cls
+    arguments, misspelt = _arguments(use, values)
     found: dict[str, Any] = {}
     spans: dict[str, Span] = {}
-    arguments = _arguments(use, values)
+    missing: list[AttributeField] = []
+    is_complete = arguments is not None
     for declared in attributes_of(use.cls):
         if declared.name == "argument":
             found["argument"] = use.content or ""
             continue
         if not declared.declared.from_toml:
             continue
-        value = _lookup(declared, use, arguments, values)
+        try:
+            value = _lookup(declared, use, arguments or {}, values)
+        except _WrongCount:
+            is_complete = False
+            continue
         if value is not None:
             found[declared.name] = values.parse(declared, value)
             spans[declared.name] = value.span
+            is_complete = is_complete and found[declared.name] is not None
         elif declared.required:
-            _report_missing(declared, use, values)
-    if len(values.bag.diagnostics) > errors_before and values.bag.has_errors:
-        return None
-    return use.cls(**found), spans
+            missing.append(declared)
+    excused = _meant(misspelt, [declared.key for declared in missing])
+    values.missing += [_missing(declared, use) for declared in missing if declared.key not in excused]
+    return (use.cls(**found), spans) if is_complete and not missing else None
 
 
-def _arguments(use: Use, values: NodeValues) -> dict[str, Value]:
-    """The ``(key=value)`` arguments; bare ones fill the attributes in order."""
+def _arguments(use: Use, values: NodeValues) -> tuple[dict[str, Value] | None, list[str]]:
+    """The ``(key=value)`` arguments, bare ones filling the attributes in order; and the unknown keys.
+
+    None in the place of the arguments if one is wrong.
+    """
     declared = [f for f in attributes_of(use.cls) if f.declared.from_toml and f.name != "argument"]
     known = {spelling: f for f in declared for spelling in f.spellings}
     found: dict[str, Value] = {}
+    unknown: list[str] = []
+    wrong = False
     for position, argument in enumerate(use.arguments):
         key = argument.key
         if key is None:
             if position >= len(declared):
-                values.bag.error(
-                    "TP106", f"'{use.name}' takes {len(declared)} values", argument.span, node=values.node
-                )
+                message = f"'{use.name}' takes {_counted(len(declared))}, this is one too many"
+                values.error("TP106", message, argument.span)
+                wrong = True
                 continue
             key = declared[position].key
         if key not in known:
-            values.bag.error(
-                "TP102",
-                f"unknown key '{key}' for '{use.name}'",
-                argument.span,
-                hint=near_hint(key, known),
-                node=values.node,
-            )
+            unknown.append(key)
+            message = f"unknown key '{key}' for '{use.name}'"
+            values.error("TP102", message, argument.span, near_hint(key, known))
         elif known[key].key in found:
-            values.bag.error("TP106", f"'{key}' is given twice", argument.span, node=values.node)
+            values.error("TP106", f"'{key}' is given twice", argument.span)
+            wrong = True
         else:
             found[known[key].key] = Value(argument.value, argument.span, argument.span)
-    return found
+    return (None if wrong or unknown else found), unknown
+
+
+def _counted(count: int) -> str:
+    return {0: "no value", 1: "one value"}.get(count, f"{count} values")
+
+
+def _missing(declared: AttributeField, use: Use) -> Missing:
+    what = f"'{use.name}' needs the key '{declared.key}' ({declared.declared.doc.rstrip('.')})"
+    return Missing(declared.key, what, use.span)
+
+
+def report_keys(values: NodeValues, unknown: Iterable[str], node_keys: Iterable[str]) -> None:
+    """Report the node's unknown keys and the required ones that are missing.
+
+    A required key that is there, but misspelt, is one finding, at the misspelt key.
+    """
+    wanted = [missing.key for missing in values.missing]
+    excused = _meant(values.globals.stray, wanted)
+    listed = _listed(values.operators)
+    for key in unknown:
+        operator, qualified, bare = key.rpartition("::")
+        meant = did_you_mean(bare, wanted)
+        hint: str | None
+        if meant:
+            excused.add(meant)
+            hint = f"did you mean '{operator}{qualified}{meant}'?"
+        elif not values.is_open:
+            hint = _near_key(key, values.operators, node_keys)
+        else:
+            continue  # the operator that takes it may be the one that is unknown
+        message = f"unknown key '{key}' for {listed}"
+        values.error("TP102", message, values.own[key].key_span, hint)
+    for missing in values.missing:
+        if missing.key not in excused:
+            hint = f"add it to [{values.node}]: {missing.key} = ..."
+            values.error("TP108", missing.what, missing.span, hint)
+
+
+def _meant(words: Iterable[str], wanted: Iterable[str]) -> set[str]:
+    """The wanted keys that these words are misspellings of."""
+    listed = list(wanted)
+    return {near for word in words if (near := did_you_mean(word, listed))} if listed else set()
+
+
+def _listed(operators: Mapping[str, type[Op]]) -> str:
+    shown = [f"'{name}'" for name in operators]
+    return ", ".join(shown if len(shown) <= 4 else [*shown[:3], "..."])
+
+
+def _near_key(key: str, operators: Mapping[str, type[Op]], node_keys: Iterable[str]) -> str | None:
+    operator, qualified, _ = key.rpartition("::")
+    own = [f.key for cls in operators.values() for f in attributes_of(cls) if f.declared.from_toml]
+    known = [*node_keys, *(name for name in own if name != "argument")]
+    if qualified and operator in operators:
+        known = [f"{operator}::{f.key}" for f in attributes_of(operators[operator]) if f.declared.from_toml]
+    return near_hint(key, known)
 
 
 def near_hint(word: str, candidates: Iterable[str]) -> str | None:
+    """The hint for an unknown word: the nearest known one, else all of them if they are few."""
     known = sorted(set(candidates))
     near = did_you_mean(word, known)
     if near:
@@ -139,29 +253,26 @@ def _lookup(
     return None
 
 
+class _WrongCount(Exception):
+    """An ``a|b|c`` value has another number of parts than the node has operators (reported)."""
+
+
 def _alternative(value: Value, use: Use, values: NodeValues) -> Value | None:
-    """The part of an ``a|b|c`` value that belongs to this operator of the sequence."""
+    """The part of an ``a|b|c`` value that belongs to this operator of the sequence.
+
+    Raises:
+        _WrongCount: there is not one part per operator.
+    """
     if use.count < 2 or not isinstance(value.raw, str) or "|" not in value.raw:
         return value
     parts = value.raw.split("|")
     if len(parts) != use.count:
-        values.bag.error(
+        values.error(
             "TP107",
             f"{value.raw!r} has {len(parts)} parts, but the node has {use.count} operators",
             value.span,
-            hint="give one value for all, or one per operator, empty where an operator takes none",
-            node=values.node,
+            "give one value for all, or one per operator, empty where an operator takes none",
         )
-        return None
+        raise _WrongCount
     part = parts[use.index].strip()
     return Value(part, value.span, value.key_span) if part else None
-
-
-def _report_missing(declared: AttributeField, use: Use, values: NodeValues) -> None:
-    values.bag.error(
-        "TP108",
-        f"'{use.name}' needs the key '{declared.key}' ({declared.declared.doc.rstrip('.')})",
-        use.span,
-        hint=f"add it to [{values.node}]: {declared.key} = ...",
-        node=values.node,
-    )

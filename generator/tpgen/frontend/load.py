@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,12 @@ from ..diagnostics import Bag
 from ..ir.graph import RUN, SWAP, Call, Graph, Node, Settings
 from ..ir.op import REGISTRY, Trait, attributes_of, declared_attributes
 from ..source import SourceFile, Span, TomlDocument
-from .calls import WRAPPERS, UserCode, build_calls
+from .calls import UserCode, build_calls
 from .expression import whole
-from .keys import NodeValues, Value, near_hint
+from .keys import Globals, NodeValues, Value, near_hint, report_keys
 from .located import Located, locate
 from .pipeline_table import PipelineTable, check_model_name, read_pipeline_table
-from .structure import Edge, check_edges, check_joins, topological_order
+from .structure import Edge, check_chains, check_edges, topological_order
 from .tables import CONTROL_FLOW, PIPELINE_TABLE, RESERVED_NODE_NAMES, WITHOUT_EFFECT, NodeKeys
 from .values import ValueProblem, parse_extent
 
@@ -41,10 +41,10 @@ def load(document: TomlDocument, overrides: Mapping[tuple[str, str], str], bag: 
 
     ``overrides`` are values of ``--set NODE.KEY=VALUE``.
     """
-    table = read_pipeline_table(document, bag)
+    pipeline = read_pipeline_table(document, bag)
     globals_, tables = _split_tables(document, bag)
     _apply_overrides(overrides, tables, bag)
-    edges = [edge for name, raw in tables.items() for edge in _edges(name, raw)]
+    edges = [edge for table in tables.values() for edge in _edges(table)]
     if not tables:
         bag.error(
             "TP205",
@@ -55,36 +55,43 @@ def load(document: TomlDocument, overrides: Mapping[tuple[str, str], str], bag: 
     names = {name: raw.span for name, raw in tables.items()}
     edges = check_edges(names, edges, bag)
     order = topological_order(names, edges, bag)
-    if order is None or not check_joins(order, edges, bag):
-        return None
+    if order is not None:
+        check_chains(order, edges, bag)
     followed = {edge.target for edge in edges}
-    following: dict[str, list[str]] = {name: [] for name in order}
+    following: dict[str, list[str]] = {name: [] for name in names}
     for edge in edges:
         following[edge.source].append(edge.target)
     nodes: dict[str, Node] = {}
-    ignored: list[tuple[str, Span, str]] = []
+    ignored = _ignored_globals(globals_)
     user = UserCode(Path(document.source.path).parent, frozenset(_NODE_FIELDS), {})
-    for name in order:
-        values = NodeValues(name, tables[name].span, tables[name].values, globals_, bag)
-        node = _build_node(
-            values, tables[name], is_root=name not in followed, following=following[name], user=user
-        )
+    shared = Globals(globals_, _stray_globals(globals_))
+    for name in order or names:  # a wrong shape does not hide what is wrong inside the nodes
+        table = tables[name]
+        values = NodeValues(name, table.span, table.values, shared, bag)
+        is_root = name not in followed
+        node = _build_node(values, table, is_root=is_root, following=following[name], user=user)
         if node is not None:
             nodes[name] = node
         ignored += _ignored_keys(values, node)
-    ignored += _check_globals(globals_, bag)
+    _report_globals(globals_, shared.unknown(), bag)
     if bag.has_errors:
         return None
-    return Loaded(Graph(table.name, document.source, nodes), table, tuple(ignored), user.files)
+    return Loaded(Graph(pipeline.name, document.source, nodes), pipeline, tuple(ignored), user.files)
 
 
 @dataclass(frozen=True)
 class _Table:
-    """A node's raw table; ``located`` holds its string values with the places of their characters."""
+    """A node's raw table; ``given`` are the values of ``--set``, which the document does not hold."""
 
+    name: str
+    document: TomlDocument
     span: Span
     values: dict[str, Value]
-    located: dict[str, Located]
+    given: dict[str, Located]
+
+    def located(self, key: str) -> Located:
+        """The value of a key as text, with the places of its characters."""
+        return self.given.get(key) or locate(self.document, (self.name, key))
 
 
 def _split_tables(document: TomlDocument, bag: Bag) -> tuple[dict[str, Value], dict[str, _Table]]:
@@ -94,22 +101,25 @@ def _split_tables(document: TomlDocument, bag: Bag) -> tuple[dict[str, Value], d
         if name == PIPELINE_TABLE:
             continue
         place = document.spans[(name,)]
-        if not isinstance(raw, dict):
+        if isinstance(raw, list) and any(isinstance(item, dict) for item in raw):
+            bag.error("TP103", f"'{name}' is a list of tables", place.key, hint=f"a node is one: [{name}]")
+        elif not isinstance(raw, dict):
             globals_[name] = Value(raw, place.value, place.key)
-            continue
-        if name in RESERVED_NODE_NAMES:
-            bag.error("TP109", f"'{name}' is a reserved name", place.key, hint="give the node another name")
-        check_model_name(name, "a node's name", place.key, bag, name)
-        tables[name] = _read_table(document, name, raw, place.key, bag)
+        else:
+            if name in RESERVED_NODE_NAMES:
+                message = f"'{name}' is a word of the dialect, and cannot be a node's name"
+                bag.error("TP109", message, place.key, hint="give the node another name")
+            check_model_name(name, "a node's name", place.key, bag, name)
+            values = _read_table(document, name, raw, bag)
+            tables[name] = _Table(name, document, place.key, values, {})
     return globals_, tables
 
 
-def _read_table(document: TomlDocument, name: str, raw: Mapping[str, Any], span: Span, bag: Bag) -> _Table:
+def _read_table(document: TomlDocument, name: str, raw: Mapping[str, Any], bag: Bag) -> dict[str, Value]:
     values: dict[str, Value] = {}
-    located: dict[str, Located] = {}
     for key, value in raw.items():
         place = document.spans[(name, key)]
-        if isinstance(value, dict) and not _is_type_table(key):
+        if isinstance(value, dict) and key not in _TYPE_TABLES:
             bag.error(
                 "TP292",
                 f"'{name}.{key}' is a logical node; these are not compiled by this version",
@@ -118,12 +128,10 @@ def _read_table(document: TomlDocument, name: str, raw: Mapping[str, Any], span:
             )
             continue
         values[key] = Value(value, place.value, place.key)
-        located[key] = locate(document, (name, key))
-    return _Table(span, values, located)
+    return values
 
 
-def _is_type_table(key: str) -> bool:
-    return key in ("inputs", "outputs")
+_TYPE_TABLES = ("inputs", "outputs")
 
 
 def _apply_overrides(
@@ -140,37 +148,35 @@ def _apply_overrides(
             continue
         tables[node].values[key] = value
         offsets = tuple(range(start, len(source.text) + 1))
-        tables[node].located[key] = Located(text, value.span, offsets)
+        tables[node].given[key] = Located(text, value.span, offsets)
 
 
-def _edges(name: str, raw: _Table) -> list[Edge]:
+def _edges(table: _Table) -> list[Edge]:
     """The edges of a node's ``next``: a string with commas, or an array."""
-    if "next" not in raw.values:
+    if "next" not in table.values:
         return []
-    value = raw.values["next"]
+    value = table.values["next"]
     if isinstance(value.raw, list):
-        return [Edge(name, str(target), value.span) for target in value.raw]
-    located = raw.located["next"]
+        return [Edge(table.name, str(target), value.span) for target in value.raw]
+    located = table.located("next")
     edges = []
     start = 0
     for part in located.text.split(","):
         target = part.strip()
         begin = start + len(part) - len(part.lstrip())
         if target:
-            edges.append(Edge(name, target, located.span(begin, begin + len(target))))
+            edges.append(Edge(table.name, target, located.span(begin, begin + len(target))))
         start += len(part) + 1
     return edges
 
 
 def _build_node(
-    values: NodeValues, raw: _Table, *, is_root: bool, following: list[str], user: UserCode
+    values: NodeValues, table: _Table, *, is_root: bool, following: list[str], user: UserCode
 ) -> Node | None:
-    backend = _backend(values, raw)
+    backend = _backend(values, table)
     calls = build_calls(whole(backend), RUN if is_root else SWAP, values, user)
     settings = _settings(values)
-    for key in ("next", "backend"):
-        values.used.add(key)
-    _report_unknown(values, calls)
+    report_keys(values, _unknown_keys(values), _NODE_FIELDS)
     if calls is None:
         return None
     calls = tuple(_with_batch_range(call, settings) for call in calls)
@@ -180,22 +186,20 @@ def _build_node(
         values.span,
         tuple(following),
         settings,
-        {key: value.span for key, value in raw.values.items()},
+        {key: value.span for key, value in table.values.items()},
         backend.text,
     )
 
 
-def _backend(values: NodeValues, raw: _Table) -> Located:
+def _backend(values: NodeValues, table: _Table) -> Located:
     value = values.find("backend")
     if value is None:
         return Located("Identity", values.span, ())
     if not isinstance(value.raw, str):
-        values.bag.error(
-            "TP103", "'backend' is a string", value.span, hint='backend = "DecodeMat"', node=values.node
-        )
+        values.error("TP103", "'backend' is a string", value.span, 'backend = "DecodeMat"')
         return Located("Identity", value.span, ())
-    if "backend" in raw.located:
-        return raw.located["backend"]
+    if "backend" in table.values:
+        return table.located("backend")
     return Located(value.raw, value.span, ())
 
 
@@ -215,12 +219,8 @@ def _settings(values: NodeValues) -> Settings:
     low, high = _extent(values, "min", 0), _extent(values, "max", 1)
     if low > high:
         at = values.own.get("min") or values.own.get("max")
-        values.bag.error(
-            "TP104",
-            f"'min' is {low}, more than 'max', which is {high}",
-            at.span if at else values.span,
-            node=values.node,
-        )
+        message = f"'min' is {low}, more than 'max', which is {high}"
+        values.error("TP104", message, at.span if at else values.span)
     return Settings(low, high, number("instance_num") or 1, number("batching_timeout"), number("timeout_ms"))
 
 
@@ -229,46 +229,32 @@ def _extent(values: NodeValues, key: str, which: int) -> int:
     if value is None:
         return 1
     if isinstance(value.raw, str) and "&" in value.raw:
-        values.bag.error(
+        values.error(
             "TP293",
             "instance groups ('&') are not compiled by this version",
             value.span,
-            hint="one range serves every batch size: min = 1, max = 8",
-            node=values.node,
+            "one range serves every batch size: min = 1, max = 8",
         )
         return 1
     try:
         return parse_extent(key, value.raw)[which]
     except ValueProblem as problem:
-        values.bag.error(problem.code, problem.message, value.span, hint=problem.hint, node=values.node)
+        values.error(problem.code, problem.message, value.span, problem.hint)
         return 1
 
 
-def _report_unknown(values: NodeValues, calls: tuple[Call, ...] | None) -> None:
+def _unknown_keys(values: NodeValues) -> list[str]:
+    """The node's keys that nothing takes; those of control flow are reported here."""
+    unknown = []
     for key, value in values.own.items():
         if key in values.used or key in WITHOUT_EFFECT or key in _NODE_FIELDS:
             continue
         if key in CONTROL_FLOW:
-            values.bag.error(
-                "TP290",
-                f"'{key}' belongs to {CONTROL_FLOW[key]}, which this version does not compile",
-                value.key_span,
-                node=values.node,
-            )
-        elif calls is not None:  # else the operator that takes the key may be the one that is unknown
-            operators = ", ".join(dict.fromkeys(f"'{call.op.name}'" for call in calls))
-            values.bag.error(
-                "TP102",
-                f"unknown key '{key}' for {operators}",
-                value.key_span,
-                hint=near_hint(key, _known_keys(calls)),
-                node=values.node,
-            )
-
-
-def _known_keys(calls: tuple[Call, ...]) -> list[str]:
-    own = [f.key for call in calls for f in attributes_of(type(call.op)) if f.declared.from_toml]
-    return [*_NODE_FIELDS, *(key for key in own if key != "argument")]
+            message = f"'{key}' belongs to {CONTROL_FLOW[key]}, which this version does not compile"
+            values.error("TP290", message, value.key_span)
+        else:
+            unknown.append(key)
+    return unknown
 
 
 def _ignored_keys(values: NodeValues, node: Node | None) -> list[tuple[str, Span, str]]:
@@ -287,28 +273,43 @@ def _ignored_keys(values: NodeValues, node: Node | None) -> list[tuple[str, Span
     return found
 
 
-def _check_globals(globals_: Mapping[str, Value], bag: Bag) -> list[tuple[str, Span, str]]:
-    """Report globals that no operator of tpgen knows; list those that have no effect."""
-    known = {f.key for cls in set(REGISTRY.values()) for f in attributes_of(cls) if f.declared.from_toml}
-    spellings = known | {
-        spelling for cls in set(REGISTRY.values()) for f in attributes_of(cls) for spelling in f.spellings
+def _ignored_globals(globals_: Mapping[str, Value]) -> list[tuple[str, Span, str]]:
+    return [
+        (key, value.key_span, WITHOUT_EFFECT[key]) for key, value in globals_.items() if key in WITHOUT_EFFECT
+    ]
+
+
+def _stray_globals(globals_: Mapping[str, Value]) -> tuple[str, ...]:
+    """The global keys that neither nodes nor operators have; only user code could take them."""
+    known = {*_NODE_FIELDS, *WITHOUT_EFFECT, *CONTROL_FLOW, *_spellings()}
+    return tuple(key for key in globals_ if key not in known and not _is_qualified_key(key))
+
+
+def _spellings() -> set[str]:
+    return {
+        spelling
+        for cls in set(REGISTRY.values())
+        for f in attributes_of(cls)
+        if f.declared.from_toml and f.name != "argument"
+        for spelling in f.spellings
     }
-    ignored = []
+
+
+def _is_qualified_key(key: str) -> bool:
+    """Whether a key has its operator's name in front, such as ``ResizeMat::resize_h``."""
+    operator, _, bare = key.rpartition("::")
+    declared = attributes_of(REGISTRY[operator]) if operator in REGISTRY else ()
+    return any(bare in f.spellings for f in declared if f.declared.from_toml)
+
+
+def _report_globals(globals_: Mapping[str, Value], unknown: Iterable[str], bag: Bag) -> None:
+    for key in unknown:
+        hint = near_hint(key, [*_NODE_FIELDS, *_spellings()])
+        bag.error("TP102", f"unknown global key '{key}'", globals_[key].key_span, hint=hint)
     for key, value in globals_.items():
-        operator = key.partition("::")[0]
-        if key in WITHOUT_EFFECT:
-            ignored.append((key, value.key_span, WITHOUT_EFFECT[key]))
-        elif key in CONTROL_FLOW:
-            bag.error(
-                "TP290",
-                f"'{key}' belongs to {CONTROL_FLOW[key]}, which this version does not compile",
-                value.key_span,
-            )
-        elif key not in _NODE_FIELDS and key not in spellings and operator not in {*REGISTRY, *WRAPPERS}:
-            bag.error(
-                "TP102",
-                f"unknown global key '{key}'",
-                value.key_span,
-                hint=near_hint(key, [*_NODE_FIELDS, *known]),
-            )
-    return ignored
+        if key in CONTROL_FLOW:
+            message = f"'{key}' belongs to {CONTROL_FLOW[key]}, which this version does not compile"
+            bag.error("TP290", message, value.key_span)
+        elif key == "next":
+            message = "'next' stands above the first node, where it holds for every node"
+            bag.error("TP102", message, value.key_span, hint="write it in the node that goes on to another")

@@ -174,5 +174,7 @@ def _triton_overrides(document: TomlDocument, raw: Any, bag: Bag) -> dict[str, M
             found[node] = value
         else:
             span = document.spans[(PIPELINE_TABLE, "triton", node)].value
-            bag.error("TP103", f"'{node}' is a table of ModelConfig fields", span, hint="[pipeline.triton.NODE]")
+            bag.error(
+                "TP103", f"'{node}' is a table of ModelConfig fields", span, hint="[pipeline.triton.NODE]"
+            )
     return found

@@ -82,21 +82,18 @@ def _report_cycle(stuck: set[str], followers: Mapping[str, list[Edge]], bag: Bag
     )
 
 
-def check_joins(order: list[str], edges: list[Edge], bag: Bag) -> bool:
-    """Report joins and branches, which need more than one path; True if every component is a chain."""
+def check_chains(order: list[str], edges: list[Edge], bag: Bag) -> None:
+    """Report joins and branches, which need more than one path: every component has to be a chain."""
     arriving: dict[str, list[Edge]] = {name: [] for name in order}
     leaving: dict[str, list[Edge]] = {name: [] for name in order}
     for edge in edges:
         arriving[edge.target].append(edge)
         leaving[edge.source].append(edge)
     roots = _roots_of(order, arriving)
-    fine = True
     for name in order:
         if len(arriving[name]) > 1:
-            fine = False
             _report_join(name, arriving[name], roots, bag)
         if len(leaving[name]) > 1:
-            fine = False
             listed = ", ".join(edge.target for edge in leaving[name])
             bag.error(
                 "TP291",
@@ -104,7 +101,6 @@ def check_joins(order: list[str], edges: list[Edge], bag: Bag) -> bool:
                 leaving[name][1].span,
                 node=name,
             )
-    return fine
 
 
 def _roots_of(order: list[str], arriving: Mapping[str, list[Edge]]) -> dict[str, frozenset[str]]:
