@@ -55,7 +55,8 @@ def _stages(graph: Graph) -> list[str]:
     if not graph.stages:
         return []
     staged = [name for stage in graph.stages for name in stage.nodes]
-    problems = [f"node '{name}' is in no stage" for name in graph.nodes if name not in set(staged)]
-    if len(staged) != len(set(staged)):
+    known = set(staged)
+    problems = [f"node '{name}' is in no stage" for name in graph.nodes if name not in known]
+    if len(staged) != len(known):
         problems.append("a node is in two stages")
     return problems

@@ -32,16 +32,19 @@ def infer_types(graph: Graph, context: Context) -> Graph:
         keys: Keys = {port.key: port.state for port in entry.inputs}
         ends: list[End] = []
         reached = True
+        quiet_so_far = False
         for name in graph.component(entry.root):
             node = graph.nodes[name]
             entering[name] = keys
+            ended_before = len(ends)
             outcome = _infer_node(node, keys, before, ends, context) if reached else None
             if outcome is None:
                 reached = False
                 leaving[name] = {}
                 continue
             keys = leaving[name] = outcome
-            if any(end.missing.quiet for end in ends):
+            quiet_so_far = quiet_so_far or any(end.missing.quiet for end in ends[ended_before:])
+            if quiet_so_far:
                 ends_quietly.add(name)
         if reached:
             ends.append(End(keys))
