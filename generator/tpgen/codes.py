@@ -345,6 +345,14 @@ register_code(
     """,
 )
 
+register_code(
+    "TP118",
+    "a file that an operator names can't be read",
+    """
+    Paths such as `labels = "labels.txt"` are relative to the TOML file. The file is copied into the repository.
+    """,
+)
+
 # --- TP2xx: graph -------------------------------------------------------------------------------------------
 
 register_code(

@@ -16,6 +16,7 @@ from ..emit.plan import Inputs, plan
 from ..emit.repo_plan import JSON, RepoPlan
 from ..emit.write import WriteResult, recover, write
 from .compile import AfterPass, Compiled, compile_pipeline
+from .files import file_contents, named_files
 from .models import model_contents
 from .options import BuildOptions
 
@@ -117,7 +118,7 @@ def make_plan(compiled: Compiled, scratch: Path, bag: Bag, *, write_models: bool
         fingerprint=_fingerprint(compiled),
         batching=compiled.options.batching,
         target_triton=compiled.loaded.table.keys.target_triton,
-        contents=contents,
+        contents={**contents, **file_contents(compiled.graph, compiled.base)},
         user_files=_user_files(compiled),
         overrides=compiled.options.triton,
         override_spans={
@@ -163,6 +164,10 @@ def _fingerprint(compiled: Compiled) -> str:
         PurePath(compiled.source.path).name,
         asdict(options),
         sorted((label, file.sha256) for label, file in compiled.models.items()),
+        sorted(
+            (call.label, attribute, hashlib.sha256(path.read_bytes()).hexdigest())
+            for _, call, attribute, path in named_files(compiled.graph, compiled.base)
+        ),
         sorted(
             (path, hashlib.sha256(data).hexdigest())
             for files in _user_files(compiled).values()

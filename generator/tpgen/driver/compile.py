@@ -12,6 +12,7 @@ from ..frontend.load import Loaded, load
 from ..ir.graph import Graph
 from ..passes import ANALYSIS, OPTIMIZE, Context, DeclaredPort, Options, run_passes
 from ..source import SourceFile, Span, TomlError, load_toml, read_source
+from .files import check_files
 from .models import ModelFile, attach_models
 from .options import BuildOptions, usable_cores
 from .plugins import load_plugins
@@ -59,6 +60,7 @@ def compile_pipeline(
     if loaded is None:
         return None
     base = Path(source.path).parent
+    check_files(loaded.graph, base, bag)
     graph, models = attach_models(loaded.graph, base, options, scratch, bag)
     chosen = _pass_options(loaded, options, bag)
     if bag.has_errors:

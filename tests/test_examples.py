@@ -1,0 +1,54 @@
+"""The examples compile to what `expected/` shows, for one stage and for one model per node.
+
+Text is compared to the letter. The vendored runtime and models are only listed: the one is in this
+repository, the other's bytes depend on the version of onnx.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import examples
+from golden import Golden
+from tpgen.driver import BuildOptions, build
+
+CASES = [(name, "auto") for name in examples.NAMES] + [("python_node", "none"), ("resnet50", "none")]
+
+
+def shown(directory: Path) -> dict[str, str]:
+    """The files of a repository as goldens hold them, and `FILES`, the list of all."""
+    found = {}
+    names = sorted(path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file())
+    for name in names:
+        if "/tpgen_runtime/" not in name and not name.endswith((".onnx", ".data")):
+            found[name] = (directory / name).read_text()
+    found["tpgen.json"] = _without_hashes(found["tpgen.json"])
+    return {**found, "FILES": "\n".join(names) + "\n"}
+
+
+def _without_hashes(manifest: str) -> str:
+    """The manifest without what changes with the bytes of models and of the runtime."""
+    text = re.sub(r'"[0-9a-f]{64}"', '"..."', manifest)
+    assert json.loads(text)
+    return text
+
+
+@pytest.fixture(scope="module")
+def options(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
+    return {"resnet50": {"resnet50": str(examples.small_resnet(tmp_path_factory.mktemp("models")))}}
+
+
+@pytest.mark.parametrize(("example", "fuse"), CASES)
+def test_an_example_compiles_to_what_is_expected(
+    example: str, fuse: str, options: dict[str, dict[str, str]], tmp_path: Path, golden: Golden
+) -> None:
+    chosen = BuildOptions(fuse=fuse, cores=2, models=options.get(example, {}))
+    result = build(examples.pipeline(example), tmp_path / "repository", chosen)
+    assert result.changed
+    golden.tree(examples.EXAMPLES / example / "expected" / fuse, shown(tmp_path / "repository"))
+    again = build(examples.pipeline(example), tmp_path / "repository", chosen)
+    assert not again.changed
