@@ -108,8 +108,9 @@ class Reply:
             return
         try:
             tensors = self._encode()
-        except WireError as problem:
-            self._fail(f"{self._stage.pipeline}: {problem}", pb_utils.TritonError.INTERNAL)
+        except Exception as problem:  # noqa: BLE001  (user code answers with anything)
+            kind = "" if isinstance(problem, WireError) else f"{type(problem).__name__}: "
+            self._fail(f"{self._stage.pipeline}: {kind}{problem}", pb_utils.TritonError.INTERNAL)
             return
         self._send(pb_utils.InferenceResponse(output_tensors=tensors))
 
