@@ -60,12 +60,13 @@ def command(report: Report, /, target: Path, **settings: Any) -> int:
 
 @contextlib.contextmanager
 def _ends_with_signals() -> Iterator[None]:
-    """Within it, SIGTERM and SIGHUP end the command as Ctrl-C does."""
+    """Within it, SIGTERM and SIGHUP end the command as Ctrl-C does; what is ignored (nohup) stays so."""
 
     def interrupt(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
-    former = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is not signal.SIG_IGN]
+    former = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
     finally:

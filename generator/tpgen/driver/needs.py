@@ -11,7 +11,7 @@ from ..ir.graph import Graph, Port, Stage
 from ..types import Array, Bytes, DType, ListOf, Type
 
 MIB = 1 << 20
-SERVER_BYTES = 150 * MIB
+SERVER_BYTES = 100 * MIB
 # A Python process with numpy and OpenCV; with ONNX Runtime as well.
 PLAIN_PROCESS_BYTES = 70 * MIB
 RUNTIME_PROCESS_BYTES = 110 * MIB
