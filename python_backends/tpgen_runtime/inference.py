@@ -93,10 +93,15 @@ class OnnxModel(Model):
         self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         found = {info.name: info for info in self._session.get_inputs()}
         self._dtypes = [_NUMPY_TYPES[found[name].type] for name in inputs]
+        self._ranks = [len(found[name].shape) for name in inputs]
 
     def _infer(self, arrays):
+        feed = {
+            name: array if array.ndim == rank else array[np.newaxis]  # [1,C,H,W] of a model without batches
+            for name, array, rank in zip(self._inputs, arrays, self._ranks, strict=True)
+        }
         try:
-            return self._session.run(self._outputs, dict(zip(self._inputs, arrays, strict=True)))
+            return self._session.run(self._outputs, feed)
         except Exception as problem:
             if type(problem).__name__ != "InvalidArgument":
                 raise

@@ -74,8 +74,18 @@ def _attach(
     if not path.is_file():
         bag.error("TP401", f"there is no file {path}", span, hint=_PATHS_HINT, node=node.name)
         return call
-    files[call.label] = ModelFile(path, _digest(path), is_onnx=op.declared_signature() is None)
+    is_onnx = op.declared_signature() is None
+    files[call.label] = ModelFile(path, _digest(path, *_data_files(path, op)), is_onnx=is_onnx)
     return replace(call, op=replace(op, signature=signature))
+
+
+def _data_files(path: Path, op: Any) -> list[Path]:
+    """The files that hold the model's weights outside the ONNX file: a change of these is a change of it."""
+    if op.declared_signature() is not None:
+        return []
+    from ..engines.loading import external_files
+
+    return external_files(path)
 
 
 _PATHS_HINT = "paths are relative to the TOML file; --model NODE=PATH names another file"
@@ -149,9 +159,10 @@ def _write_model(path: Path, call: Call, target: Path, name: str) -> tuple[Path,
     return apply_rewrite(path, call.rewrite, target / name).written.files
 
 
-def _digest(path: Path) -> str:
+def _digest(*paths: Path) -> str:
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
+    for path in paths:
+        with path.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
     return digest.hexdigest()

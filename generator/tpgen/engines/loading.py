@@ -113,6 +113,14 @@ def check_external_data(model: ModelProto, path: Path) -> None:
             )
 
 
+def external_files(path: Path) -> list[Path]:
+    """The files beside a model that hold its external data, sorted."""
+    model = load_skeleton(path)
+    tensors = (*initializers_of(model.graph), *attribute_tensors_of(model.graph))
+    locations = {external_range(t)[0] for t in tensors if t.data_location == t.EXTERNAL}
+    return [path.parent / location for location in sorted(locations - {wire.LEFT_OUT})]
+
+
 def external_range(tensor: TensorProto) -> tuple[str, int, int | None]:
     """Location, offset and length (None: to the end) of a tensor's external data."""
     entries = {entry.key: entry.value for entry in tensor.external_data}

@@ -35,5 +35,11 @@ class ModelSignature:
     batch_size: int | None = None
 
     def item_shape(self, info: TensorInfo) -> tuple[int | str | None, ...]:
-        """The shape of one item's tensor, without the batch axis (if the model has one)."""
-        return info.shape if self.batch is BatchAxis.NONE else info.shape[1:]
+        """The shape of one item's tensor, without the batch axis.
+
+        A model without one can still write its image as ``[1,C,H,W]`` (detectors that end in NMS do): the
+        leading 1 is no part of the item either.
+        """
+        if self.batch is not BatchAxis.NONE or (len(info.shape) == 4 and info.shape[0] == 1):
+            return info.shape[1:]
+        return info.shape

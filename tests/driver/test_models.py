@@ -1,0 +1,81 @@
+"""Model files as the driver sees them: external weights, models without a batch axis, named files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from tpgen.diagnostics import PipelineError
+from tpgen.driver import BuildOptions, build, check, reference
+
+TOML = '[net]\nbackend = "TensorrtTensor"\nmodel = "net.onnx"\nmax = 4\n'
+
+
+def _scaling_model(path: Path, factor: float, *, external: bool) -> None:
+    """``y = factor * x`` on float32 [N,600], the factor being one weight per element."""
+    weight = numpy_helper.from_array(np.full(600, factor, np.float32), "w")
+    graph = helper.make_graph(
+        [helper.make_node("Mul", ["x", "w"], ["y"])],
+        "scaling",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 600])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 600])],
+        [weight],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    path.with_name("weights.bin").unlink(missing_ok=True)
+    onnx.save(model, path, save_as_external_data=external, location="weights.bin", size_threshold=0)
+
+
+def test_a_change_of_external_weights_is_a_change_of_the_model(tmp_path: Path) -> None:
+    (tmp_path / "pipeline.toml").write_text(TOML)
+    _scaling_model(tmp_path / "net.onnx", 2.0, external=True)
+    target = tmp_path / "out"
+    assert build(tmp_path / "pipeline.toml", target, BuildOptions(cores=1)).changed
+    assert not build(tmp_path / "pipeline.toml", target, BuildOptions(cores=1)).changed
+    bare = (tmp_path / "net.onnx").read_bytes()
+    _scaling_model(tmp_path / "net.onnx", 3.0, external=True)
+    assert (tmp_path / "net.onnx").read_bytes() == bare
+    assert build(tmp_path / "pipeline.toml", target, BuildOptions(cores=1)).changed
+
+
+def test_a_detector_without_a_batch_axis_takes_an_image_without_one(tmp_path: Path) -> None:
+    """Input [1,3,H,W], output [N,2]: the rows of the output are boxes, not items."""
+    nodes = [
+        helper.make_node("Reshape", ["image", "two_columns"], ["boxes"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "detector",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 4, 4])],
+        [helper.make_tensor_value_info("boxes", TensorProto.FLOAT, [24, 2])],
+        [numpy_helper.from_array(np.array([-1, 2], np.int64), "two_columns")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, tmp_path / "net.onnx")
+    (tmp_path / "pipeline.toml").write_text(TOML)
+    compiled, interpreter = reference(tmp_path / "pipeline.toml")
+    entry = compiled.reference.entries[0]
+    assert str(entry.inputs[0].type) == "float32[3,4,4] CHW"
+    image = np.arange(48, dtype=np.float32).reshape(3, 4, 4)
+    outcomes = interpreter.run(entry, [{"data": image}, {"data": image + 1}])
+    np.testing.assert_array_equal(outcomes[0]["result"], image.reshape(24, 2))
+    np.testing.assert_array_equal(outcomes[1]["result"], image.reshape(24, 2) + 1)
+
+
+def test_a_missing_labels_file_is_reported_at_its_line(tmp_path: Path) -> None:
+    toml = '[pipeline.inputs]\ndata = "float32[4]"\n[top]\nbackend = "TopK"\nk = 2\nlabels = "names.txt"\n'
+    (tmp_path / "pipeline.toml").write_text(toml)
+    with pytest.raises(PipelineError) as raised:
+        check(tmp_path / "pipeline.toml")
+    (found,) = raised.value.diagnostics
+    assert found.code == "TP118"
+    assert found.span is not None
+    assert found.span.line == 6
+    (tmp_path / "names.txt").write_text("a\nb\nc\nd\n")
+    result = build(tmp_path / "pipeline.toml", tmp_path / "out", BuildOptions(cores=1))
+    (name,) = result.pipelines
+    assert (tmp_path / "out" / name / "1" / "names.txt").read_text() == "a\nb\nc\nd\n"
