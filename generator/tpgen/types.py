@@ -195,13 +195,15 @@ class State:
 
     ``present``: some path leaves it present. ``quiet``: some path leaves it absent because a filter or a
     user operator ended the item. ``failed``: some path leaves it absent because an operator could not work
-    on the item (the item carries the reason).
+    on the item (the item carries the reason). ``origin`` is the call that wrote the key where it can be
+    absent: keys of one origin are present or absent together.
     """
 
     type: Type | None
     present: bool = True
     quiet: bool = False
     failed: bool = False
+    origin: str = ""
 
     @property
     def optional(self) -> bool:
@@ -228,7 +230,7 @@ def present(type_: Type) -> State:
 
 def assured(state: State) -> State:
     """The state on the path where the key was tested and found present."""
-    return replace(state, quiet=False, failed=False)
+    return replace(state, quiet=False, failed=False, origin="")
 
 
 class Unjoinable(Exception):
@@ -286,6 +288,7 @@ def join_states(left: State, right: State, owner: str) -> State:
         present=left.present or right.present,
         quiet=left.quiet or right.quiet,
         failed=left.failed or right.failed,
+        origin=left.origin if left.origin == right.origin else "",
     )
 
 

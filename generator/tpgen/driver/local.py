@@ -22,15 +22,19 @@ def pipe(path: str | Path, options: BuildOptions | None = None) -> Pipe:
         PipelineError: the pipeline is wrong, or has several entries.
     """
     folder = tempfile.TemporaryDirectory(prefix="tpgen-pipe-")
-    result = build(path, Path(folder.name) / "repository", options)
-    graph = result.compiled[0].graph
-    entry = graph.entries[0]
-    cores = usable_cores()
-    loaded = Pipe(
-        Path(folder.name) / "repository" / entry.name / "1", entry.max_batch, workers=cores, threads=1
-    )
+    try:
+        loaded = _load(path, Path(folder.name) / "repository", options)
+    except BaseException:
+        folder.cleanup()
+        raise
     weakref.finalize(loaded, folder.cleanup)
     return loaded
+
+
+def _load(path: str | Path, repository: Path, options: BuildOptions | None) -> Pipe:
+    result = build(path, repository, options)
+    entry = result.compiled[0].graph.entries[0]
+    return Pipe(repository / entry.name / "1", entry.max_batch, workers=usable_cores(), threads=1)
 
 
 def reference(path: str | Path, options: BuildOptions | None = None) -> tuple[Compiled, Interpreter]:

@@ -136,7 +136,7 @@ class StageCode:
         op = call.op
         targets = [DATA if swapped and key == RESULT else key for key in op.outputs()]
         assigned = ", ".join(f"item[{literal(key)}]" for key in targets)
-        lines = [f"item.pop({literal(key)}, None)" for key in op.deletes()]
+        lines = [f"item.pop({literal(key)}, None)" for key in op.deletes() if key not in targets]
         if op.has(Trait.FORWARDS):
             forwarded = f"item[{literal(op.inputs()[0])}]"
             return [] if assigned == forwarded else [*lines, f"{assigned} = {forwarded}"]

@@ -21,7 +21,9 @@ def after_filter(filter_: Filter, keys: Keys) -> tuple[Keys | None, Keys | None]
     ended = {**keys, RESULT: replace(result, type=None, present=False)} if not _certain(result) else None
     if result.absent:
         return None, ended
-    running = {**keys, DATA: assured(result)}
+    together = {key for key, state in keys.items() if result.origin and state.origin == result.origin}
+    running = {key: assured(state) if key in together else state for key, state in keys.items()}
+    running[DATA] = assured(result)
     del running[RESULT]
     return running, ended
 
@@ -30,11 +32,12 @@ def _certain(state: State) -> bool:
     return state.present and not state.optional
 
 
-def after_call(op: Op, keys: Keys, written: Mapping[str, Type]) -> Keys:
-    """The keys behind a call that writes these types; a failing operator leaves them absent."""
+def after_call(op: Op, keys: Keys, written: Mapping[str, Type], label: str) -> Keys:
+    """The keys behind a call that writes these types; a failing operator leaves them absent, all together."""
     left = {key: state for key, state in keys.items() if key not in op.deletes()}
+    quiet, failed = op.has(Trait.DECLINES), op.has(Trait.FAILS)
     for key, type_ in written.items():
-        left[key] = State(type_, quiet=op.has(Trait.DECLINES), failed=op.has(Trait.FAILS))
+        left[key] = State(type_, quiet=quiet, failed=failed, origin=label if quiet or failed else "")
     return left
 
 

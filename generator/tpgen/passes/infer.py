@@ -67,7 +67,7 @@ def _infer_node(
         written = _infer_call(node, call, running, context)
         if written is None:
             return None
-        keys = after_call(call.op, running, written)
+        keys = after_call(call.op, running, written, call.label)
     return keys
 
 
