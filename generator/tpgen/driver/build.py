@@ -12,9 +12,11 @@ from typing import Any
 
 from .. import __version__
 from ..diagnostics import Bag, Diagnostic
+from ..emit.overrides import Override
 from ..emit.plan import Inputs, plan
 from ..emit.repo_plan import JSON, RepoPlan
 from ..emit.write import WriteResult, recover, write
+from ..source import Span
 from .compile import AfterPass, Compiled, compile_pipeline
 from .files import file_contents, named_files
 from .models import model_contents
@@ -102,10 +104,12 @@ def _plan_all(
     plans: list[RepoPlan] = []
     compiled: list[Compiled] = []
     for path in paths:
-        one = compile_pipeline(path, options, bag, scratch, after)
+        own = Bag()  # so that an error in one file hides nothing in the next
+        one = compile_pipeline(path, options, own, scratch, after)
         if one is not None:
             compiled.append(one)
-            plans.append(make_plan(one, scratch, bag, write_models=write_models))
+            plans.append(make_plan(one, scratch, own, write_models=write_models))
+        bag.extend(own.diagnostics)
     return plans, compiled
 
 
@@ -120,15 +124,19 @@ def make_plan(compiled: Compiled, scratch: Path, bag: Bag, *, write_models: bool
         target_triton=compiled.loaded.table.keys.target_triton,
         contents={**contents, **file_contents(compiled.graph, compiled.base)},
         user_files=_user_files(compiled),
-        overrides=compiled.options.triton,
-        override_spans={
-            node: span
-            for node in compiled.options.triton
-            if (span := compiled.loaded.table.spans.get("triton")) is not None
-        },
+        overrides=_overrides(compiled),
         record=_record(compiled),
     )
     return plan(compiled.graph, inputs, bag)
+
+
+def _overrides(compiled: Compiled) -> dict[str, Override]:
+    table = compiled.loaded.table
+    places: dict[str, dict[tuple[str, ...], Span]] = {node: {} for node in table.triton}
+    for path, span in table.triton_places.items():
+        if path and path[0] in places:
+            places[path[0]][path[1:]] = span
+    return {node: Override(node, fields, places[node]) for node, fields in table.triton.items()}
 
 
 def _user_files(compiled: Compiled) -> dict[str, dict[str, bytes]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .. import ops as _operators  # noqa: F401  (declares them)
 from ..diagnostics import Bag, Diagnostic
+from ..emit.versions import DEFAULT_TARGET, parse_release
 from ..frontend.load import Loaded, load
 from ..ir.graph import Graph
 from ..passes import ANALYSIS, OPTIMIZE, Context, DeclaredPort, Options, run_passes
@@ -78,6 +79,7 @@ def _pass_options(loaded: Loaded, options: BuildOptions, bag: Bag) -> Options:
     target = options.target or keys.target or "cpu"
     runtime = options.runtime or {"cpu": "python", "gpu": "tensorrt"}[target]
     _check_supported(target, runtime, spans.get("target"), bag)
+    _check_release(keys.target_triton, spans.get("target_triton"), bag)
     return Options(
         target=target,
         runtime=runtime,
@@ -92,7 +94,6 @@ def _pass_options(loaded: Loaded, options: BuildOptions, bag: Bag) -> Options:
         outputs=keys.outputs,
         outputs_span=spans.get("outputs"),
         max_batch=keys.max_batch or None,
-        triton=loaded.table.triton,
     )
 
 
@@ -105,3 +106,11 @@ def _check_supported(target: str, runtime: str, span: Span | None, bag: Bag) -> 
             span,
             hint="build for --target cpu --runtime python",
         )
+
+
+def _check_release(release: str, span: Span | None, bag: Bag) -> None:
+    try:
+        parse_release(release)
+    except ValueError as problem:
+        hint = f'for example target_triton = "{DEFAULT_TARGET}"'
+        bag.error("TP104", f"'target_triton': {problem}", span, hint=hint)

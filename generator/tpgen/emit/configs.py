@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..ir.graph import DATA, RESULT, Entry, Port, Stage
+from .config_pbtxt import messages
 from .wire_form import WireTensor, wire_tensors
 
 # Bounds of every queue: enough for any burst that can be answered in time, little enough to fail fast.
@@ -24,8 +25,7 @@ class Batching:
 
 def stage_config(stage: Stage, batching: Batching, *, is_entry: bool) -> Any:
     """The configuration of a stage on Triton's Python backend (a ``ModelConfig`` message)."""
-    from tritonclient.grpc import model_config_pb2 as pb
-
+    pb = messages()
     config = pb.ModelConfig(name=stage.name, backend="python", max_batch_size=stage.max_batch)
     for port in stage.inputs:
         for tensor in wire_tensors(port):
@@ -37,14 +37,12 @@ def stage_config(stage: Stage, batching: Batching, *, is_entry: bool) -> Any:
 
 
 def _set_batching(config: Any, batching: Batching) -> None:
-    from tritonclient.grpc import model_config_pb2 as pb
-
     dynamic = config.dynamic_batching
     dynamic.SetInParent()
     if batching.delay_us:
         dynamic.max_queue_delay_microseconds = batching.delay_us
     policy = dynamic.default_queue_policy
-    policy.timeout_action = pb.ModelQueuePolicy.REJECT
+    policy.timeout_action = messages().ModelQueuePolicy.REJECT
     policy.default_timeout_microseconds = batching.queue_timeout_us
     policy.allow_timeout_override = True
     policy.max_queue_size = MAX_QUEUE_SIZE
@@ -70,9 +68,7 @@ def _add_outputs(config: Any, ports: Sequence[Port]) -> None:
 
 def ensemble_config(entry: Entry, stages: Sequence[Stage]) -> Any:
     """The ensemble that leads an entry's inputs through its stages, in order."""
-    from tritonclient.grpc import model_config_pb2 as pb
-
-    config = pb.ModelConfig(name=entry.name, platform="ensemble", max_batch_size=entry.max_batch)
+    config = messages().ModelConfig(name=entry.name, platform="ensemble", max_batch_size=entry.max_batch)
     for port in entry.inputs:
         for tensor in wire_tensors(port):
             _add_input(config, port, tensor, optional_companion=True)
@@ -98,33 +94,3 @@ def _is_answer(key: str, entry: Entry, later: Sequence[Stage]) -> bool:
     """True if the entry answers this key and no later stage writes it again."""
     answered = any(port.key == key for port in entry.outputs)
     return answered and not any(port.key == key for stage in later for port in stage.outputs)
-
-
-def apply_overrides(config: Any, overrides: Mapping[str, Any]) -> None:
-    """Merge raw ModelConfig fields (JSON form) into a configuration, last.
-
-    Raises:
-        json_format.ParseError: a field or value that ModelConfig does not have.
-    """
-    from google.protobuf import json_format
-    from tritonclient.grpc import model_config_pb2 as pb
-
-    extra = json_format.ParseDict(dict(overrides), pb.ModelConfig())
-    for field, _ in extra.ListFields():
-        if field.label == field.LABEL_REPEATED:
-            config.ClearField(field.name)
-    config.MergeFrom(extra)
-
-
-OWNED_FIELDS = frozenset(
-    {
-        "name",
-        "platform",
-        "backend",
-        "input",
-        "output",
-        "max_batch_size",
-        "ensemble_scheduling",
-        "model_transaction_policy",
-    }
-)

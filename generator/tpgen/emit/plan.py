@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..diagnostics import Bag
+from ..diagnostics import Bag, did_you_mean
 from ..ir.graph import Call, Entry, Graph, Stage
 from ..ir.op import attributes_of
-from ..source import Span
 from . import configs
 from .config_pbtxt import render as render_config
+from .overrides import Override, apply_override
 from .render import render_python
 from .repo_plan import JSON, Content, ModelPlan, RepoPlan
 from .stage_code import StageCode, safe_name
@@ -38,8 +39,7 @@ class Inputs:
     contents: Mapping[tuple[str, str], tuple[Path, Mapping[str, Content]]] = field(default_factory=dict)
     user_files: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
     user_requirements: tuple[str, ...] = ()
-    overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    override_spans: Mapping[str, Span] = field(default_factory=dict)
+    overrides: Mapping[str, Override] = field(default_factory=dict)
     record: Mapping[str, JSON] = field(default_factory=dict)
 
 
@@ -102,7 +102,8 @@ def _stage_model(
             files[f"1/user/{path}"] = data
     config = configs.stage_config(stage, _batching(graph, stage, inputs), is_entry=is_entry)
     for name in stage.nodes:
-        _override(config, name, inputs, bag)
+        if name in inputs.overrides:
+            config = apply_override(config, inputs.overrides[name], inputs.target_triton, bag)
     files["config.pbtxt"] = render_config(config, _header(stage.name, inputs)).encode()
     needed = (*requirements(code.modules, inputs.target_triton), *filter(None, code.packages.values()))
     return ModelPlan(stage.name, files), needed
@@ -117,18 +118,25 @@ def _place_files(
 ) -> dict[tuple[str, str], str]:
     """Put the files of the stage's calls into the version directory; returns their paths in there."""
     placed: dict[tuple[str, str], str] = {}
-    taken: dict[str, Path] = {}
+    taken: dict[str, Path | None] = dict.fromkeys(("model.py", "stage.py", "tpgen_runtime", "user"))
     for node, call in ((name, call) for name in stage.nodes for call in graph.nodes[name].calls):
         for attribute in attributes_of(type(call.op)):
             key = (call.label, attribute.name)
             if key not in inputs.contents:
                 continue
             origin, contents = inputs.contents[key]
-            folder = "" if taken.setdefault(next(iter(contents)), origin) == origin else f"{node}/"
-            placed[key] = folder + next(iter(contents))
-            for name, content in contents.items():
-                files[f"1/{folder}{name}"] = content
+            name = next(iter(contents))
+            folder = next(f for f in _folders(node) if taken.setdefault(f + name, origin) == origin)
+            placed[key] = folder + name
+            for part, content in contents.items():
+                files[f"1/{folder}{part}"] = content
     return placed
+
+
+def _folders(node: str) -> Iterator[str]:
+    """Where a file may lie: beside the stage, else in a folder of the node, whose name no module can have."""
+    yield ""
+    yield from (f"{node}.{number}/" for number in itertools.count(1))
 
 
 def _batching(graph: Graph, stage: Stage, inputs: Inputs) -> configs.Batching:
@@ -157,35 +165,13 @@ def _ensemble_model(entry: Entry, stages: Sequence[Stage], inputs: Inputs) -> Mo
     return ModelPlan(entry.name, {"config.pbtxt": text.encode(), "1/.gitkeep": b""})
 
 
-def _override(config: Any, node: str, inputs: Inputs, bag: Bag) -> None:
-    from google.protobuf.json_format import ParseError
-
-    overrides = inputs.overrides.get(node)
-    if not overrides:
-        return
-    span = inputs.override_spans.get(node)
-    owned = sorted(set(overrides) & configs.OWNED_FIELDS)
-    if owned:
-        bag.error(
-            "TP115",
-            f"'{owned[0]}' of '{node}' is the compiler's: it follows from the pipeline",
-            span,
-            hint="take it out of [pipeline.triton]",
-            node=node,
-        )
-        return
-    try:
-        configs.apply_overrides(config, overrides)
-    except ParseError as problem:
-        bag.error("TP115", f"[pipeline.triton.{node}]: {problem}", span, node=node)
-
-
 def _check_override_names(graph: Graph, inputs: Inputs, bag: Bag) -> None:
-    for node in inputs.overrides:
+    for node, override in inputs.overrides.items():
         if node not in graph.nodes:
+            near = did_you_mean(node, graph.nodes)
             bag.error(
                 "TP201",
                 f"unknown node '{node}' in [pipeline.triton]",
-                inputs.override_spans.get(node),
-                hint=f"nodes: {', '.join(graph.nodes)}",
+                override.place(()),
+                hint=f"did you mean '{near}'?" if near else f"nodes: {', '.join(list(graph.nodes)[:12])}",
             )

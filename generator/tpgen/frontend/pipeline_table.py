@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -31,12 +30,17 @@ class DeclaredInput:
 
 @dataclass(frozen=True)
 class PipelineTable:
-    """The parsed table. ``spans`` holds the place of each given key's value."""
+    """The parsed table. ``spans`` holds the place of each given key's value.
+
+    ``triton`` are raw ModelConfig fields by node, ``triton_places`` the places of their keys, by path: the
+    node, the field, the field in it ...
+    """
 
     name: str
     keys: PipelineKeys
     inputs: Mapping[str, DeclaredInput] = field(default_factory=dict)
     triton: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    triton_places: Mapping[tuple[str, ...], Span] = field(default_factory=dict)
     spans: Mapping[str, Span] = field(default_factory=dict)
 
 
@@ -69,12 +73,12 @@ def read_pipeline_table(document: TomlDocument, bag: Bag) -> PipelineTable:
         except ValueProblem as problem:
             bag.error(problem.code, problem.message, place.value, hint=problem.hint)
     keys = PipelineKeys(**parsed)
-    _check_release(keys, spans, bag)
     return PipelineTable(
         _pipeline_name(document, keys, spans, bag),
         keys,
         _inputs(document, raw.get("inputs"), bag),
         _triton_overrides(document, raw.get("triton"), bag),
+        _triton_places(document) if "triton" in raw else {},
         spans,
     )
 
@@ -91,16 +95,6 @@ def check_model_name(name: str, what: str, span: Span | None, bag: Bag, node: st
         node=node,
     )
     return False
-
-
-def _check_release(keys: PipelineKeys, spans: Mapping[str, Span], bag: Bag) -> None:
-    if not re.fullmatch(r"\d\d\.(0[1-9]|1[0-2])", keys.target_triton):
-        bag.error(
-            "TP103",
-            f"'target_triton' is {keys.target_triton!r}, but a release is needed",
-            spans.get("target_triton"),
-            hint='for example target_triton = "24.10"',
-        )
 
 
 def _pipeline_name(document: TomlDocument, keys: PipelineKeys, spans: Mapping[str, Span], bag: Bag) -> str:
@@ -178,3 +172,8 @@ def _triton_overrides(document: TomlDocument, raw: Any, bag: Bag) -> dict[str, M
                 "TP103", f"'{node}' is a table of ModelConfig fields", span, hint="[pipeline.triton.NODE]"
             )
     return found
+
+
+def _triton_places(document: TomlDocument) -> dict[tuple[str, ...], Span]:
+    table = (PIPELINE_TABLE, "triton")
+    return {path[2:]: spans.key for path, spans in document.spans.items() if path[:2] == table}

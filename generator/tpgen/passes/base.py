@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from ..diagnostics import Bag
 from ..ir.graph import Graph
@@ -37,7 +37,6 @@ class Options:
     outputs: tuple[str, ...] = ()
     outputs_span: Span | None = None
     max_batch: int | None = None
-    triton: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass
