@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from collections.abc import Iterable
@@ -66,9 +67,18 @@ class Report:
             return
         self._published = True
         records = [diagnostic.to_json() for diagnostic in self._diagnostics]
-        document = {"ok": status == 0, "diagnostics": records, **self._parts}
+        document = finite({"ok": status == 0, "diagnostics": records, **self._parts})
         self._out.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
         self._out.flush()
+
+
+def finite(value: Any) -> Any:
+    """The value with null for every float that JSON has no word for."""
+    if isinstance(value, dict):
+        return {key: finite(element) for key, element in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(element) for element in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _wants_color(stream: TextIO) -> bool:

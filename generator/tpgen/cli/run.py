@@ -55,7 +55,9 @@ def command(
     report.findings(checked.diagnostics)
     entry = _only_entry(checked.compiled[0].graph.entries)
     items = [item_for(entry, sample) for sample in read_samples(inputs) or [{}]]
-    outcomes = _run_reference(pipeline, options, items) if reference else _run(pipeline, options, items)
+    outcomes = (
+        _run_reference(pipeline, options, items) if reference else _run(pipeline, options, entry, items)
+    )
     failed = _report(report, entry, outcomes)
     if output is not None:
         _save(output, outcomes)
@@ -72,7 +74,9 @@ def _only_entry(entries: Sequence[Entry]) -> Entry:
     raise PipelineError([Diagnostic("TP706", Severity.ERROR, message, hint=hint)])
 
 
-def _run(pipeline: Path, options: BuildOptions, items: Sequence[dict[str, Any]]) -> list[Outcome]:
+def _run(
+    pipeline: Path, options: BuildOptions, entry: Entry, items: Sequence[dict[str, Any]]
+) -> list[Outcome]:
     from ..driver import pipe
     from ..runner.interpreter import ItemError
 
@@ -85,7 +89,7 @@ def _run(pipeline: Path, options: BuildOptions, items: Sequence[dict[str, Any]])
             except ItemError as problem:
                 outcomes.append(problem)
             else:
-                outcomes.append(given)
+                outcomes.append({port.key: given[port.key] for port in entry.outputs if port.key in given})
     return outcomes
 
 

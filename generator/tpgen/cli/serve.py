@@ -51,8 +51,8 @@ def command(report: Report, /, target: Path, **settings: Any) -> int:
         server = TritonServer(repository, **settings)
         report.progress("starting tritonserver")
         with server:
-            _announce(report, server)
             with contextlib.suppress(KeyboardInterrupt):
+                _announce(report, server)
                 _ended(server.wait(), server)
             report.progress("stopping")
     return 0

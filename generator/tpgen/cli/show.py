@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +63,7 @@ def _number(item: Any) -> str:
 
 
 def to_json(value: Any) -> Any:
-    """A value as JSON: arrays as nested lists, bytes as ``{"base64": ...}``, what is not finite as null."""
+    """A value as JSON has it: arrays as nested lists, bytes as ``{"base64": ...}``."""
     import numpy as np
 
     if isinstance(value, np.ndarray | np.generic):
@@ -73,8 +72,6 @@ def to_json(value: Any) -> Any:
         return [to_json(element) for element in value]
     if isinstance(value, bytes):
         return {"base64": base64.b64encode(value).decode()}
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
     return value
 
 

@@ -1,0 +1,234 @@
+"""build, check, run and explain, on pipelines of the examples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import examples
+from cli_commands import Tpgen
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(examples.photo(seed=1))
+    return path
+
+
+@pytest.fixture
+def small_resnet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return examples.small_resnet(tmp_path_factory.getbasetemp())
+
+
+# --- build and check ---------------------------------------------------------------
+
+
+def test_build_says_what_it_did_and_what_is_next(resize: Path, tpgen: Tpgen, tmp_path: Path) -> None:
+    done = tpgen("build", resize, "-o", tmp_path / "repository")
+    assert (done.status, done.err) == (0, "")
+    first, second, third = done.out.splitlines()
+    written = [path for path in (tmp_path / "repository").rglob("*") if path.is_file()]
+    assert first == f"{tmp_path}/repository: {len(written)} written"
+    assert second == "  resize(data: bytes) -> result: uint8[8,12,3] HWC rgb; up to 8 items a request"
+    assert third == f"serve it with: tpgen serve {tmp_path}/repository"
+
+
+def test_build_again_changes_nothing(resize: Path, tpgen: Tpgen, tmp_path: Path) -> None:
+    directory = tmp_path / "repository"
+    first = tpgen("build", resize, "-o", directory, "--json").document
+    again = tpgen("build", resize, "-o", directory, "--json").document
+    assert (first["changed"], again["changed"]) == (True, False)
+    assert set(again["unchanged"]) >= set(first["written"])
+    assert first["pipelines"] == ["resize"]
+    assert first["ok"] is True
+    text = tpgen("build", resize, "-o", directory)
+    assert text.out == f"nothing changed: {directory} is up to date\n"
+
+
+def test_build_options_reach_the_compiler(
+    tpgen: Tpgen, small_resnet: Path, tmp_path: Path, photo: Path
+) -> None:
+    options = ["--model", f"resnet50={small_resnet}", "--set", "resnet50.max=2"]
+    source = examples.pipeline("resnet50")
+    built = tpgen(
+        "build", source, "-o", tmp_path / "r", "--fuse", "none", "--cores", "3", "--target", "cpu", *options
+    )
+    assert built.status == 0, built.err
+    assert {path.name for path in (tmp_path / "r").iterdir() if path.is_dir()} == {
+        "resnet50",
+        "resnet50__cpu_decoder",
+        "resnet50__cpu_posdecoder",
+        "resnet50__resnet50",
+    }
+    explained = tpgen("explain", source, *options, "--cores", "3", "--json").document
+    assert explained["options"]["cores"] == 3
+    assert explained["entries"][0]["max_batch"] == 2
+
+
+def test_override_of_an_unknown_node(tpgen: Tpgen, resize: Path) -> None:
+    done = tpgen("check", resize, "--set", "resise.resize_h=3")
+    assert done.status == 1
+    assert "did you mean 'resize'?" in done.err
+    assert "--set:1:1: error[TP201]" in done.err
+
+
+def test_check_writes_nothing(
+    resize: Path, tpgen: Tpgen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert tpgen("check", resize, "--json").document == {
+        "ok": True,
+        "diagnostics": [],
+        "pipelines": ["resize"],
+    }
+    assert [path.name for path in tmp_path.iterdir()] == ["resize.toml"]
+
+
+def test_graphs_between_passes(resize: Path, tpgen: Tpgen) -> None:
+    done = tpgen("check", resize, "--print-after", "infer", "--print-graph")
+    assert done.out.startswith("# after infer\npipeline resize\n")
+    assert done.out.count("# after") == 2
+    every = tpgen("check", resize, "--print-after", "all", "--json").document["graphs"]
+    assert [graph["after"] for graph in every][:3] == ["inputs", "infer", "outputs"]
+    assert all(graph["graph"].startswith("pipeline resize\n") for graph in every)
+
+
+# --- run ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reference", [[], ["--reference"]])
+def test_run(resize: Path, tpgen: Tpgen, photo: Path, tmp_path: Path, reference: list[str]) -> None:
+    done = tpgen("run", resize, "--input", f"data=@{photo}", "-o", tmp_path / "out.npz", *reference)
+    assert (done.status, done.err) == (0, "")
+    assert done.out.startswith("  result  uint8[8,12,3]  ")
+    bgr = cv2.imdecode(np.frombuffer(photo.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+    wanted = cv2.resize(bgr, (12, 8))[..., ::-1]
+    with np.load(tmp_path / "out.npz") as saved:
+        assert saved.files == ["result"]
+        assert np.abs(saved["result"].astype(int) - wanted).max() <= 1
+
+
+def test_run_of_several_samples_one_of_which_fails(
+    resize: Path, tpgen: Tpgen, photo: Path, tmp_path: Path
+) -> None:
+    inputs = ["--input", f"data=@{photo}", "--input", "data=garbage", "--input", f"data=@{photo}"]
+    done = tpgen("run", resize, *inputs, "-o", tmp_path / "out.npz")
+    assert done.status == 1
+    assert "error[TP723]: sample 2: resize.toml:3 [decode] item 0: not a decodable image" in done.err
+    assert [line for line in done.out.splitlines() if line.startswith("sample")] == ["sample 1", "sample 3"]
+    with np.load(tmp_path / "out.npz") as saved:
+        assert set(saved.files) == {"0/result", "2/result"}
+    document = tpgen("run", resize, *inputs, "--json").document
+    assert [sample["error"] is None for sample in document["samples"]] == [True, False, True]
+    assert np.shape(document["samples"][0]["outputs"]["result"]) == (8, 12, 3)
+    assert [record["code"] for record in document["diagnostics"]] == ["TP723"]
+
+
+def test_run_gives_the_same_with_and_without_reference(
+    tpgen: Tpgen, small_resnet: Path, photo: Path, tmp_path: Path
+) -> None:
+    arguments = ["--input", f"data=@{photo}", "--model", f"resnet50={small_resnet}"]
+    for name, extra in (("a", []), ("b", ["--reference"])):
+        done = tpgen("run", examples.pipeline("resnet50"), *arguments, "-o", tmp_path / f"{name}.npz", *extra)
+        assert done.status == 0, done.err
+        assert "largest: " in done.out
+    with np.load(tmp_path / "a.npz") as a, np.load(tmp_path / "b.npz") as b:
+        np.testing.assert_allclose(a["result"], b["result"], atol=1e-4 * np.abs(b["result"]).max())
+
+
+def test_run_takes_arrays_and_literals(tpgen: Tpgen, tmp_path: Path) -> None:
+    pipeline = tmp_path / "softmax.toml"
+    pipeline.write_text(
+        '[pipeline.inputs]\ndata = "float32[3]"\n[softmax]\nbackend = "Softmax"\n', encoding="utf-8"
+    )
+    np.save(tmp_path / "v.npy", np.array([0.0, 0.0, 0.0]))
+    document = tpgen(
+        "run", pipeline, "--input", "data=[1, 1, 1]", "--input", f"data=@{tmp_path}/v.npy", "--json"
+    ).document
+    for sample in document["samples"]:
+        np.testing.assert_allclose(sample["outputs"]["result"], [1 / 3] * 3, rtol=1e-6)
+
+
+def test_run_refuses_inputs_that_do_not_fit(resize: Path, tpgen: Tpgen) -> None:
+    done = tpgen("run", resize, "--input", "daat=x")
+    assert done.status == 1
+    assert "did you mean 'data'?" in done.err
+    assert done.err.endswith("2 errors\n")
+    assert tpgen("run", resize).status == 1
+
+
+# --- explain ---------------------------------------------------------------
+
+
+def test_explain_a_pipeline(tpgen: Tpgen, small_resnet: Path) -> None:
+    options = ["--model", f"resnet50={small_resnet}", "--cores", "2"]
+    done = tpgen("explain", examples.pipeline("resnet50"), *options)
+    assert (done.status, done.err) == (0, "")
+    lines = [line.strip() for line in done.out.splitlines()]
+    assert "entry resnet50, requests of up to 4 items" in lines
+    assert "out  result  float32[1000]; sent as result TYPE_FP32 [1000]" in lines
+    assert "resnet50: cpu_decoder, cpu_posdecoder, resnet50" in lines
+    assert any(line.startswith("2 instances, ") for line in lines)
+    assert "3 processes (tritonserver, and one for each instance)" in lines
+    for key in ("precision", "model::cache", "batching_timeout", "instance_num"):
+        assert any(f"  {key}: " in line for line in lines), key
+
+
+def test_explain_in_json(tpgen: Tpgen, small_resnet: Path) -> None:
+    options = ["--model", f"resnet50={small_resnet}", "--cores", "4", "--fuse", "none", "--json"]
+    document = tpgen("explain", examples.pipeline("resnet50"), *options).document
+    assert [entry["name"] for entry in document["entries"]] == ["resnet50"]
+    assert [stage["nodes"] for stage in document["stages"]] == [
+        ["cpu_decoder"],
+        ["cpu_posdecoder"],
+        ["resnet50"],
+    ]
+    assert document["entries"][0]["inputs"][0]["tensors"] == [
+        {"name": "data", "datatype": "TYPE_STRING", "dims": [1]}
+    ]
+    places = {(key["key"], key["place"].split(":")[1]) for key in document["ignored"]}
+    text = examples.pipeline("resnet50").read_text().splitlines()
+    assert all(key in text[int(line) - 1] for key, line in places)
+    assert document["needs"]["processes"] == 1 + sum(stage["instances"] for stage in document["stages"])
+
+
+def test_explain_lists_what_user_code_reads_and_writes(tpgen: Tpgen) -> None:
+    document = tpgen("explain", examples.pipeline("python_node"), "--json").document
+    (report,) = document["nodes"][-1]["calls"]
+    assert report["reads"] == {"data": "uint8[128,128,3] HWC rgb"}
+    assert report["writes"]["result"] == "string, can be absent"
+    assert report["writes"]["sharpness"] == "float32[], can be absent"
+
+
+def test_explain_a_code(tpgen: Tpgen) -> None:
+    done = tpgen("explain", "tp102")
+    assert done.out.startswith("TP102: unknown key\n\n")
+    assert set(tpgen("explain", "TP102", "--json").document) >= {"code", "title", "explanation"}
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("ResizeMat", "resize_h  (integer"),
+        ("SyncTensor", "Triton's affair"),
+        ("Sequential", "one after another"),
+        ("Jump", "is not compiled"),
+        ("node_entrypoint", "has no effect"),
+    ],
+)
+def test_explain_a_name(tpgen: Tpgen, name: str, words: str) -> None:
+    done = tpgen("explain", name)
+    assert done.status == 0
+    assert words in done.out
+
+
+def test_every_name_has_a_text() -> None:
+    from tpgen.driver.reference_docs import name_text, names
+
+    assert len(names()) > 80
+    assert all(name_text(name) for name in names())
+    assert name_text("nothing") is None

@@ -1,0 +1,209 @@
+"""serve, verify and perf on a real server, as programs. One server for the module."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import examples
+import tpgen
+from cli_commands import RESIZE, Result, program
+
+pytestmark = pytest.mark.triton
+
+FREE_PORTS = ("--http-port", "0", "--grpc-port", "0", "--metrics-port", "0")
+WIDE = """
+[pipeline.inputs]
+data = "float32[40,50]"
+[wide]
+backend = "Identity"
+"""
+
+
+class Serving:
+    """A running `tpgen serve`: what it announced, and how it ends."""
+
+    def __init__(self, target: Path, *options: str) -> None:
+        command = [sys.executable, "-m", "tpgen", "serve", str(target), *FREE_PORTS, *options, "--json"]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        lines = []
+        for line in self._process.stdout:
+            lines.append(line)
+            if line == "}\n":
+                break
+        else:
+            raise AssertionError(f"serve ended: {''.join(lines)}{self._process.communicate()[1]}")
+        self.document: dict[str, Any] = json.loads("".join(lines))
+
+    def end(self, number: int = signal.SIGINT) -> Result:
+        """Sends a signal and waits for the end."""
+        self._process.send_signal(number)
+        out, err = self._process.communicate(timeout=60)
+        return Result(self._process.returncode, out, err)
+
+    def processes(self) -> list[int]:
+        """The ids of its server's processes: those that have its identity on their command line."""
+        children = _descendants(self._process.pid)
+        assert children, "a server runs"
+        return children
+
+
+def _descendants(pid: int) -> list[int]:
+    found = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            found += [int(child), *_descendants(int(child))]
+    return found
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("served")
+
+
+@pytest.fixture(scope="module")
+def repository(folder: Path) -> Path:
+    """Several pipelines in one repository, in a path with a space."""
+    directory = folder / "model repository"
+    (folder / "wide.toml").write_text(WIDE)
+    (folder / "photo.toml").write_text(RESIZE)
+    sources = [folder / "photo.toml", examples.pipeline("two_inputs"), folder / "wide.toml"]
+    tpgen.build(sources, directory, tpgen.BuildOptions(cores=1))
+    return directory
+
+
+@pytest.fixture(scope="module")
+def serving(repository: Path) -> Iterator[Serving]:
+    running = Serving(repository)
+    yield running
+    running.end()
+
+
+@pytest.fixture(scope="module")
+def photo(folder: Path) -> Path:
+    path = folder / "image.jpg"
+    path.write_bytes(examples.photo(seed=3))
+    return path
+
+
+def test_what_is_announced(serving: Serving) -> None:
+    assert serving.document["ok"] is True
+    assert serving.document["models"] == ["photo", "two_inputs", "wide"]
+    assert serving.document["http"].startswith("http://127.0.0.1:")
+    with tpgen.Client(serving.document["grpc"]) as client:
+        assert client.ready()
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl")
+def test_the_curl_line_works(serving: Serving, photo: Path) -> None:
+    done = subprocess.run(
+        serving.document["curl"], shell=True, cwd=photo.parent, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "200\n"), done.stderr
+    answer = (photo.parent / "answer.bin").read_bytes()
+    pixels = np.frombuffer(answer[-8 * 12 * 3 :], np.uint8).reshape(8, 12, 3)
+    with tpgen.Client(serving.document["http"]) as client:
+        np.testing.assert_array_equal(client("photo", data=photo.read_bytes())["result"], pixels)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl")
+@pytest.mark.parametrize("model", ["two_inputs", "wide"])
+def test_curl_lines_of_arrays_work(serving: Serving, model: str, tmp_path: Path) -> None:
+    from tpgen.cli.curl import curl_line
+
+    with tpgen.Client(serving.document["http"]) as client:
+        line = curl_line(serving.document["http"], client.spec(model))
+    done = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    outputs = json.loads(done.stdout)["outputs"]
+    assert all(set(output["data"]) for output in outputs)
+
+
+def test_verify_a_running_server(serving: Serving, photo: Path, folder: Path) -> None:
+    source = folder / "photo.toml"
+    done = program("verify", source, "--input", f"data=@{photo}", "--url", serving.document["http"], "--json")
+    assert done.status == 0, done.err
+    assert done.document["ok"] is True
+    assert done.document["samples"] >= 16
+    assert {row["mode"] for row in done.document["outputs"]} == {"alone", "concurrent", "batched"}
+
+
+def test_verify_sees_another_pipeline(serving: Serving, photo: Path, tmp_path: Path) -> None:
+    """The reference of a pipeline with its colours swapped is not what is served."""
+    (tmp_path / "photo.toml").write_text(RESIZE.replace('"rgb"', '"bgr"'))
+    arguments = ["--input", f"data=@{photo}", "--url", serving.document["http"]]
+    done = program("verify", tmp_path / "photo.toml", *arguments, "--json")
+    assert done.status == 1, done.err
+    assert [record["code"] for record in done.document["diagnostics"]] == ["TP724"]
+
+
+@pytest.mark.slow
+def test_perf_of_a_url(serving: Serving, photo: Path, tmp_path: Path) -> None:
+    arguments = ["--model", "photo", "--input", f"data=@{photo}", "--concurrency", "2"]
+    done = program("perf", serving.document["grpc"], *arguments, "-o", tmp_path / "out", "--json")
+    assert done.status == 0, done.err
+    (row,) = done.document["rows"]
+    assert row["concurrency"] == 2
+    assert row["throughput"] > 0
+    assert {"p50_ms", "p90_ms", "p99_ms", "batch"} <= set(row)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["perf.csv", "perf.json", "perf.svg"]
+    assert "concurrency 2: measuring" in done.err
+
+
+def test_perf_of_an_unknown_model(serving: Serving, tmp_path: Path) -> None:
+    done = program("perf", serving.document["http"], "--model", "photos", "--input", "data=x", cwd=tmp_path)
+    assert done.status == 1
+    assert "did you mean 'photo'?" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_nobody_answers(tmp_path: Path) -> None:
+    done = program("perf", "http://127.0.0.1:1", "--input", "data=x", cwd=tmp_path)
+    assert done.status == 1
+    assert "error[TP720]" in done.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serving_a_pipeline_leaves_nothing(number: int) -> None:
+    """The server of a TOML: its repository is made for it, and goes with it."""
+    running = Serving(examples.pipeline("hello"))
+    processes = running.processes()
+    prefix = next(
+        word.removeprefix("--id=")
+        for pid in processes
+        for word in Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+        if word.startswith("--id=")
+    )
+    places = _served_repository(processes)
+    done = running.end(number)
+    assert done.status == 0, done.err
+    assert "Traceback" not in done.err
+    assert [pid for pid in processes if Path(f"/proc/{pid}").exists()] == []
+    assert [name for name in os.listdir("/dev/shm") if name.startswith(prefix)] == []
+    assert not places.exists()
+
+
+def _served_repository(processes: list[int]) -> Path:
+    for pid in processes:
+        for word in Path(f"/proc/{pid}/cmdline").read_text().split("\0"):
+            if word.startswith("--model-repository="):
+                return Path(word.partition("=")[2])
+    raise AssertionError("no process is a tritonserver")
+
+
+def test_a_server_that_cannot_start(repository: Path, serving: Serving) -> None:
+    port = serving.document["http"].rpartition(":")[2]
+    done = program("serve", repository, "--http-port", port)
+    assert done.status == 1
+    assert f"error[TP704]: the http port {port} of 127.0.0.1 is in use" in done.err
