@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..services.server import TritonServer
 
 _EXAMPLES = Path(__file__).resolve().parents[3] / "model_repos"
-_SHOWN = 10
+_SHOWN = 6
 _DIGITS = 100
 _PHOTOS = 8
 # Right answers out of _DIGITS below which something is broken; the model itself reaches more.
@@ -96,14 +96,16 @@ def _compile(report: Report, repository: Path, scratch: Path) -> None:
 def _read_digits(report: Report, client: Client) -> int:
     """Send pictures that the model has never seen; returns how many it reads right."""
     pictures = _script("digits", "train").held_out_jpegs()[:_DIGITS]
-    answers = client("digits", data=[jpeg for jpeg, _ in pictures])["result"]
-    read = [int(logits.argmax()) for logits in answers]
-    written = [label for _, label in pictures]
-    right = sum(int(one == other) for one, other in zip(read, written, strict=True))
-    report.say(f"\n{_DIGITS} pictures of handwritten digits, over HTTP")
-    report.say(f"  written  {'  '.join(map(str, written[:_SHOWN]))}  ...")
-    report.say(f"  read     {'  '.join(map(str, read[:_SHOWN]))}  ...")
-    report.say(f"  {right} of {_DIGITS} are right")
+    answer = client("digits", data=[jpeg for jpeg, _ in pictures])
+    read = [int(classes[0]) for classes in answers]
+    report.say(f"\n{_DIGITS} pictures of handwritten digits that the model has not seen, over HTTP")
+    for number, (_, digit) in enumerate(pictures):
+        read = int(answer["result"][number][0])
+        right += read == digit
+        if number < _SHOWN:
+            label, score = answer["labels"][number][0], answer["scores"][number][0]
+            report.say(f"  written {digit}, read {read}: {label.decode()} ({score:.1%})")
+    report.say(f"  ... {right} of {_DIGITS} are right")
     return right
 
 
