@@ -349,7 +349,12 @@ register_code(
     "TP118",
     "a file that an operator names can't be read",
     """
-    Paths such as `labels = "labels.txt"` are relative to the TOML file. The file is copied into the repository.
+    The file isn't there, or may not be read by this user. Paths are relative to the TOML file, and the
+    file is copied into the repository.
+
+        labels = "labels.txt"            # beside the TOML file
+
+    Put the file there, or correct the path.
     """,
 )
 
