@@ -97,7 +97,7 @@ def _read_digits(report: Report, client: Client) -> int:
     """Send pictures that the model has never seen; returns how many it reads right."""
     pictures = _script("digits", "train").held_out_jpegs()[:_DIGITS]
     answer = client("digits", data=[jpeg for jpeg, _ in pictures])
-    read = [int(classes[0]) for classes in answers]
+    right = 0
     report.say(f"\n{_DIGITS} pictures of handwritten digits that the model has not seen, over HTTP")
     for number, (_, digit) in enumerate(pictures):
         read = int(answer["result"][number][0])
