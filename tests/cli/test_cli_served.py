@@ -207,3 +207,13 @@ def test_a_server_that_cannot_start(repository: Path, serving: Serving) -> None:
     done = program("serve", repository, "--http-port", port)
     assert done.status == 1
     assert f"error[TP704]: the http port {port} of 127.0.0.1 is in use" in done.err
+
+
+@pytest.mark.slow
+def test_the_demo() -> None:
+    done = program("demo", "--json")
+    assert done.status == 0, done.err
+    document = done.document
+    assert document["digits"]["right"] >= 0.95 * document["digits"]["sent"]
+    assert [row["concurrency"] for row in document["perf"]["rows"]] == [1, 2, 4, 8]
+    assert all(row["errors"] == 0 for row in document["perf"]["rows"])

@@ -85,9 +85,8 @@ def _bug(problem: BaseException, report: Report, arguments: Sequence[str]) -> in
 
 def _write_details(problem: BaseException, arguments: Sequence[str]) -> str | None:
     """The traceback and what it happened with, in a temporary file; None if none can be written."""
-    text = "\n".join(
-        [_versions(), shlex.join(["tpgen", *arguments]), "", *traceback.format_exception(problem)]
-    )
+    trace = "".join(traceback.format_exception(problem))
+    text = f"{_versions()}\n{shlex.join(['tpgen', *arguments])}\n\n{trace}"
     try:
         with tempfile.NamedTemporaryFile(
             "w", prefix="tpgen-bug-", suffix=".txt", delete=False, encoding="utf-8", errors="replace"
