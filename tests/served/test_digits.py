@@ -17,7 +17,9 @@ def test_at_least_97_percent_of_held_out_digits_are_read_right(client: Client) -
     for start in range(0, len(held_out), 8):
         chosen = held_out[start : start + 8]
         answer = client("digits", data=[jpeg for jpeg, _ in chosen])
-        right += sum(int(found[0]) == label for found, (_, label) in zip(answer["result"], chosen, strict=True))
+        right += sum(
+            int(found[0]) == label for found, (_, label) in zip(answer["result"], chosen, strict=True)
+        )
     assert right / len(held_out) >= 0.97, f"{right} of {len(held_out)}"
     print(f"{right} of {len(held_out)} digits")
 

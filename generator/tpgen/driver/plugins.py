@@ -22,7 +22,7 @@ def load_plugins() -> None:
         before = set(REGISTRY)
         try:
             entry.load()
-        except Exception as problem:  # noqa: BLE001  (a foreign package raises anything)
+        except Exception as problem:
             raise PipelineError([_broken(entry, problem)]) from problem
         for name in set(REGISTRY) - before:
             REGISTRY[name].requirement = _requirement(entry)

@@ -18,7 +18,7 @@ REQUIREMENTS = {
     "torch": "torch>=2.2",
 }
 
-# Before it, the Python backend's stub dies on the first tensor under numpy 2 (python_backend pull request 384).
+# Before it, the Python backend's stub dies on its first tensor under numpy 2 (python_backend PR 384).
 FIRST_WITH_NUMPY_2 = "24.12"
 
 
