@@ -232,3 +232,24 @@ def test_every_name_has_a_text() -> None:
     assert len(names()) > 80
     assert all(name_text(name) for name in names())
     assert name_text("nothing") is None
+
+
+def test_needs_grow_with_instances_and_models(tpgen: Tpgen, small_resnet: Path, resize: Path) -> None:
+    def needs(path: Path, *options: str) -> dict[str, int]:
+        found: dict[str, int] = tpgen("explain", path, *options, "--json").document["needs"]
+        return found
+
+    model = f"resnet50={small_resnet}"
+    two, four = (needs(examples.pipeline("resnet50"), "--model", model, "--cores", n) for n in ("2", "4"))
+    assert four["processes"] - two["processes"] == 2
+    assert four["memory"] - two["memory"] > 4 * small_resnet.stat().st_size
+    assert four["shared_memory"] > two["shared_memory"]
+    assert needs(resize, "--cores", "2")["memory"] < two["memory"]
+
+
+def test_run_wants_one_entry(tpgen: Tpgen, tmp_path: Path) -> None:
+    pipeline = tmp_path / "two.toml"
+    pipeline.write_text('[a]\nbackend = "Identity"\n[b]\nbackend = "Identity"\n')
+    done = tpgen("run", pipeline, "--input", "data=x")
+    assert done.status == 1
+    assert "error[TP706]: the pipeline has 2 entries: 'two.a', 'two.b'" in done.err
