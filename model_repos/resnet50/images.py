@@ -2,9 +2,14 @@
 
 They stand for real photos in calibration, tests, demos and benchmarks: the same seed gives the same picture
 everywhere, nothing has to be downloaded, and a JPEG has the size and the detail of a photo's.
+
+``python images.py photo.jpg`` writes one.
 """
 
 from __future__ import annotations
+
+import argparse
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -88,3 +93,15 @@ def _draw_text(rng: np.random.Generator, image: Image) -> None:
     cv2.putText(
         image, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, color, max(1, round(scale * 2)), cv2.LINE_AA
     )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Write a synthetic photo.")
+    parser.add_argument("output", type=Path, metavar="PHOTO.jpg")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    arguments.output.write_bytes(synthetic_jpeg(arguments.seed))
+
+
+if __name__ == "__main__":
+    main()
