@@ -585,6 +585,22 @@ register_code(
     """,
 )
 
+register_code(
+    "TP294",
+    "an entry inside a chain",
+    """
+    `[pipeline] entries` names nodes that clients may enter at besides the roots. This version compiles
+    only roots, nodes that no `next` names.
+
+        [pipeline]
+        entries = ["classifier"]     # [detector] goes on to it
+
+    Until then, write a pipeline that begins with that node; both can be written to one repository:
+
+        $ tpgen build whole.toml classifier.toml -o model_repository
+    """,
+)
+
 # --- TP3xx: types -------------------------------------------------------------------------------------------
 
 register_code(

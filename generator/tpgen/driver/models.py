@@ -13,10 +13,11 @@ from ..engines.errors import ModelError
 from ..engines.external import copy_model
 from ..engines.rewrite import apply_rewrite, can_fold
 from ..engines.signature import explain_batch, read_signature
+from ..frontend.keys import near_hint
 from ..ir.graph import Call, Graph, Node
 from ..ir.op import Trait
 from ..ir.signature import BatchAxis, ModelSignature
-from ..source import Span
+from ..source import SourceFile, Span
 from .options import BuildOptions
 
 
@@ -37,7 +38,8 @@ def attach_models(
     nodes = dict(graph.nodes)
     for name in options.models:
         if name not in nodes:
-            bag.error("TP201", f"--model names the unknown node '{name}'", hint=f"nodes: {', '.join(nodes)}")
+            place = Span(SourceFile("--model", f"{name}={options.models[name]}"), 0, len(name))
+            bag.error("TP201", f"unknown node '{name}'", place, hint=near_hint(name, nodes))
     for name, node in nodes.items():
         nodes[name] = replace(
             node, calls=tuple(_attach(node, call, base, options, scratch, files, bag) for call in node.calls)

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..diagnostics import Bag
+from ..diagnostics import Bag, did_you_mean
 from ..ir.graph import RUN, SWAP, Call, Filter
 from ..ir.op import REGISTRY, Op, attributes_of
 from ..ops.unsupported import UNSUPPORTED
 from ..ops.user import PythonOp
 from .expression import Expr, ExpressionError, Text, parse_items
-from .keys import NodeValues, Use, build_op, near_hint
+from .keys import NodeValues, Use, build_op
+from .shown import shown
 from .user_ops import complete
 
 SEQUENCES = frozenset({"Sequential", "S"})
@@ -98,7 +99,7 @@ def _flatten(text: Text, first: Filter, values: NodeValues) -> Iterator[_Item]:
     expressions = parse_items(text)
     if len(expressions) > 1:
         raise ExpressionError(
-            "several operators need a container: Sequential[" + text.text + "]", expressions[1].span
+            f"several operators need a container: {shown(f'Sequential[{text.text}]')}", expressions[1].span
         )
     yield from _flatten_items(expressions, first, values)
 
@@ -126,9 +127,9 @@ def _named_filter(text: Text, position: int, values: NodeValues) -> Filter | Non
         return FILTERS[text.text]
     values.bag.error(
         "TP290",
-        f"filter '{text.text}' is control flow, which this version does not compile",
+        f"filter {shown(text.text)} is control flow, which this version does not compile",
         text.span,
-        hint=near_hint(text.text, FILTERS),
+        hint=f"did you mean '{near}'?" if (near := did_you_mean(text.text, FILTERS)) else None,
         node=values.node,
     )
     return None
@@ -164,8 +165,9 @@ def _operator_class(expr: Expr, bag: Bag, node: str) -> type[Op] | None:
             node=node,
         )
         return None
-    known = [*REGISTRY, *SEQUENCES, *WRAPPERS]
-    bag.error(
-        "TP101", f"unknown operator '{expr.name}'", expr.span, hint=near_hint(expr.name, known), node=node
+    near = did_you_mean(expr.name, [*REGISTRY, *SEQUENCES, *WRAPPERS])
+    hint = (
+        f"did you mean '{near}'?" if near else "docs/operators.md lists all; Python[module:name] is your own"
     )
+    bag.error("TP101", f"unknown operator {shown(expr.name)}", expr.span, hint=hint, node=node)
     return None

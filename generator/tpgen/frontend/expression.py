@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from ..source import Span
 from .located import Located
+from .shown import shown
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 _OPENING = {"(": ")", "[": "]", "{": "}"}
@@ -124,14 +125,14 @@ def _parse_item(part: Text) -> Expr:
     filter_, rest = _leading_filter(rest)
     match = _NAME.match(rest.text)
     if match is None:
-        raise ExpressionError(f"{rest.text!r} is not an operator's name", rest.span)
+        raise ExpressionError(f"{shown(rest.text)} is not an operator's name", rest.span)
     name = rest.cut(0, match.end())
     rest = rest.cut(match.end(), len(rest.text)).stripped()
     inside, rest = _bracketed(rest, "(")
     arguments = () if inside is None else _arguments(inside)
     content, rest = _bracketed(rest, "[")
     if rest.text:
-        raise ExpressionError(f"{rest.text!r} is not expected after '{name.text}'", rest.span)
+        raise ExpressionError(f"{shown(rest.text)} is not expected after {shown(name.text)}", rest.span)
     return Expr(name.text, name.span, filter_, arguments, content)
 
 

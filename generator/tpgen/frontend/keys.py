@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,7 @@ from ..diagnostics import Bag, did_you_mean
 from ..ir.op import AttributeField, Op, attributes_of
 from ..source import Span
 from .expression import Argument
+from .shown import shown
 from .values import ValueProblem, parse_value
 
 
@@ -47,7 +48,7 @@ class Globals:
 
     def unknown(self) -> list[str]:
         """The stray keys that nothing took (user code can)."""
-        return [] if self.is_open else [key for key in self.stray if key not in self.used]
+        return [key for key in self.stray if key not in self.used]
 
 
 @dataclass
@@ -55,6 +56,7 @@ class NodeValues:
     """The raw keys of a node and the globals behind them; remembers which of its own keys were used.
 
     ``operators`` and ``missing`` collect what `build_op` finds. ``is_open``: as in `Globals`, for this node.
+    ``errors`` counts what was found wrong, reported before or not.
     """
 
     node: str
@@ -66,6 +68,7 @@ class NodeValues:
     missing: list[Missing] = field(default_factory=list)
     operators: dict[str, type[Op]] = field(default_factory=dict)
     is_open: bool = False
+    errors: int = 0
 
     def find(self, key: str) -> Value | None:
         """The node's own value of a key, else the global one."""
@@ -89,6 +92,7 @@ class NodeValues:
 
     def error(self, code: str, message: str, span: Span, hint: str | None = None) -> None:
         """Report something about this node, once."""
+        self.errors += 1
         if (code, message, span) not in self.globals.told:
             self.globals.told.add((code, message, span))
             self.bag.error(code, message, span, hint=hint, node=self.node)
@@ -113,11 +117,11 @@ def build_op(use: Use, values: NodeValues) -> tuple[Op, Mapping[str, Span]] | No
     Required keys that are missing are left to `report_keys`: one of them may be there, misspelt.
     """
     values.operators[use.name] = use.cls
+    errors_before = values.errors
     arguments, misspelt = _arguments(use, values)
     found: dict[str, Any] = {}
     spans: dict[str, Span] = {}
     missing: list[AttributeField] = []
-    is_complete = arguments is not None
     for declared in attributes_of(use.cls):
         if declared.name == "argument":
             found["argument"] = use.content or ""
@@ -125,50 +129,42 @@ def build_op(use: Use, values: NodeValues) -> tuple[Op, Mapping[str, Span]] | No
         if not declared.declared.from_toml:
             continue
         try:
-            value = _lookup(declared, use, arguments or {}, values)
+            value = _lookup(declared, use, arguments, values)
         except _WrongCount:
-            is_complete = False
             continue
         if value is not None:
             found[declared.name] = values.parse(declared, value)
             spans[declared.name] = value.span
-            is_complete = is_complete and found[declared.name] is not None
         elif declared.required:
             missing.append(declared)
     excused = _meant(misspelt, [declared.key for declared in missing])
     values.missing += [_missing(declared, use) for declared in missing if declared.key not in excused]
-    return (use.cls(**found), spans) if is_complete and not missing else None
+    return None if missing or values.errors > errors_before else (use.cls(**found), spans)
 
 
-def _arguments(use: Use, values: NodeValues) -> tuple[dict[str, Value] | None, list[str]]:
-    """The ``(key=value)`` arguments, bare ones filling the attributes in order; and the unknown keys.
-
-    None in the place of the arguments if one is wrong.
-    """
+def _arguments(use: Use, values: NodeValues) -> tuple[dict[str, Value], list[str]]:
+    """The ``(key=value)`` arguments, bare ones filling the attributes in order; and the unknown keys."""
     declared = [f for f in attributes_of(use.cls) if f.declared.from_toml and f.name != "argument"]
     known = {spelling: f for f in declared for spelling in f.spellings}
     found: dict[str, Value] = {}
     unknown: list[str] = []
-    wrong = False
     for position, argument in enumerate(use.arguments):
         key = argument.key
         if key is None:
             if position >= len(declared):
                 message = f"'{use.name}' takes {_counted(len(declared))}, this is one too many"
                 values.error("TP106", message, argument.span)
-                wrong = True
                 continue
             key = declared[position].key
         if key not in known:
             unknown.append(key)
-            message = f"unknown key '{key}' for '{use.name}'"
+            message = f"unknown key {shown(key)} for '{use.name}'"
             values.error("TP102", message, argument.span, near_hint(key, known))
         elif known[key].key in found:
             values.error("TP106", f"'{key}' is given twice", argument.span)
-            wrong = True
         else:
             found[known[key].key] = Value(argument.value, argument.span, argument.span)
-    return (None if wrong or unknown else found), unknown
+    return found, unknown
 
 
 def _counted(count: int) -> str:
@@ -180,17 +176,18 @@ def _missing(declared: AttributeField, use: Use) -> Missing:
     return Missing(declared.key, what, use.span)
 
 
-def report_keys(values: NodeValues, unknown: Iterable[str], node_keys: Iterable[str]) -> None:
+def report_keys(values: NodeValues, unknown: Iterable[str], node_keys: Collection[str]) -> None:
     """Report the node's unknown keys and the required ones that are missing.
 
-    A required key that is there, but misspelt, is one finding, at the misspelt key.
+    A required key that is there, but misspelt, is one finding, at the misspelt key. Where an operator is
+    unknown, so that any key could be its, only keys are reported that look like one that is known.
     """
     wanted = [missing.key for missing in values.missing]
     excused = _meant(values.globals.stray, wanted)
-    listed = _listed(values.operators)
+    listed = _listed(values.operators) or "this node"
     for key in unknown:
         operator, qualified, bare = key.rpartition("::")
-        meant = did_you_mean(bare, wanted)
+        meant = did_you_mean(bare, wanted) or (did_you_mean(key, node_keys) if values.is_open else None)
         hint: str | None
         if meant:
             excused.add(meant)
@@ -198,8 +195,8 @@ def report_keys(values: NodeValues, unknown: Iterable[str], node_keys: Iterable[
         elif not values.is_open:
             hint = _near_key(key, values.operators, node_keys)
         else:
-            continue  # the operator that takes it may be the one that is unknown
-        message = f"unknown key '{key}' for {listed}"
+            continue
+        message = f"unknown key {shown(key)} for {listed}"
         values.error("TP102", message, values.own[key].key_span, hint)
     for missing in values.missing:
         if missing.key not in excused:
@@ -218,7 +215,7 @@ def _listed(operators: Mapping[str, type[Op]]) -> str:
     return ", ".join(shown if len(shown) <= 4 else [*shown[:3], "..."])
 
 
-def _near_key(key: str, operators: Mapping[str, type[Op]], node_keys: Iterable[str]) -> str | None:
+def _near_key(key: str, operators: Mapping[str, type[Op]], node_keys: Collection[str]) -> str | None:
     operator, qualified, _ = key.rpartition("::")
     own = [f.key for cls in operators.values() for f in attributes_of(cls) if f.declared.from_toml]
     known = [*node_keys, *(name for name in own if name != "argument")]
@@ -233,7 +230,7 @@ def near_hint(word: str, candidates: Iterable[str]) -> str | None:
     near = did_you_mean(word, known)
     if near:
         return f"did you mean '{near}'?"
-    return f"known here: {', '.join(known)}" if known and len(known) <= 12 else None
+    return f"known here: {', '.join(known)}" if known and len(known) <= 16 else None
 
 
 def _lookup(
@@ -269,7 +266,7 @@ def _alternative(value: Value, use: Use, values: NodeValues) -> Value | None:
     if len(parts) != use.count:
         values.error(
             "TP107",
-            f"{value.raw!r} has {len(parts)} parts, but the node has {use.count} operators",
+            f"{shown(value.raw)} has {len(parts)} parts, but the node has {use.count} operators",
             value.span,
             "give one value for all, or one per operator, empty where an operator takes none",
         )

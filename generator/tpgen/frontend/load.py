@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..diagnostics import Bag
+from ..diagnostics import Bag, did_you_mean
 from ..ir.graph import RUN, SWAP, Call, Graph, Node, Settings
 from ..ir.op import REGISTRY, Trait, attributes_of, declared_attributes
 from ..source import SourceFile, Span, TomlDocument
@@ -16,6 +16,7 @@ from .expression import whole
 from .keys import Globals, NodeValues, Value, near_hint, report_keys
 from .located import Located, locate
 from .pipeline_table import PipelineTable, check_model_name, read_pipeline_table
+from .shown import shown
 from .structure import Edge, check_chains, check_edges, topological_order
 from .tables import CONTROL_FLOW, PIPELINE_TABLE, RESERVED_NODE_NAMES, WITHOUT_EFFECT, NodeKeys
 from .values import ValueProblem, parse_extent
@@ -58,6 +59,7 @@ def load(document: TomlDocument, overrides: Mapping[tuple[str, str], str], bag: 
     if order is not None:
         check_chains(order, edges, bag)
     followed = {edge.target for edge in edges}
+    _check_entries(pipeline, names, followed, bag)
     following: dict[str, list[str]] = {name: [] for name in names}
     for edge in edges:
         following[edge.source].append(edge.target)
@@ -73,10 +75,24 @@ def load(document: TomlDocument, overrides: Mapping[tuple[str, str], str], bag: 
         if node is not None:
             nodes[name] = node
         ignored += _ignored_keys(values, node)
-    _report_globals(globals_, shared.unknown(), bag)
+    _report_globals(shared, bag)
     if bag.has_errors:
         return None
     return Loaded(Graph(pipeline.name, document.source, nodes), pipeline, tuple(ignored), user.files)
+
+
+def _check_entries(
+    pipeline: PipelineTable, names: Collection[str], followed: Collection[str], bag: Bag
+) -> None:
+    """Report entries that are no nodes, or not the first of their chain."""
+    span = pipeline.spans.get("entries")
+    for name in pipeline.keys.entries:
+        if name not in names:
+            message = f"unknown node {shown(name)} in 'entries'"
+            bag.error("TP201", message, span, hint=near_hint(name, names))
+        elif name in followed:
+            message = f"'{name}' is no root: entries inside a chain are not compiled by this version"
+            bag.error("TP294", message, span, hint="write a pipeline that begins with this node")
 
 
 @dataclass(frozen=True)
@@ -92,6 +108,10 @@ class _Table:
     def located(self, key: str) -> Located:
         """The value of a key as text, with the places of its characters."""
         return self.given.get(key) or locate(self.document, (self.name, key))
+
+    def item_span(self, key: str, index: int) -> Span:
+        """The place of an item of an array."""
+        return self.document.spans[(self.name, key, str(index))].value
 
 
 def _split_tables(document: TomlDocument, bag: Bag) -> tuple[dict[str, Value], dict[str, _Table]]:
@@ -119,11 +139,13 @@ def _read_table(document: TomlDocument, name: str, raw: Mapping[str, Any], bag: 
     values: dict[str, Value] = {}
     for key, value in raw.items():
         place = document.spans[(name, key)]
-        if isinstance(value, dict) and key not in _TYPE_TABLES:
+        is_inline = place.value.text.startswith("{")
+        if isinstance(value, dict) and key not in _TYPE_TABLES and not is_inline:
             bag.error(
                 "TP292",
                 f"'{name}.{key}' is a logical node; these are not compiled by this version",
                 place.key,
+                hint="write a node of its own, with the same keys",
                 node=name,
             )
             continue
@@ -143,7 +165,10 @@ def _apply_overrides(
         value = Value(text, Span(source, start, len(source.text)), Span(source, len(node) + 1, start - 1))
         if node not in tables:
             bag.error(
-                "TP201", f"unknown node '{node}'", Span(source, 0, len(node)), hint=near_hint(node, tables)
+                "TP201",
+                f"unknown node {shown(node)}",
+                Span(source, 0, len(node)),
+                hint=near_hint(node, tables),
             )
             continue
         tables[node].values[key] = value
@@ -157,7 +182,8 @@ def _edges(table: _Table) -> list[Edge]:
         return []
     value = table.values["next"]
     if isinstance(value.raw, list):
-        return [Edge(table.name, str(target), value.span) for target in value.raw]
+        spans = (table.item_span("next", index) for index in range(len(value.raw)))
+        return [Edge(table.name, str(target), span) for target, span in zip(value.raw, spans, strict=True)]
     located = table.located("next")
     edges = []
     start = 0
@@ -214,7 +240,9 @@ def _with_batch_range(call: Call, settings: Settings) -> Call:
 def _settings(values: NodeValues) -> Settings:
     def number(key: str) -> Any:
         value = values.find(key)
-        return None if value is None else values.parse(_NODE_FIELDS[key], value)
+        if value is None or _names_groups(values, value):
+            return None
+        return values.parse(_NODE_FIELDS[key], value)
 
     low, high = _extent(values, "min", 0), _extent(values, "max", 1)
     if low > high:
@@ -226,21 +254,22 @@ def _settings(values: NodeValues) -> Settings:
 
 def _extent(values: NodeValues, key: str, which: int) -> int:
     value = values.find(key)
-    if value is None:
-        return 1
-    if isinstance(value.raw, str) and "&" in value.raw:
-        values.error(
-            "TP293",
-            "instance groups ('&') are not compiled by this version",
-            value.span,
-            "one range serves every batch size: min = 1, max = 8",
-        )
+    if value is None or _names_groups(values, value):
         return 1
     try:
         return parse_extent(key, value.raw)[which]
     except ValueProblem as problem:
         values.error(problem.code, problem.message, value.span, problem.hint)
         return 1
+
+
+def _names_groups(values: NodeValues, value: Value) -> bool:
+    """Report a value with a part per instance group."""
+    if not (isinstance(value.raw, str) and "&" in value.raw):
+        return False
+    message = "instance groups ('&') are not compiled by this version"
+    values.error("TP293", message, value.span, "one range serves every batch size: min = 1, max = 8")
+    return True
 
 
 def _unknown_keys(values: NodeValues) -> list[str]:
@@ -302,11 +331,13 @@ def _is_qualified_key(key: str) -> bool:
     return any(bare in f.spellings for f in declared if f.declared.from_toml)
 
 
-def _report_globals(globals_: Mapping[str, Value], unknown: Iterable[str], bag: Bag) -> None:
-    for key in unknown:
+def _report_globals(globals_: Globals, bag: Bag) -> None:
+    for key in globals_.unknown():
+        if globals_.is_open and did_you_mean(key, _NODE_FIELDS) is None:
+            continue  # the operator that takes it may be the one that is unknown
         hint = near_hint(key, [*_NODE_FIELDS, *_spellings()])
-        bag.error("TP102", f"unknown global key '{key}'", globals_[key].key_span, hint=hint)
-    for key, value in globals_.items():
+        bag.error("TP102", f"unknown global key {shown(key)}", globals_.values[key].key_span, hint=hint)
+    for key, value in globals_.values.items():
         if key in CONTROL_FLOW:
             message = f"'{key}' belongs to {CONTROL_FLOW[key]}, which this version does not compile"
             bag.error("TP290", message, value.key_span)

@@ -13,9 +13,13 @@ from ..source import Span, TomlDocument
 from ..types import Bytes, Symbol, Type
 from .keys import near_hint
 from .located import locate
+from .shown import shown
 from .tables import NODE_NAME, PIPELINE_TABLE, PipelineKeys
 from .type_syntax import EXAMPLE, TypeSyntaxError, parse_type
 from .values import ValueProblem, parse_value
+
+LONGEST_NAME = 100  # `<pipeline>__<node>` is a directory, and these hold 255 bytes
+_REPOSITORY_FILES = ("requirements.txt", "tpgen.json")
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,9 @@ def read_pipeline_table(document: TomlDocument, bag: Bag) -> PipelineTable:
     for key, value in raw.items():
         place = document.spans[(PIPELINE_TABLE, key)]
         if key not in fields:
-            bag.error("TP102", f"unknown key '{key}' in [pipeline]", place.key, hint=near_hint(key, fields))
+            bag.error(
+                "TP102", f"unknown key {shown(key)} in [pipeline]", place.key, hint=near_hint(key, fields)
+            )
             continue
         spans[key] = place.value
         if key in ("inputs", "triton"):
@@ -83,15 +89,25 @@ def read_pipeline_table(document: TomlDocument, bag: Bag) -> PipelineTable:
     )
 
 
+def is_model_name(name: str) -> bool:
+    """True for a name that Triton, file systems, and the names of internal models can hold."""
+    return (
+        NODE_NAME.fullmatch(name) is not None
+        and "__" not in name
+        and len(name) <= LONGEST_NAME
+        and name not in _REPOSITORY_FILES
+    )
+
+
 def check_model_name(name: str, what: str, span: Span | None, bag: Bag, node: str | None = None) -> bool:
     """Report a name that Triton cannot load, or that internal models need."""
-    if NODE_NAME.fullmatch(name) and "__" not in name:
+    if is_model_name(name):
         return True
     bag.error(
         "TP109",
-        f"{name!r} cannot be {what}",
+        f"{shown(name)} cannot be {what}",
         span,
-        hint="letters, digits, '_', '.', '-', first a letter or digit, and no '__'",
+        hint="up to 100 of A-Z, a-z, 0-9, '_', '.' and '-'; first a letter or digit, and no '__'",
         node=node,
     )
     return False
@@ -104,10 +120,10 @@ def _pipeline_name(document: TomlDocument, keys: PipelineKeys, spans: Mapping[st
         check_model_name(keys.name, "the pipeline's name", spans["name"], bag)
         return keys.name
     name = path.parent.name if path.stem == "pipeline" else path.stem
-    if not (NODE_NAME.fullmatch(name) and "__" not in name):
+    if not is_model_name(name):
         bag.error(
             "TP109",
-            f"{name!r}, from the path of the file, cannot be the pipeline's name",
+            f"{shown(name)}, from the path of the file, cannot be the pipeline's name",
             Span(document.source, 0, 0),
             hint='give it one: [pipeline] name = "my_pipeline"',
         )
@@ -136,7 +152,7 @@ def _input(
         for name in unknown:
             bag.error(
                 "TP102",
-                f"unknown key '{name}' for an input",
+                f"unknown key {shown(name)} for an input",
                 document.spans[(*path, name)].key,
                 hint=near_hint(name, ("type", "wire")),
             )
@@ -154,7 +170,7 @@ def _input(
     if wire is not None and (wire != "uint8" or not isinstance(type_, Bytes)):
         bag.error(
             "TP105",
-            f"'wire' cannot be {wire!r} for {type_}",
+            f"'wire' cannot be {shown(wire)} for {type_}",
             document.spans[(*path, "wire")].value,
             hint='only bytes have another wire form: {type = "bytes", wire = "uint8"}',
         )

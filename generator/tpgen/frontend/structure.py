@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ..diagnostics import Bag
 from ..source import Span
 from .keys import near_hint
+from .shown import shown
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ def check_edges(names: Mapping[str, Span], edges: Iterable[Edge], bag: Bag) -> l
             continue
         bag.error(
             "TP201",
-            f"unknown node '{edge.target}' in 'next'",
+            f"unknown node {shown(edge.target)} in 'next'",
             edge.span,
             hint=near_hint(edge.target, names),
             node=edge.source,
@@ -70,12 +71,13 @@ def _report_cycle(stuck: set[str], followers: Mapping[str, list[Edge]], bag: Bag
         walked.append(before[name])
         name = before[name].source
     cycle = walked[seen[name] :][::-1]
-    path = " -> ".join([cycle[0].source, *(edge.target for edge in cycle[:8])])
-    if len(cycle) > 8:
-        path += f" ... ({len(cycle)} nodes)"
+    way = [cycle[0].source, *(edge.target for edge in cycle)]
+    if len(way) > 9:
+        way = [*way[:5], "...", *way[-3:]]
+    count = f" ({len(cycle)} nodes)" if len(cycle) > 8 else ""
     bag.error(
         "TP202",
-        f"the nodes form a cycle: {path}",
+        f"the nodes form a cycle: {' -> '.join(way)}{count}",
         cycle[-1].span,
         hint="take one of these names out of 'next'",
         node=cycle[-1].source,
@@ -99,6 +101,7 @@ def check_chains(order: list[str], edges: list[Edge], bag: Bag) -> None:
                 "TP291",
                 f"'{name}' goes on to several nodes ({listed}); branches are not compiled by this version",
                 leaving[name][1].span,
+                hint="write a pipeline for each way; one repository can hold them all",
                 node=name,
             )
 
@@ -112,21 +115,22 @@ def _roots_of(order: list[str], arriving: Mapping[str, list[Edge]]) -> dict[str,
 
 
 def _report_join(name: str, arriving: list[Edge], roots: Mapping[str, frozenset[str]], bag: Bag) -> None:
-    sources = ", ".join(f"'{edge.source}'" for edge in arriving)
     if len(roots[name]) > 1:
-        listed = ", ".join(f"'{root}'" for root in sorted(roots[name]))
+        *others, last = (f"'{root}'" for root in sorted(roots[name]))
         bag.error(
             "TP203",
-            f"two roots join at '{name}' (from {sources}): {listed}",
+            f"the roots {', '.join(others)} and {last} join at '{name}'",
             arriving[-1].span,
             hint="a request enters at one root, so the other's node would never be done;"
             " start both from one node, or give each its own copy of what follows",
             node=arriving[-1].source,
         )
         return
+    sources = ", ".join(f"'{edge.source}'" for edge in arriving)
     bag.error(
         "TP204",
         f"several nodes go on to '{name}' ({sources}); joins are not compiled by this version",
         arriving[-1].span,
+        hint="write a pipeline for each way; one repository can hold them all",
         node=arriving[-1].source,
     )

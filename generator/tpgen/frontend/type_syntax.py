@@ -6,6 +6,7 @@ import re
 from collections.abc import MutableMapping
 
 from ..types import Array, Bytes, Color, Dim, DType, Layout, ListOf, Symbol, Text, Type
+from .shown import shown
 
 _ARRAY = re.compile(r"(?P<dtype>[a-z0-9]+)\s*\[(?P<dims>[^\]]*)\]\s*(?P<words>[A-Za-z ]*)")
 _SCALAR = re.compile(r"[a-z0-9]+")
@@ -33,7 +34,7 @@ def parse_type(text: str, symbols: MutableMapping[str, Symbol]) -> Type:
         return Array(_dtype(text), ())
     match = _ARRAY.fullmatch(text)
     if match is None:
-        raise TypeSyntaxError(f"{text!r} is not a type")
+        raise TypeSyntaxError(f"{shown(text)} is not a type")
     dims = tuple(parse_dim(part.strip(), symbols) for part in match["dims"].split(",") if part.strip())
     layout, color = _words(match["words"].split(), dims)
     return Array(_dtype(match["dtype"]), dims, layout, color)
@@ -44,7 +45,7 @@ def _dtype(name: str) -> DType:
         found = DType(name)
     except ValueError:
         known = ", ".join(d.value for d in DType)
-        raise TypeSyntaxError(f"{name!r} is not an element type; known: {known}") from None
+        raise TypeSyntaxError(f"{shown(name)} is not an element type; known: {known}") from None
     return found
 
 
@@ -60,7 +61,7 @@ def parse_dim(text: str, symbols: MutableMapping[str, Symbol]) -> Dim:
         return symbols.setdefault(text, Symbol(text))
     if text.isdigit() and int(text) > 0:
         return int(text)
-    raise TypeSyntaxError(f"{text!r} is not a dimension: a positive number, a name or -1")
+    raise TypeSyntaxError(f"{shown(text)} is not a dimension: a positive number, a name or -1")
 
 
 def _words(words: list[str], dims: tuple[Dim, ...]) -> tuple[Layout, Color]:
@@ -71,7 +72,9 @@ def _words(words: list[str], dims: tuple[Dim, ...]) -> tuple[Layout, Color]:
         elif word.lower() in ("rgb", "bgr", "gray"):
             color = Color(word.lower())
         else:
-            raise TypeSyntaxError(f"{word!r} is neither a colour (rgb, bgr, gray) nor a layout (HWC, CHW)")
+            raise TypeSyntaxError(
+                f"{shown(word)} is neither a colour (rgb, bgr, gray) nor a layout (HWC, CHW)"
+            )
     if (color is not Color.NONE or layout is not Layout.NONE) and len(dims) != 3:
         raise TypeSyntaxError("only an array of rank 3 can be an image")
     if color is not Color.NONE and layout is Layout.NONE:

@@ -9,6 +9,7 @@ from typing import Any
 from ..diagnostics import did_you_mean
 from ..ir.op import AttributeField
 from ..types import Symbol, Type
+from .shown import shown
 from .type_syntax import EXAMPLE, TypeSyntaxError, parse_type
 
 
@@ -43,41 +44,36 @@ def _check_choice(field: AttributeField, value: Any) -> None:
     listed = ", ".join(repr(c) for c in choices if c != "")
     near = did_you_mean(str(value), [str(c) for c in choices])
     hint = f"did you mean {near!r}? One of: {listed}" if near else f"one of: {listed}"
-    raise ValueProblem("TP105", f"'{field.key}' cannot be {value!r}", hint)
+    raise ValueProblem("TP105", f"'{field.key}' cannot be {shown(value)}", hint)
 
 
 def _check_range(field: AttributeField, value: Any) -> None:
     low, high = field.declared.ge, field.declared.le
     if low is not None and value < low:
-        raise ValueProblem("TP104", f"'{field.key}' is {value}, at least {_number(low)} is needed")
+        raise ValueProblem("TP104", f"'{field.key}' is {_number(value)}, at least {_number(low)} is needed")
     if high is not None and value > high:
-        raise ValueProblem("TP104", f"'{field.key}' is {value}, at most {_number(high)} is allowed")
+        raise ValueProblem("TP104", f"'{field.key}' is {_number(value)}, at most {_number(high)} is allowed")
 
 
 def _number(value: float) -> str:
     return str(int(value)) if float(value).is_integer() else str(value)
 
 
-def _wrong(key: str, value: Any, wanted: str, example: str) -> ValueProblem:
-    shown = repr(value) if len(repr(value)) <= 60 else repr(value)[:57] + "..."
-    return ValueProblem(
-        "TP103", f"'{key}' is {shown}, but {wanted} is needed", f"for example {key} = {example}"
-    )
+def _wrong(key: str, value: Any, wanted: str, example: str = "") -> ValueProblem:
+    hint = f"for example {key} = {example}" if example else None
+    return ValueProblem("TP103", f"'{key}' is {shown(value)}, but {wanted} is needed", hint)
 
 
 def _int(key: str, value: Any) -> int:
-    if isinstance(value, bool):
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if is_number and abs(value) < 2**63 and value == int(value):
         return int(value)
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, int):
-        return value
-    if isinstance(value, str):
+    if isinstance(value, str) and len(value) < 64:
         try:
-            return int(value.strip())
+            return int(value)
         except ValueError:
             pass
-    raise _wrong(key, value, "a whole number", "224")
+    raise _wrong(key, value, "a whole number")
 
 
 def _float(key: str, value: Any) -> float:
@@ -88,7 +84,7 @@ def _float(key: str, value: Any) -> float:
             number = math.nan
         if math.isfinite(number):
             return number
-    raise _wrong(key, value, "a number", "0.5")
+    raise _wrong(key, value, "a number")
 
 
 _TRUE = ("1", "true", "yes", "on")
@@ -109,14 +105,16 @@ def _str(key: str, value: Any) -> str:
         return value
     if isinstance(value, bool):
         return str(int(value))
-    if isinstance(value, int | float):
+    if isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**63):
         return repr(value)
     if isinstance(value, list):
         return ",".join(_str(key, item) for item in value)
     raise _wrong(key, value, "a string", '"text"')
 
 
-def _tuple_of(item: Callable[[str, Any], Any], example: str) -> Callable[[str, Any], tuple[Any, ...]]:
+def _tuple_of(
+    item: Callable[[str, Any], Any], wanted: str, example: str
+) -> Callable[[str, Any], tuple[Any, ...]]:
     def parse(key: str, value: Any) -> tuple[Any, ...]:
         if isinstance(value, str):
             parts: list[Any] = list(value.split(",")) if value.strip() else []
@@ -127,7 +125,7 @@ def _tuple_of(item: Callable[[str, Any], Any], example: str) -> Callable[[str, A
         try:
             return tuple(item(key, part) for part in parts)
         except ValueProblem:
-            raise _wrong(key, value, "a list", example) from None
+            raise _wrong(key, value, wanted, example) from None
 
     return parse
 
@@ -147,10 +145,12 @@ _PARSERS: dict[str, Callable[[str, Any], Any]] = {
     "float": _float,
     "bool": _bool,
     "str": _str,
-    "tuple[int, ...]": _tuple_of(_int, '"1, 2"'),
-    "tuple[float, ...]": _tuple_of(_float, '"0.5, 1.0"'),
+    "tuple[int, ...]": _tuple_of(_int, "a list of whole numbers", "[1, 2]"),
+    "tuple[float, ...]": _tuple_of(_float, "a list of numbers", "[0.5, 1.0]"),
     "dict[str, Type]": _types,
-    "tuple[str, ...]": _tuple_of(lambda key, value: _str(key, value).strip(), '"a, b"'),
+    "tuple[str, ...]": _tuple_of(
+        lambda key, value: _str(key, value).strip(), "a list of names", '["a", "b"]'
+    ),
 }
 
 
@@ -169,7 +169,9 @@ def parse_extent(key: str, value: Any) -> tuple[int, int]:
         dims = [_dimension(key, value, part) for part in shape.lower().split("x")]
         sizes.append(dims[0])
     if min(sizes) < 1:
-        raise ValueProblem("TP104", f"'{key}' is {value!r}: a batch of {min(sizes)}, at least 1 is needed")
+        raise ValueProblem(
+            "TP104", f"'{key}' is {shown(value)}: a batch of {min(sizes)}, at least 1 is needed"
+        )
     return min(sizes), max(sizes)
 
 

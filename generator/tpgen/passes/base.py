@@ -70,9 +70,9 @@ def run_passes(
     """
     for step in passes:
         graph = step.run(graph, context)
+        if context.bag.has_errors:
+            return None  # nobody promises anything about the graph of a wrong pipeline
         verify(graph, step.name)
         if after is not None:
             after(step.name, graph)
-        if context.bag.has_errors:
-            return None
     return graph

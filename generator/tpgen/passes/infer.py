@@ -105,7 +105,7 @@ class _Asked:
     def type(self, key: str) -> Type:
         state = self.state(key)
         if state.absent or state.type is None:
-            hint = "nothing before it writes this key"
+            hint = "no operator before it writes this key, or one took it away"
             raise InferError("TP307", f"reads '{key}', which does not exist here", hint)
         if state.optional:
             raise InferError(
