@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from .curl import curl_line
-from .options import TARGET, isolated_option, json_option, tritonserver_option
+from .options import TARGET, compile_options, isolated_option, json_option, tritonserver_option
 from .report import Report
 from .targets import fail, repository_of
 
 if TYPE_CHECKING:
+    from ..driver import BuildOptions
     from ..services.client import ModelSpec
     from ..services.server import TritonServer
 
@@ -34,7 +35,8 @@ def _port_option(service: str, default: int) -> Callable[[_Command], _Command]:
 
 
 @click.command("serve")
-@click.argument("target", type=TARGET, metavar="DIR|PIPELINE.toml")
+@click.argument("path", type=TARGET, metavar="DIR|PIPELINE.toml")
+@compile_options()
 @_port_option("http", 8000)
 @_port_option("grpc", 8001)
 @_port_option("metrics", 8002)
@@ -43,11 +45,11 @@ def _port_option(service: str, default: int) -> Callable[[_Command], _Command]:
 @isolated_option
 @json_option
 @click.pass_obj
-def command(report: Report, /, target: Path, **settings: Any) -> int:
+def command(report: Report, /, path: Path, options: BuildOptions, **settings: Any) -> int:
     """Serve a model repository, or a pipeline, until Ctrl-C."""
     from ..services.server import TritonServer
 
-    with _ends_with_signals(), repository_of(target, report) as repository:
+    with _ends_with_signals(), repository_of(path, report, options) as repository:
         server = TritonServer(repository, **settings)
         report.progress("starting tritonserver")
         with server:

@@ -6,14 +6,17 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from ..diagnostics import Diagnostic, PipelineError, Severity
 from .report import Report
 
+if TYPE_CHECKING:
+    from ..driver import BuildOptions
+
 
 @contextmanager
-def repository_of(target: Path, report: Report) -> Iterator[Path]:
+def repository_of(target: Path, report: Report, options: BuildOptions | None = None) -> Iterator[Path]:
     """The repository to serve: the directory itself, or a temporary one that a pipeline is built into.
 
     Raises:
@@ -28,7 +31,7 @@ def repository_of(target: Path, report: Report) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="tpgen-") as folder:
         directory = Path(folder) / "model_repository"
-        result = build(target, directory)
+        result = build(target, directory, options)
         report.findings(result.diagnostics)
         report.progress(f"built {', '.join(result.pipelines)}")
         yield directory

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ..diagnostics import Diagnostic, Severity
 from .inputs import read_samples
-from .options import TARGET, input_option, isolated_option, json_option, tritonserver_option
+from .options import TARGET, compile_options, input_option, isolated_option, json_option, tritonserver_option
 from .report import Report
 from .targets import no_server_is_an_error
 
+if TYPE_CHECKING:
+    from ..driver import BuildOptions
+
 
 @click.command("verify")
-@click.argument("target", type=TARGET, metavar="DIR|PIPELINE.toml")
+@click.argument("path", type=TARGET, metavar="DIR|PIPELINE.toml")
+@compile_options()
 @input_option
 @click.option(
     "--tolerance",
@@ -28,7 +33,8 @@ from .targets import no_server_is_an_error
 @click.pass_obj
 def command(
     report: Report,
-    target: Path,
+    path: Path,
+    options: BuildOptions,
     inputs: tuple[tuple[str, str], ...],
     tolerance: float | None,
     url: str | None,
@@ -45,12 +51,13 @@ def command(
     samples = read_samples(inputs)
     with no_server_is_an_error():
         result = verify(
-            target,
+            path,
             samples,
             tolerance=tolerance,
             url=url,
             tritonserver=tritonserver,
             isolated=isolated,
+            options=options,
             progress=report.progress,
         )
     report.put(**result.to_json())

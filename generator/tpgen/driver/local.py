@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import tempfile
 import weakref
+from dataclasses import replace
 from pathlib import Path
 
-from ..diagnostics import Bag
+from ..diagnostics import Bag, Diagnostic, PipelineError, Severity
 from ..ir.op import attributes_of
 from ..runner.generated import Pipe
 from ..runner.interpreter import Interpreter
@@ -15,15 +16,20 @@ from .compile import Compiled, compile_pipeline
 from .options import BuildOptions, usable_cores
 
 
-def pipe(path: str | Path, options: BuildOptions | None = None) -> Pipe:
+def pipe(path: str | Path, options: BuildOptions | None = None, *, entry: str | None = None) -> Pipe:
     """Compile a pipeline and load its generated stage here; see `Pipe`.
 
+    Args:
+        path: the TOML file.
+        options: of the build; everything runs in one stage, whatever they say of fusing.
+        entry: the entry to run, if the pipeline has several.
+
     Raises:
-        PipelineError: the pipeline is wrong, or has several entries.
+        PipelineError: the pipeline is wrong, or has several entries and none is chosen.
     """
     folder = tempfile.TemporaryDirectory(prefix="tpgen-pipe-")
     try:
-        loaded = _load(path, Path(folder.name) / "repository", options)
+        loaded = _load(path, Path(folder.name) / "repository", options or BuildOptions(), entry)
     except BaseException:
         folder.cleanup()
         raise
@@ -31,9 +37,14 @@ def pipe(path: str | Path, options: BuildOptions | None = None) -> Pipe:
     return loaded
 
 
-def _load(path: str | Path, repository: Path, options: BuildOptions | None) -> Pipe:
-    result = build(path, repository, options)
-    entry = result.compiled[0].graph.entries[0]
+def _load(path: str | Path, repository: Path, options: BuildOptions, wanted: str | None) -> Pipe:
+    result = build(path, repository, replace(options, fuse="max"))
+    entries = {entry.name: entry for entry in result.compiled[0].graph.entries}
+    if wanted not in entries and (wanted is not None or len(entries) > 1):
+        said = f"there is no entry '{wanted}'" if wanted else f"the pipeline has {len(entries)} entries"
+        hint = f"choose one with entry=: {', '.join(entries)}"
+        raise PipelineError([Diagnostic("TP706", Severity.ERROR, said, hint=hint, file=str(path))])
+    entry = entries[wanted] if wanted else next(iter(entries.values()))
     return Pipe(repository / entry.name / "1", entry.max_batch, workers=usable_cores(), threads=1)
 
 

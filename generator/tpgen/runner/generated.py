@@ -9,16 +9,18 @@ import importlib.util
 import itertools
 import queue
 import threading
+import weakref
 from collections.abc import Mapping, MutableMapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import Any
+from typing import Any, TypeAlias
 
 from .interpreter import ItemError
 
 _numbers = itertools.count()
 Outcome = dict[str, Any]
+_Queue: TypeAlias = "queue.SimpleQueue[_Ticket | None]"
 
 
 class Pipe:
@@ -35,10 +37,8 @@ class Pipe:
     def __init__(self, version_directory: Path, max_batch: int, workers: int, threads: int) -> None:
         module = _load_module(version_directory / "stage.py")
         runtime = importlib.import_module("tpgen_runtime.stage")
-        self._max_batch = max_batch
-        self._waiting: queue.SimpleQueue[_Ticket | None] = queue.SimpleQueue()
+        self._waiting: _Queue = queue.SimpleQueue()
         self._item_class = runtime.Item
-        self._closed = False
         stages = []
         for _ in range(workers):
             stage = module.PipelineStage()
@@ -46,12 +46,16 @@ class Pipe:
             stages.append(stage)
         self._inputs = {port.key: port for port in stages[0].inputs}
         self._outputs = {port.key: port for port in stages[0].outputs}
+        # The workers hold the queue, not the pipe: a pipe that nobody refers to any more ends them.
         self._threads = [
-            threading.Thread(target=self._work, args=(stage,), daemon=True, name="tpgen-pipe")
+            threading.Thread(
+                target=_work, args=(stage, self._waiting, max_batch), daemon=True, name="tpgen-pipe"
+            )
             for stage in stages
         ]
         for thread in self._threads:
             thread.start()
+        self._end = weakref.finalize(self, _end_workers, self._waiting, workers)
 
     def __call__(self, data: MutableMapping[str, Any] | Sequence[MutableMapping[str, Any]]) -> None:
         """Run one dictionary, or several concurrently; see the class."""
@@ -71,12 +75,9 @@ class Pipe:
 
     def close(self) -> None:
         """Let the workers end; calls that wait are answered first."""
-        if not self._closed:
-            self._closed = True
-            for _ in self._threads:
-                self._waiting.put(None)
-            for thread in self._threads:
-                thread.join()
+        self._end()
+        for thread in self._threads:
+            thread.join()
 
     def __enter__(self) -> Pipe:
         return self
@@ -87,7 +88,7 @@ class Pipe:
         self.close()
 
     def _submit(self, data: Mapping[str, Any]) -> _Ticket:
-        if self._closed:
+        if not self._end.alive:
             raise RuntimeError("the pipe is closed")
         ticket = _Ticket(self._outputs)
         try:
@@ -99,19 +100,26 @@ class Pipe:
         self._waiting.put(ticket)
         return ticket
 
-    def _work(self, stage: Any) -> None:
-        while (ticket := self._waiting.get()) is not None:
-            batch = [ticket]
-            while len(batch) < self._max_batch:
-                try:
-                    more = self._waiting.get_nowait()
-                except queue.Empty:
-                    break
-                if more is None:
-                    self._waiting.put(None)
-                    break
-                batch.append(more)
-            _process(stage, batch)
+
+def _end_workers(waiting: _Queue, workers: int) -> None:
+    for _ in range(workers):
+        waiting.put(None)
+
+
+def _work(stage: Any, waiting: _Queue, max_batch: int) -> None:
+    """Take what is waiting as one batch, again and again, until None comes."""
+    while (ticket := waiting.get()) is not None:
+        batch = [ticket]
+        while len(batch) < max_batch:
+            try:
+                more = waiting.get_nowait()
+            except queue.Empty:
+                break
+            if more is None:
+                waiting.put(None)  # for later: first what waits is answered
+                break
+            batch.append(more)
+        _process(stage, batch)
 
 
 class _Ticket:

@@ -17,6 +17,7 @@ from typing import Any
 from ..diagnostics import Diagnostic, PipelineError, Severity
 from ..driver import BuildOptions, build
 from ..driver.local import reference
+from ..driver.values import item_for
 from ..emit.manifest import NAME as MANIFEST
 from ..emit.manifest import read_manifest
 from ..ir.graph import Entry
@@ -146,7 +147,8 @@ def verify(
             for source, chosen in sources:
                 compiled, interpreter = reference(source, chosen)
                 for entry in compiled.reference.entries:
-                    checked = enough_samples(entry, samples, MINIMUM_SAMPLES)
+                    given = [item_for(entry, sample) for sample in samples]
+                    checked = enough_samples(entry, given, MINIMUM_SAMPLES)
                     report.samples += len(checked)
                     say(f"{entry.name}: {len(checked)} inputs")
                     expected = [interpreter.run(entry, [sample])[0] for sample in checked]
