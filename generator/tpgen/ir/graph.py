@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import PurePath
 
 from ..source import SourceFile, Span
@@ -170,7 +171,13 @@ class Graph:
     def component(self, root: str) -> tuple[str, ...]:
         """The nodes reachable from a root, in topological order."""
         reached = {root}
-        for name, node in self.nodes.items():
-            if name in reached:
-                reached.update(node.next)
-        return tuple(name for name in self.nodes if name in reached)
+        waiting = [root]
+        while waiting:
+            fresh = set(self.nodes[waiting.pop()].next) - reached
+            reached |= fresh
+            waiting += fresh
+        return tuple(sorted(reached, key=self._positions.__getitem__))
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        return {name: position for position, name in enumerate(self.nodes)}
