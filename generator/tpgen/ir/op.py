@@ -23,7 +23,7 @@ Calling convention of kernels:
   item cannot be worked on (`Trait.FAILS`). It never changes its inputs in place.
 * `Trait.STATEFUL`: a class; ``kernel(**attributes)`` at load, the instance is then called as above.
 * `Trait.BATCHED` (always STATEFUL too): called with one list per read key and returns one list per written
-  key (bare if one); an element that could not be computed is an ``ItemError`` instance in the place of its value.
+  key (bare if one); where an element could not be computed, an ``ItemError`` takes its place.
 """
 
 from __future__ import annotations
