@@ -89,7 +89,7 @@ class Text(Port):
     """A unicode string, UTF-8 on the wire."""
 
     def _encode(self, values):
-        return {self.key: _objects(["" if v is ABSENT else _utf8(self.key, v) for v in values])}
+        return {self.key: _objects([b"" if v is ABSENT else _utf8(self.key, v) for v in values])}
 
     def _decode(self, tensors):
         return [_text(self.key, value) for value in tensors[self.key].reshape(-1)]
@@ -103,6 +103,7 @@ class Array(Port):
         self._dtype = np.dtype(np.object_ if dtype == "string" else dtype)
         self._dims = tuple(dims)
         self._varying = [axis for axis, dim in enumerate(dims) if dim is None]
+        self._counts = len(self._varying) == 1  # one size travels as key_count, several as key_shape
         self._max_pixels = max_pixels
 
     def _encode(self, values):
@@ -112,8 +113,12 @@ class Array(Port):
             return {self.key: stacked if self._dims else stacked.reshape(-1, 1)}
         return {self.key: _stack_padded(rows), **self._sizes(rows)}
 
+    def leave_count_to_list(self):
+        """As the element of a list, whose length is in ``key_count``, even one size goes to ``key_shape``."""
+        self._counts = False
+
     def _sizes(self, rows):
-        if len(self._varying) == 1:
+        if self._counts:
             axis = self._varying[0]
             return {self.key + COUNT: np.array([[row.shape[axis]] for row in rows], dtype=np.int32)}
         return {self.key + SHAPE: np.array([row.shape for row in rows], dtype=np.int32)}
@@ -122,7 +127,7 @@ class Array(Port):
         tensor = tensors[self.key]
         if not self._dims:
             return list(tensor.reshape(-1))
-        if len(self._varying) == 1:
+        if self._counts:
             shapes = _axis_shapes(
                 tensor, self._varying[0], _counts(tensors, self.key, tensor, self._varying[0])
             )
@@ -180,16 +185,20 @@ class List(Port):
     def __init__(self, element, *, optional_value=False):
         super().__init__(element.key, optional_value=optional_value)
         self._element = element
+        if isinstance(element, Array):
+            element.leave_count_to_list()
 
     def _encode(self, values):
         lists = [[] if value is ABSENT else list(value) for value in values]
         longest = max((len(value) for value in lists), default=0)
         flat = [element for value in lists for element in value]
-        encoded = self._element.encode(flat) if flat else self._element.encode([ABSENT])
+        encoded = self._element.encode(flat) if flat else self._element._encode([ABSENT])
         tensors = {
             _inner(self.key, name): _scatter(tensor, lists, longest) for name, tensor in encoded.items()
         }
         tensors[self.key] = _without_unit(tensors[self.key], self._element)
+        if self.key + COUNT2 in tensors:
+            tensors[self.key + COUNT2] = tensors[self.key + COUNT2].reshape(len(lists), longest)
         tensors[self.key + COUNT] = np.array([[len(value)] for value in lists], dtype=np.int32)
         return tensors
 
