@@ -79,3 +79,13 @@ def test_a_missing_labels_file_is_reported_at_its_line(tmp_path: Path) -> None:
     result = build(tmp_path / "pipeline.toml", tmp_path / "out", BuildOptions(cores=1))
     (name,) = result.pipelines
     assert (tmp_path / "out" / name / "1" / "names.txt").read_text() == "a\nb\nc\nd\n"
+
+
+def test_a_pipeline_in_the_current_folder_is_named_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "greeter"
+    folder.mkdir()
+    (folder / "pipeline.toml").write_text('[hello]\nbackend = "Identity"\n')
+    monkeypatch.chdir(folder)
+    assert check("pipeline.toml").pipelines == ("greeter",)

@@ -115,7 +115,7 @@ def check_model_name(name: str, what: str, span: Span | None, bag: Bag, node: st
 
 def _pipeline_name(document: TomlDocument, keys: PipelineKeys, spans: Mapping[str, Span], bag: Bag) -> str:
     """``name``, else the file's stem, else (stem ``pipeline``) the name of its folder."""
-    path = PurePath(document.source.path)
+    path = PurePath(os.path.abspath(document.source.path))  # in the current folder, that has a name, too
     if "name" in spans:
         check_model_name(keys.name, "the pipeline's name", spans["name"], bag)
         return keys.name
