@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -28,6 +29,9 @@ PR_SET_CHILD_SUBREAPER = 36
 SHARED_MEMORY = Path("/dev/shm")
 _STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 _POLL_SECONDS = 0.5
+# tritonserver 24.10 puts a whole JSON request on its thread's stack, and crashes where that is too small:
+# with the usual 8 MiB at a request of about 5 MB. Room that is not used costs nothing.
+_STACK_BYTES = 256 << 20
 
 
 def _prctl(option: int, value: int) -> None:
@@ -35,7 +39,10 @@ def _prctl(option: int, value: int) -> None:
 
 
 def _before_exec() -> None:
-    """In the server's process: ends with the supervisor, and takes signals again."""
+    """In the server's process: ends with the supervisor, takes signals again, has room on its stacks."""
+    _, most = resource.getrlimit(resource.RLIMIT_STACK)
+    size = _STACK_BYTES if most == resource.RLIM_INFINITY else min(_STACK_BYTES, most)
+    resource.setrlimit(resource.RLIMIT_STACK, (size, most))
     _prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     signal.pthread_sigmask(signal.SIG_SETMASK, set())
 
