@@ -62,16 +62,21 @@ class Node:
 
     def take_over(self, items, key=RESULT):
         """The items that enter: those with a ``result``, which becomes ``data``. The others are done."""
-        entering = []
+        entering = self.admit(items, key)
+        self._count(entering)
+        return entering
+
+    def admit(self, items, key=RESULT):
+        """`take_over` between two operators of the node."""
+        admitted = []
         for item in items:
             if key in item:
                 item[DATA] = item.pop(key)
-                entering.append(item)
+                admitted.append(item)
             else:
                 self.skipped += 1
                 item.finish()
-        self._count(entering)
-        return entering
+        return admitted
 
     def each(self, items, function):
         """Run a function on every item; returns those that go on."""
@@ -134,8 +139,10 @@ class Node:
         if problem is not None:
             self._decline(item, problem)
             return
-        if all(value is None for value in values):
-            return  # the kernel declined: no result, and no reason
+        if all(value is None for value in values):  # the kernel declined: no result, and no reason
+            for key in writes:
+                item.pop(key, None)
+            return
         item.update(zip(writes, values, strict=True))
 
     def _decline(self, item, problem):

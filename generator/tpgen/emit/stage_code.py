@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, zip_longest
 from pathlib import PurePosixPath
 from typing import Any
 
-from ..ir.graph import DATA, RESULT, SWAP, Call, Graph, Node, Stage
+from ..ir.graph import DATA, RESULT, RUN, SWAP, Call, Graph, Node, Stage
 from ..ir.op import Trait, attributes_of
-from ..types import Type
+from ..types import State, Type
 from .names import Identifiers, literal
 from .render import render_python
 from .wire_form import port_code
@@ -99,34 +99,36 @@ class StageCode:
     def _node(self, index: int, node: Node) -> NodeView:
         attribute = self.identifiers.make(node.name)
         lines = [_entering(attribute, node, first=index == 0, stage=self.stage)]
-        position = 0
-        for batched, group in groupby(node.calls, key=lambda call: call.op.has(Trait.BATCHED)):
-            calls = list(group)
-            for segment in [[call] for call in calls] if batched else [calls]:
-                is_first = position == 0
-                position += len(segment)
-                following = node.calls[position] if position < len(node.calls) else None
-                if batched:
-                    lines.append(self._together(attribute, segment[0], is_first=is_first))
-                else:
-                    lines.append(self._each(attribute, segment, is_first, following))
+        admits = self._goes_on_without_swap(node)
+        for position, calls in _segments(node, alone=admits):
+            swaps = position > 0 and calls[0].filter == SWAP
+            if swaps and admits:
+                lines.append(f"items = self.{attribute}.admit(items)")
+            write = self._together if calls[0].op.has(Trait.BATCHED) else self._each
+            lines.append(write(attribute, calls, swaps=swaps and not admits))
         comment = f"{node.location} [{node.name}] {node.backend}"
         return NodeView(attribute, node.name, node.location, one_line(comment, LINE - 10), tuple(lines))
 
-    def _together(self, attribute: str, call: Call, *, is_first: bool) -> str:
-        swap = ", swap=True" if call.filter == SWAP and not is_first else ""
+    def _goes_on_without_swap(self, node: Node) -> bool:
+        """True if some operator leaves a ``result`` where it is, or runs for items that have none."""
+        first, *others = node.calls
+        is_result_left = first.filter == RUN and RESULT in self._states(first)
+        return is_result_left or any(call.filter == RUN for call in others)
+
+    def _together(self, attribute: str, calls: Sequence[Call], *, swaps: bool) -> str:
+        (call,) = calls
+        swap = ", swap=True" if swaps else ""
         reads, writes = tuple(call.op.inputs()), tuple(call.op.outputs())
         arguments = f"{self._kernel(call)}, {literal(reads)}, {literal(writes)}{swap}"
         return f"items = self.{attribute}.together(items, {arguments})"
 
-    def _each(self, attribute: str, calls: list[Call], is_first: bool, following: Call | None) -> str:
+    def _each(self, attribute: str, calls: Sequence[Call], *, swaps: bool) -> str:
         name = self.identifiers.make(f"_{attribute}")
         lines: list[str] = []
-        for position, call in enumerate(calls):
-            if position == 0 and not is_first and call.filter == SWAP:
-                lines += [f'if "{RESULT}" not in item:', "    return"]
-                lines.append(f'item["{DATA}"] = item.pop("{RESULT}")')
-            after = calls[position + 1] if position + 1 < len(calls) else None
+        if swaps:
+            lines += [f'if "{RESULT}" not in item:', "    return"]
+            lines.append(f'item["{DATA}"] = item.pop("{RESULT}")')
+        for call, after in zip_longest(calls, calls[1:]):
             lines += self._statement(call, swapped=after is not None and after.filter == SWAP)
         self.functions.append(FunctionView(name, tuple(lines or ["pass"])))
         return f"items = self.{attribute}.each(items, self.{name})"
@@ -136,7 +138,10 @@ class StageCode:
         op = call.op
         targets = [DATA if swapped and key == RESULT else key for key in op.outputs()]
         assigned = ", ".join(f"item[{literal(key)}]" for key in targets)
-        lines = [f"item.pop({literal(key)}, None)" for key in op.deletes() if key not in targets]
+        gone = [key for key in op.deletes() if key not in targets]
+        if op.has(Trait.DECLINES):  # without an answer, none may stand from before
+            gone += [key for key in op.outputs() if key in self._states(call)]
+        lines = [f"item.pop({literal(key)}, None)" for key in gone]
         if op.has(Trait.FORWARDS):
             forwarded = f"item[{literal(op.inputs()[0])}]"
             return [] if assigned == forwarded else [*lines, f"{assigned} = {forwarded}"]
@@ -150,10 +155,10 @@ class StageCode:
         return [
             f"value = {code[0]}",
             *code[1:],
-            "if value is None:",
-            "    return" if swapped or not lines else "    pass",
-            f"{assigned} = value",
             *lines,
+            "if value is None:",
+            "    return",
+            f"{assigned} = value",
         ]
 
     def _call_code(self, call: Call) -> list[str]:
@@ -194,10 +199,12 @@ class StageCode:
         path = self.files.get((call.label, name)) if is_file else None
         return f"context.path({literal(path)})" if path else literal(value)
 
-    def _types(self, call: Call) -> dict[str, Type]:
+    def _states(self, call: Call) -> Mapping[str, State]:
         assert self.graph.types is not None
-        states = self.graph.types.before[call.label]
-        return {key: state.type for key, state in states.items() if state.type is not None}
+        return self.graph.types.before[call.label]
+
+    def _types(self, call: Call) -> dict[str, Type]:
+        return {key: state.type for key, state in self._states(call).items() if state.type is not None}
 
 
 _PORT_CLASSES = ("Array", "Bytes", "List", "Text")
@@ -209,6 +216,19 @@ def _entering(attribute: str, node: Node, *, first: bool, stage: Stage) -> str:
     if node.calls[0].filter == SWAP:
         return f"items = self.{attribute}.take_over(items)"
     return f"items = self.{attribute}.start(items)"
+
+
+def _segments(node: Node, *, alone: bool) -> Iterator[tuple[int, list[Call]]]:
+    """The node's calls in groups that take an item through in one go, each with its position.
+
+    Operators that work on lists stand alone; ``alone``: all do.
+    """
+    position = 0
+    for batched, group in groupby(node.calls, key=lambda call: call.op.has(Trait.BATCHED)):
+        calls = list(group)
+        for segment in [[call] for call in calls] if batched or alone else [calls]:
+            yield position, segment
+            position += len(segment)
 
 
 def _overview(stage: Stage) -> str:

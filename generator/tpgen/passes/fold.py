@@ -110,10 +110,16 @@ def _packable(graph: Graph, entry: Entry, call: Call, behind: list[Call]) -> tup
 
 
 def _swaps_channels(graph: Graph, call: Call) -> bool:
-    if not call.op.has(Trait.SETS_COLOR):
+    """True for the exchange of red and blue, where what stands behind the call can take its place."""
+    if not call.op.has(Trait.SETS_COLOR) or not _passes_filter_on(graph, call):
         return False
     color: str = call.op.color  # type: ignore[attr-defined]
     return {_type_before(graph, call).color, Color(color)} == {Color.RGB, Color.BGR}
+
+
+def _passes_filter_on(graph: Graph, call: Call) -> bool:
+    """True if the call's filter stays where it is when the call goes (see `_changed`), or is a swap."""
+    return call.filter == SWAP or any(node.calls[0].label == call.label for node in graph.nodes.values())
 
 
 def _type_before(graph: Graph, call: Call) -> Array:

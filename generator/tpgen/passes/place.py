@@ -44,24 +44,25 @@ def _one_per_node(
     groups: list[list[str]] = []
     reasons: list[str] = []
     for name in members:
-        stuck = _keys_that_stay(graph, name, live[name]) if groups else []
-        if stuck:
+        reason = _reason_to_stay(graph, name, live[name]) if groups else None
+        if reason is not None:
             groups[-1].append(name)
-            reasons[-1] = f"'{stuck[0]}' cannot cross between models: {_state(graph, name, stuck[0]).type}"
+            reasons[-1] = reason
         else:
             groups.append([name])
             reasons.append("one model per node was asked for")
     return groups, reasons
 
 
-def _keys_that_stay(graph: Graph, name: str, live: frozenset[str]) -> list[str]:
-    """The keys needed from this node on that no tensor can hold."""
-    states = (_state(graph, name, key) for key in sorted(live))
-    return [
-        key
-        for key, state in zip(sorted(live), states, strict=True)
-        if state.type is not None and not crosses_wire(state.type)
-    ]
+def _reason_to_stay(graph: Graph, name: str, live: frozenset[str]) -> str | None:
+    """Why a node has to be in one model with the node before it, if it has to."""
+    for key in sorted(live):
+        type_ = _state(graph, name, key).type
+        if type_ is not None and not crosses_wire(type_):
+            return f"'{key}' cannot cross between models: {type_}"
+    if graph.nodes[name].calls[0].filter != SWAP and _state(graph, name, RESULT).failed:
+        return f"'{name}' goes on with items that failed before it, and a failure ends the request of a model"
+    return None
 
 
 def _state(graph: Graph, name: str, key: str) -> State:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ..ir.graph import SWAP, Call, Graph, Node
+from ..ir.graph import DATA, SWAP, Call, Graph, Node
 from ..ir.op import Trait
 from ..types import Array
 from .base import Context
@@ -35,17 +35,20 @@ class DropForwards:
 def _simplified(graph: Graph, node: Node) -> Node:
     calls = list(node.calls)
     for call in node.calls:
-        if len(calls) > 1 and call.filter == SWAP and _forwards(graph, call) and _swapped_after(call, calls):
-            calls.remove(call)
+        if len(calls) > 1 and call.filter == SWAP and _forwards(graph, call):
+            following = calls[calls.index(call) + 1 :]
+            if following[0].filter == SWAP if following else not _leaves_data(graph, node):
+                calls.remove(call)
     if len(calls) > 1 and _forwards(graph, calls[0]) and calls[1].filter == SWAP:
         calls = [replace(calls[1], filter=calls[0].filter), *calls[2:]]
     return node if len(calls) == len(node.calls) else replace(node, calls=tuple(calls))
 
 
-def _swapped_after(call: Call, calls: list[Call]) -> bool:
-    """True if what follows the call swaps: then nobody sees the ``data`` that it leaves."""
-    position = calls.index(call)
-    return position + 1 == len(calls) or calls[position + 1].filter == SWAP
+def _leaves_data(graph: Graph, node: Node) -> bool:
+    """True if the ``data`` at the node's end is seen: the next node does not swap, or it is an answer."""
+    if node.next:
+        return any(graph.nodes[name].calls[0].filter != SWAP for name in node.next)
+    return any(port.key == DATA for entry in graph.entries for port in entry.outputs)
 
 
 def _forwards(graph: Graph, call: Call) -> bool:
@@ -53,6 +56,6 @@ def _forwards(graph: Graph, call: Call) -> bool:
         return True
     if not call.op.has(Trait.SETS_COLOR) or graph.types is None:
         return False
-    arriving = graph.types.before[call.label]["data"].type
+    arriving = graph.types.before[call.label][DATA].type
     wanted: str = call.op.color  # type: ignore[attr-defined]
     return isinstance(arriving, Array) and arriving.color.value == wanted

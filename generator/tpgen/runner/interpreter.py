@@ -139,7 +139,7 @@ def _store(node: Node, call: Call, walker: _Walker, result: Any) -> None:
     if problem is not None:
         _note_problem(node, walker, problem)
         return
-    for key in call.op.deletes():
+    for key in (*call.op.deletes(), *keys):
         walker.keys.pop(key, None)
     if not keys or (call.op.has(Trait.DECLINES) and all(value is None for value in values)):
         return
