@@ -185,6 +185,7 @@ class List(Port):
     def __init__(self, element, *, optional_value=False):
         super().__init__(element.key, optional_value=optional_value)
         self._element = element
+        self._names = (self.key, self.key + COUNT2, self.key + SHAPE)  # those with an entry per element
         if isinstance(element, Array):
             element.leave_count_to_list()
 
@@ -203,20 +204,21 @@ class List(Port):
         return tensors
 
     def _decode(self, tensors):
+        own = {name: tensors[name] for name in self._names if name in tensors}
         counts = tensors.get(self.key + COUNT)
         main = tensors[self.key]
         lengths = [main.shape[1]] * len(main) if counts is None else [int(n) for n in counts.reshape(-1)]
-        return [self._decode_row(tensors, row, length) for row, length in enumerate(lengths)]
+        return [self._decode_row(own, row, length) for row, length in enumerate(lengths)]
 
-    def _decode_row(self, tensors, row, length):
+    def _decode_row(self, own, row, length):
+        held = min(len(tensor[row]) for tensor in own.values())
+        if not 0 <= length <= held:
+            raise ItemError(f"item {row}: '{self.key}' has {held} elements, its count says {length}")
         if length == 0:
             return []
-        inner = {
-            _outer(self.key, name): tensor[row][:length]
-            for name, tensor in tensors.items()
-            if name != self.key + COUNT and name != self.key + VALID
-        }
-        return self._element.decode(inner)
+        return self._element.decode(
+            {_outer(self.key, name): tensor[row][:length] for name, tensor in own.items()}
+        )
 
 
 def _inner(key, name):

@@ -16,6 +16,7 @@ from tpgen.ir.graph import Port
 from tpgen.services.model_spec import ModelSpec, TensorSpec
 from tpgen.services.wire import decode, encode
 from tpgen.types import Array, Bytes, DType, ListOf, State, Symbol, Text, Type
+from tpgen_runtime.errors import ItemError
 
 N, M = Symbol("N"), Symbol("M")
 TYPES: dict[str, Type] = {
@@ -33,6 +34,8 @@ TYPES: dict[str, Type] = {
     "list of bytes": ListOf(Bytes()),
     "list of texts": ListOf(Text()),
     "list of lists of boxes": ListOf(ListOf(Array(DType.INT32, (4,)))),
+    "list of lists of rows": ListOf(ListOf(Array(DType.INT32, (N,)))),
+    "list of lists of texts": ListOf(ListOf(Text())),
     "list of lists of crops": ListOf(ListOf(Array(DType.UINT8, (N, M, 3)))),
 }
 
@@ -52,7 +55,7 @@ def values_of(type_: Type, *, shortest: int = 0) -> st.SearchStrategy[Any]:
     if isinstance(type_, Text):
         return st.text("aé", max_size=3)
     assert isinstance(type_, Array)
-    sizes = [st.just(d) if isinstance(d, int) else st.integers(1, 3) for d in type_.shape]
+    sizes = [st.just(d) if isinstance(d, int) else st.integers(0, 3) for d in type_.shape]
     return st.tuples(*sizes).flatmap(lambda shape: array_of(type_.dtype, shape))
 
 
@@ -131,3 +134,39 @@ def test_the_client_reads_what_a_stage_answers(type_: Type, data: st.DataObject,
     check_dims(tensors, model.outputs)
     got = [unwrapped(type_, item["key"]) for item in decode(model, tensors, len(items))]
     assert plain(got) == plain(items)
+
+
+LISTS = [name for name, type_ in TYPES.items() if isinstance(type_, ListOf)]
+
+
+@pytest.mark.parametrize("name", LISTS)
+@settings(max_examples=10)
+@given(data=st.data())
+def test_the_tensors_of_other_keys_do_not_matter(name: str, data: st.DataObject) -> None:
+    items = data.draw(st.lists(values_of(TYPES[name], shortest=1), min_size=1, max_size=3))
+    model, port = both_sides(TYPES[name], optional=False)
+    _, requests = encode(model, {"key": items})
+    others = {"other": np.zeros((len(items), 1)), "other_shape": np.zeros((len(items), 1, 3), np.int32)}
+    read = [value for request in requests for value in port.decode({**others, **request.tensors})]
+    assert plain(read) == plain(items)
+
+
+def one_of(type_: Type) -> Any:
+    """Some value of a type."""
+    if isinstance(type_, ListOf):
+        return [one_of(type_.item)]
+    if isinstance(type_, Array):
+        return np.ones([d if isinstance(d, int) else 2 for d in type_.shape], type_.dtype.value)
+    return b"a" if isinstance(type_, Bytes) else "a"
+
+
+@pytest.mark.parametrize("name", LISTS)
+@pytest.mark.parametrize("count", [-1, 3])
+def test_a_count_that_does_not_fit_its_list_is_refused(name: str, count: int) -> None:
+    type_ = TYPES[name]
+    assert isinstance(type_, ListOf)
+    _, port = both_sides(type_, optional=False)
+    tensors = port.encode([[one_of(type_.item)] * 2])
+    tensors["key_count"][:] = count
+    with pytest.raises(ItemError, match=f"item 0: 'key' has 2 elements, its count says {count}"):
+        port.decode(tensors)
