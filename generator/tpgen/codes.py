@@ -88,6 +88,15 @@ register_code(
     """,
 )
 
+register_code(
+    "TP009",
+    "more errors than are shown",
+    """
+    After 100 errors the compiler stops looking. So many mostly have one cause, such as a file that is no
+    pipeline at all, or a key that was renamed everywhere. Correct the first ones and check again.
+    """,
+)
+
 # --- TP1xx: keys, values, names, backend expressions --------------------------------------------------------
 
 register_code(
@@ -441,6 +450,17 @@ register_code(
         [resnet50]
         backend = "TensorrtTensor"
         model = "resnet50.onnx"
+    """,
+)
+
+register_code(
+    "TP206",
+    "more nodes than a pipeline can have",
+    """
+    A file with more than 10,000 nodes, or a node with more than 1,000 operators, is refused: no pipeline
+    looks like that, and the server would not load what came out of it.
+
+    If it should be one, split it into several files; one repository can hold them all.
     """,
 )
 

@@ -110,15 +110,30 @@ class _About(TypedDict, total=False):
     file: str | None
 
 
+MOST_ERRORS = 100
+
+
 class Bag:
     """Collects diagnostics, so that a run shows all of them together."""
 
     def __init__(self) -> None:
         self.diagnostics: list[Diagnostic] = []
+        self._errors = 0
 
     def error(self, code: str, message: str, span: Span | None = None, **about: Unpack[_About]) -> None:
-        """Adds a finding that stops the build."""
+        """Adds a finding that stops the build.
+
+        Raises:
+            PipelineError: there are MOST_ERRORS; nobody reads more, and to find them all may take minutes.
+        """
         self.diagnostics.append(Diagnostic(code, Severity.ERROR, message, span, **about))
+        self._errors += 1
+        if self._errors == MOST_ERRORS:
+            file = span.file.path if span else about.get("file")
+            message = f"these are {MOST_ERRORS} errors; whatever else is wrong is not shown"
+            raise PipelineError(
+                [*self.in_file_order(), Diagnostic("TP009", Severity.NOTE, message, file=file)]
+            )
 
     def warning(self, code: str, message: str, span: Span | None = None, **about: Unpack[_About]) -> None:
         """Adds a finding that the user should act on, but need not."""

@@ -58,10 +58,11 @@ def apply_override(config: ModelConfig, override: Override, target: str, bag: Ba
     """
     from google.protobuf.json_format import MessageToDict, ParseDict
 
-    problems = list(_problems(override, target))
-    for path, code, message, hint in problems:
+    is_fine = True
+    for path, code, message, hint in _problems(override, target):
         bag.error(code, message, override.place(path), hint=hint, node=override.node)
-    if problems:
+        is_fine = False
+    if not is_fine:
         return config
     merged = MessageToDict(config, preserving_proto_field_name=True)
     _merge(merged, override.fields, config.DESCRIPTOR)

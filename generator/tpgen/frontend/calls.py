@@ -16,6 +16,8 @@ from .keys import NodeValues, Use, build_op
 from .shown import shown
 from .user_ops import complete
 
+MOST_OPERATORS = 1000
+LONGEST_BACKEND = 65_536
 SEQUENCES = frozenset({"Sequential", "S"})
 # Containers that only decide where and when their operator runs, which Triton decides here.
 WRAPPERS = {
@@ -61,6 +63,11 @@ def build_calls(backend: Text, first: Filter, values: NodeValues, user: UserCode
         values.open()
         bag.error("TP110", problem.message, problem.span, node=values.node, hint=_GRAMMAR_HINT)
         return None
+    if len(items) > MOST_OPERATORS:
+        values.open()
+        message = f"{len(items)} operators are more than the {MOST_OPERATORS} that a node can have"
+        bag.error("TP206", message, items[MOST_OPERATORS].expr.span, node=values.node)
+        return None
     calls: list[Call] = []
     used: dict[str, int] = {}
     is_complete = True
@@ -96,6 +103,9 @@ _GRAMMAR_HINT = "a backend is a name, or a container with operators: Sequential[
 
 def _flatten(text: Text, first: Filter, values: NodeValues) -> Iterator[_Item]:
     """The operators of an expression in order, each with its filter: ``first``, then swap by default."""
+    if len(text.text) > LONGEST_BACKEND:
+        message = f"this has {len(text.text)} characters, more than any backend needs ({LONGEST_BACKEND})"
+        raise ExpressionError(message, text.cut(0, 1).span)
     expressions = parse_items(text)
     if len(expressions) > 1:
         raise ExpressionError(

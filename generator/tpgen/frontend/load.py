@@ -21,6 +21,7 @@ from .structure import Edge, check_chains, check_edges, topological_order
 from .tables import CONTROL_FLOW, PIPELINE_TABLE, RESERVED_NODE_NAMES, WITHOUT_EFFECT, NodeKeys
 from .values import ValueProblem, parse_extent
 
+MOST_NODES = 10_000
 _NODE_FIELDS = {f.key: f for f in declared_attributes(NodeKeys)}
 
 
@@ -53,6 +54,10 @@ def load(document: TomlDocument, overrides: Mapping[tuple[str, str], str], bag: 
             Span(document.source, 0, 0),
             hint='a node is a table, for example [decoder] with backend = "DecodeMat"',
         )
+    if len(tables) > MOST_NODES:
+        message = f"{len(tables)} nodes are more than the {MOST_NODES} that a pipeline can have"
+        bag.error("TP206", message, list(tables.values())[MOST_NODES].span)
+        return None
     names = {name: raw.span for name, raw in tables.items()}
     edges = check_edges(names, edges, bag)
     order = topological_order(names, edges, bag)

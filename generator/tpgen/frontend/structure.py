@@ -96,7 +96,7 @@ def check_chains(order: list[str], edges: list[Edge], bag: Bag) -> None:
         if len(arriving[name]) > 1:
             _report_join(name, arriving[name], roots, bag)
         if len(leaving[name]) > 1:
-            listed = ", ".join(edge.target for edge in leaving[name])
+            listed = ", ".join(_few([edge.target for edge in leaving[name]]))
             bag.error(
                 "TP291",
                 f"'{name}' goes on to several nodes ({listed}); branches are not compiled by this version",
@@ -116,7 +116,7 @@ def _roots_of(order: list[str], arriving: Mapping[str, list[Edge]]) -> dict[str,
 
 def _report_join(name: str, arriving: list[Edge], roots: Mapping[str, frozenset[str]], bag: Bag) -> None:
     if len(roots[name]) > 1:
-        *others, last = (f"'{root}'" for root in sorted(roots[name]))
+        *others, last = _few([f"'{root}'" for root in sorted(roots[name])])
         bag.error(
             "TP203",
             f"the roots {', '.join(others)} and {last} join at '{name}'",
@@ -126,7 +126,7 @@ def _report_join(name: str, arriving: list[Edge], roots: Mapping[str, frozenset[
             node=arriving[-1].source,
         )
         return
-    sources = ", ".join(f"'{edge.source}'" for edge in arriving)
+    sources = ", ".join(_few([f"'{edge.source}'" for edge in arriving]))
     bag.error(
         "TP204",
         f"several nodes go on to '{name}' ({sources}); joins are not compiled by this version",
@@ -134,3 +134,7 @@ def _report_join(name: str, arriving: list[Edge], roots: Mapping[str, frozenset[
         hint="write a pipeline for each way; one repository can hold them all",
         node=arriving[-1].source,
     )
+
+
+def _few(names: list[str]) -> list[str]:
+    return names if len(names) <= 6 else [*names[:5], f"{len(names) - 5} more"]

@@ -9,6 +9,7 @@ from ..types import Array, Bytes, Color, Dim, DType, Layout, ListOf, Symbol, Tex
 from .shown import shown
 
 _ARRAY = re.compile(r"(?P<dtype>[a-z0-9]+)\s*\[(?P<dims>[^\]]*)\]\s*(?P<words>[A-Za-z ]*)")
+MOST_DIMENSIONS = 32
 _SCALAR = re.compile(r"[a-z0-9]+")
 EXAMPLE = 'for example "uint8[H,W,3] bgr", "float32[4]", "bytes", "string" or "[int32[4]]" (a list)'
 
@@ -24,6 +25,8 @@ def parse_type(text: str, symbols: MutableMapping[str, Symbol]) -> Type:
         TypeSyntaxError: the text is not a type.
     """
     text = text.strip()
+    if text.startswith("[[[") and text.endswith("]]]"):
+        raise TypeSyntaxError("lists are nested twice at most")
     if text.startswith("[") and text.endswith("]"):
         return ListOf(parse_type(text[1:-1], symbols))
     if text == "bytes":
@@ -36,6 +39,8 @@ def parse_type(text: str, symbols: MutableMapping[str, Symbol]) -> Type:
     if match is None:
         raise TypeSyntaxError(f"{shown(text)} is not a type")
     dims = tuple(parse_dim(part.strip(), symbols) for part in match["dims"].split(",") if part.strip())
+    if len(dims) > MOST_DIMENSIONS:
+        raise TypeSyntaxError(f"{len(dims)} dimensions are more than the {MOST_DIMENSIONS} that numpy knows")
     layout, color = _words(match["words"].split(), dims)
     return Array(_dtype(match["dtype"]), dims, layout, color)
 

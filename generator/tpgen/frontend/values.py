@@ -117,7 +117,10 @@ def _tuple_of(
 ) -> Callable[[str, Any], tuple[Any, ...]]:
     def parse(key: str, value: Any) -> tuple[Any, ...]:
         if isinstance(value, str):
-            parts: list[Any] = list(value.split(",")) if value.strip() else []
+            inner = value.strip()
+            if inner.startswith("[") and inner.endswith("]"):  # an argument: Normalize(mean=[1,2,3])
+                inner = inner[1:-1]
+            parts: list[Any] = inner.split(",") if inner.strip() else []
         elif isinstance(value, list):
             parts = value
         else:

@@ -89,7 +89,7 @@ def _infer_call(node: Node, call: Call, keys: Keys, context: Context) -> dict[st
         return dict(call.op.infer(asked))
     except InferError as problem:
         place = call.spans.get(problem.attribute or "", call.span)
-        message = f"{call.op.name}: {problem.message}"
+        message = f"{call.op.name}: {problem.message[:1000]}"  # it may quote what the user wrote
         context.bag.error(problem.code, message, place, hint=problem.hint, node=node.name)
         return None
 
