@@ -100,6 +100,17 @@ def test_what_the_compiler_makes_is_equal_to_the_reference(models: dict[str, str
     assert "equal to the reference" in report.table()
 
 
+def test_inputs_that_all_fail_prove_nothing(server: TritonServer, user_pipelines: list[Path]) -> None:
+    broken = user_pipelines[1]
+    unlucky, fine = ({"data": np.array(number, np.int32)} for number in (13, 7))
+    report = verify(broken, [unlucky], url=server.grpc_url)
+    assert (report.ok, report.failing) == (False, report.samples)
+    assert "every input fails" in report.table()
+    report = verify(broken, [unlucky, fine], url=server.grpc_url)
+    assert (report.ok, report.failing) == (True, report.samples // 2)
+    assert "8 without an answer in both" in report.table()
+
+
 @pytest.mark.parametrize("what", PLANTED)
 def test_a_planted_error_is_seen(
     what: str, editable: tuple[TritonServer, Path], plain: Path, models: dict[str, str]

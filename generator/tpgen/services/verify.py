@@ -51,9 +51,13 @@ class OutputRow:
 
 @dataclass
 class VerifyReport:
-    """What was compared. ``problems`` are answers that are errors where the reference is none, or reverse."""
+    """What was compared. ``problems`` are answers that are errors where the reference is none, or reverse.
+
+    ``failing`` counts the inputs that have no answer in the reference either; only that is compared.
+    """
 
     samples: int
+    failing: int = 0
     rows: list[OutputRow] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -73,7 +77,8 @@ class VerifyReport:
         if len(self.problems) > 10:
             lines.append(f"... and {len(self.problems) - 10} more problems")
         total = "equal to the reference" if self.ok else "NOT equal to the reference"
-        lines.append(f"{self.samples} inputs: {total}")
+        failing = f"; {self.failing} without an answer in both" if self.failing else ""
+        lines.append(f"{self.samples} inputs: {total}{failing}")
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
@@ -81,6 +86,7 @@ class VerifyReport:
         return {
             "ok": self.ok,
             "samples": self.samples,
+            "failing": self.failing,
             "outputs": [
                 {
                     "entry": row.entry,
@@ -205,6 +211,12 @@ def _check_entry(
     answers["batched"] = _ask_batched(client, entry, samples, expected)
     for mode in MODES:
         _compare(entry, mode, answers[mode], expected, tolerance, report)
+    failing = [outcome for outcome in expected if isinstance(outcome, ItemError)]
+    report.failing += len(failing)
+    if len(failing) == len(expected):
+        report.problems.append(
+            f"{entry.name}: every input fails, so no answer could be compared: {failing[0]}"
+        )
 
 
 def _ask_batched(
@@ -240,7 +252,7 @@ def _compare(
         if answer is None:
             continue
         if isinstance(answer, RequestError) or isinstance(wanted, ItemError):
-            if not (isinstance(answer, RequestError) and isinstance(wanted, ItemError)):
+            if not _fail_alike(answer, wanted):
                 report.problems.append(
                     f"{mode}, input {index}: server: {_said(answer)}; reference: {_said(wanted)}"
                 )
@@ -252,6 +264,13 @@ def _compare(
             if not found.equal:
                 row.wrong.append(index)
     report.rows += rows.values()
+
+
+def _fail_alike(answer: Answer, wanted: Answer) -> bool:
+    """True if both are errors, and lay the blame on the same side: the input (400) or an operator."""
+    if not (isinstance(answer, RequestError) and isinstance(wanted, ItemError)):
+        return False
+    return wanted.is_input == (answer.status == 400)
 
 
 def _said(answer: Answer) -> str:
