@@ -49,7 +49,7 @@ class Tensor:
     def checked(self, value, sizes):
         """The value in this type. ``sizes`` holds the sizes of named dimensions, and gets new ones.
 
-        Python numbers and lists are converted; arrays must have the declared element type.
+        Python's and numpy's numbers and lists are converted; arrays must have the declared element type.
 
         Raises:
             TypeError: it is something else; the message says what.
@@ -66,6 +66,8 @@ class Tensor:
         return array
 
     def _array(self, value):
+        if isinstance(value, np.generic) and value.dtype.kind in "biuf":
+            value = value.item()  # the mean of an image is float64, whatever it is declared as
         if isinstance(value, (np.ndarray, np.generic)):
             fits = value.dtype.kind in "OSU" if self.dtype == "string" else value.dtype.name == self.dtype
             if not fits:
