@@ -43,9 +43,15 @@ class Port:
             raise WireError(f"'{self.key}' is missing")
         return tensors
 
-    def decode(self, tensors):
-        """The values of one request from its tensors; `ABSENT` where ``key_valid`` says so."""
-        values = self._decode(tensors)
+    def decode(self, tensors, what="item"):
+        """The values of one request from its tensors; `ABSENT` where ``key_valid`` says so.
+
+        ``what`` is what messages call one value, in front of its number.
+
+        Raises:
+            ItemError: a value is too large, or its companions do not fit it.
+        """
+        values = self._decode(tensors, what)
         valid = tensors.get(self.key + VALID)
         if valid is None:
             return values
@@ -54,7 +60,7 @@ class Port:
     def _encode(self, values):
         raise NotImplementedError
 
-    def _decode(self, tensors):
+    def _decode(self, tensors, what):
         raise NotImplementedError
 
 
@@ -71,15 +77,17 @@ class Bytes(Port):
         for value in values:
             if not isinstance(value, (bytes, bytearray, memoryview)):
                 raise WireError(f"'{self.key}' is {_kind(value)}, not bytes")
+        if self._raw:
+            return {self.key: _stack_padded([np.frombuffer(value, np.uint8) for value in values])}
         return {self.key: _objects(values)}
 
-    def _decode(self, tensors):
+    def _decode(self, tensors, what):
         tensor = tensors[self.key]
         values = [row.tobytes() for row in tensor] if self._raw else list(tensor.reshape(-1))
         for index, value in enumerate(values):
             if self._max_bytes is not None and len(value) > self._max_bytes:
                 raise ItemError(
-                    f"item {index}: '{self.key}' has {len(value)} bytes,"
+                    f"{what} {index}: '{self.key}' has {len(value)} bytes,"
                     f" at most {self._max_bytes} are accepted"
                 )
         return values
@@ -91,8 +99,17 @@ class Text(Port):
     def _encode(self, values):
         return {self.key: _objects([b"" if v is ABSENT else _utf8(self.key, v) for v in values])}
 
-    def _decode(self, tensors):
-        return [_text(self.key, value) for value in tensors[self.key].reshape(-1)]
+    def _decode(self, tensors, what):
+        values = enumerate(tensors[self.key].reshape(-1))
+        return [self._decode_one(value, f"{what} {index}") for index, value in values]
+
+    def _decode_one(self, value, what):
+        if isinstance(value, str):
+            return value
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            raise ItemError(f"{what}: '{self.key}' is not UTF-8 text") from None
 
 
 class Array(Port):
@@ -123,7 +140,7 @@ class Array(Port):
             return {self.key + COUNT: np.array([[row.shape[axis]] for row in rows], dtype=np.int32)}
         return {self.key + SHAPE: np.array([row.shape for row in rows], dtype=np.int32)}
 
-    def _decode(self, tensors):
+    def _decode(self, tensors, what):
         tensor = tensors[self.key]
         if not self._dims:
             return list(tensor.reshape(-1))
@@ -137,20 +154,18 @@ class Array(Port):
         else:
             return list(tensor)
         return [
-            self._cut(index, row, shape)
+            self._cut(f"{what} {index}", row, shape)
             for index, (row, shape) in enumerate(zip(tensor, shapes, strict=True))
         ]
 
-    def _cut(self, index, row, shape):
+    def _cut(self, what, row, shape):
         shape = tuple(int(n) for n in shape)
-        if any(n < 0 or n > limit for n, limit in zip(shape, row.shape, strict=True)):
-            raise ItemError(
-                f"item {index}: '{self.key}' has shape {list(row.shape)}, its sizes say {list(shape)}"
-            )
+        sizes = zip(shape, row.shape, self._dims, strict=True)
+        if any(n < 0 or n > limit or (dim is not None and n != dim) for n, limit, dim in sizes):
+            raise ItemError(f"{what}: '{self.key}' has shape {list(row.shape)}, its sizes say {list(shape)}")
         if self._max_pixels is not None and _pixels(shape) > self._max_pixels:
             raise ItemError(
-                f"item {index}: '{self.key}' has {_pixels(shape)} pixels,"
-                f" at most {self._max_pixels} are accepted"
+                f"{what}: '{self.key}' has {_pixels(shape)} pixels, at most {self._max_pixels} are accepted"
             )
         return row if shape == row.shape else row[tuple(slice(n) for n in shape)]
 
@@ -203,22 +218,21 @@ class List(Port):
         tensors[self.key + COUNT] = np.array([[len(value)] for value in lists], dtype=np.int32)
         return tensors
 
-    def _decode(self, tensors):
+    def _decode(self, tensors, what):
         own = {name: tensors[name] for name in self._names if name in tensors}
         counts = tensors.get(self.key + COUNT)
         main = tensors[self.key]
         lengths = [main.shape[1]] * len(main) if counts is None else [int(n) for n in counts.reshape(-1)]
-        return [self._decode_row(own, row, length) for row, length in enumerate(lengths)]
+        return [self._decode_row(own, row, length, f"{what} {row}") for row, length in enumerate(lengths)]
 
-    def _decode_row(self, own, row, length):
+    def _decode_row(self, own, row, length, what):
         held = min(len(tensor[row]) for tensor in own.values())
         if not 0 <= length <= held:
-            raise ItemError(f"item {row}: '{self.key}' has {held} elements, its count says {length}")
+            raise ItemError(f"{what}: '{self.key}' has {held} elements, its count says {length}")
         if length == 0:
             return []
-        return self._element.decode(
-            {_outer(self.key, name): tensor[row][:length] for name, tensor in own.items()}
-        )
+        inner = {_outer(self.key, name): tensor[row][:length] for name, tensor in own.items()}
+        return self._element.decode(inner, f"{what}, element")
 
 
 def _inner(key, name):
@@ -259,15 +273,6 @@ def _utf8(key, value):
     if not isinstance(value, str):
         raise WireError(f"'{key}' is {_kind(value)}, not a string")
     return value.encode()
-
-
-def _text(key, value):
-    if isinstance(value, str):
-        return value
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        raise ItemError(f"'{key}' is not UTF-8 text") from None
 
 
 def _stack_padded(rows):

@@ -170,3 +170,21 @@ def test_a_count_that_does_not_fit_its_list_is_refused(name: str, count: int) ->
     tensors["key_count"][:] = count
     with pytest.raises(ItemError, match=f"item 0: 'key' has 2 elements, its count says {count}"):
         port.decode(tensors)
+
+
+@pytest.mark.parametrize("sizes", [[2, 3, 1], [2, 9, 3], [-1, 2, 3]])
+def test_sizes_that_do_not_fit_the_array_are_refused(sizes: list[int]) -> None:
+    _, port = both_sides(TYPES["two varying"], optional=False)
+    tensors = port.encode([np.zeros((2, 4, 3), np.uint8)] * 2)
+    tensors["key_shape"][1] = sizes
+    with pytest.raises(ItemError, match=r"item 1: 'key' has shape \[2, 4, 3\], its sizes say"):
+        port.decode(tensors)
+
+
+def test_what_is_wrong_with_an_input_names_the_item_and_the_element() -> None:
+    _, text = both_sides(Text(), optional=False)
+    with pytest.raises(ItemError, match="^item 1: 'key' is not UTF-8 text"):
+        text.decode({"key": np.array([[b"a"], [b"\xff"]], object)})
+    _, texts = both_sides(ListOf(Text()), optional=False)
+    with pytest.raises(ItemError, match="^item 0, element 1: 'key' is not UTF-8 text"):
+        texts.decode({"key": np.array([[b"a", b"\xff"]], object)})
