@@ -55,6 +55,9 @@ IMAGES = {
     "first of a node, and declining behind a result": DECLARED
     + '[a]\nbackend = "Python[run_ops:negative]"\nnext = "b"\n'
     + '[b]\nbackend = "S[(Run)Python[run_ops:dark],Python[run_ops:dark]]"\n',
+    "in the node behind the end of the item": DECLARED
+    + '[a]\nbackend = "S[Python[run_ops:dark],FloatMat]"\nnext = "b"\n'
+    + '[b]\nbackend = "(Run)Python[run_ops:green]"\n',
     "behind the end of the item": DECLARED
     + '[a]\nbackend = "S[Python[run_ops:dark],Identity,(Run)Python[run_ops:green]]"\n',
 }
@@ -108,11 +111,18 @@ def test_run_goes_on_with_items_that_failed(tmp_path: Path) -> None:
     assert _compare(path, [{"data": b"no image"}]) == [8]
 
 
-def test_one_model_per_node_keeps_failed_items_that_go_on_in_one_model(tmp_path: Path) -> None:
-    path = _write(
-        tmp_path, '[a]\nbackend = "DecodeMat"\nnext = "b"\n[b]\nbackend = "(Run)Python[run_ops:length]"\n'
-    )
+@pytest.mark.parametrize(
+    ("first", "second", "reason"),
+    [
+        ("DecodeMat", "(Run)Python[run_ops:length]", "failed before it"),
+        ("S[Python[run_ops:dark],FloatMat]", "(Run)Python[run_ops:green]", "ended before it"),
+    ],
+)
+def test_one_model_per_node_takes_such_a_node_into_the_one_before(
+    tmp_path: Path, first: str, second: str, reason: str
+) -> None:
+    path = _write(tmp_path, f'[a]\nbackend = "{first}"\nnext = "b"\n[b]\nbackend = "{second}"\n')
     (compiled,) = check(path, BuildOptions(fuse="none")).compiled
     (stage,) = compiled.graph.stages
     assert stage.nodes == ("a", "b")
-    assert "failed" in stage.why
+    assert reason in stage.why

@@ -23,13 +23,17 @@ class Batching:
     queue_timeout_us: int = QUEUE_TIMEOUT_US
 
 
-def stage_config(stage: Stage, batching: Batching, *, is_entry: bool) -> Any:
-    """The configuration of a stage on Triton's Python backend (a ``ModelConfig`` message)."""
+def stage_config(stage: Stage, entry: Entry, batching: Batching) -> Any:
+    """The configuration of a stage on Triton's Python backend (a ``ModelConfig`` message).
+
+    What clients may leave out is optional in every stage that it is led to, not only in the entry.
+    """
     pb = messages()
     config = pb.ModelConfig(name=stage.name, backend="python", max_batch_size=stage.max_batch)
+    from_clients = {port.key for port in entry.inputs} - ({DATA} if stage.takes_over else set())
     for port in stage.inputs:
         for tensor in wire_tensors(port):
-            _add_input(config, port, tensor, optional_companion=is_entry)
+            _add_input(config, port, tensor, optional_companion=port.key in from_clients)
     _add_outputs(config, stage.outputs)
     config.instance_group.add(count=stage.instances, kind=pb.ModelInstanceGroup.KIND_CPU)
     _set_batching(config, batching)

@@ -50,7 +50,7 @@ def plan(graph: Graph, inputs: Inputs, bag: Bag) -> RepoPlan:
     for entry in graph.entries:
         stages = [stage for stage in graph.stages if stage.entry == entry.name]
         for stage in stages:
-            model, requires = _stage_model(graph, stage, inputs, bag, is_entry=stage.name == entry.name)
+            model, requires = _stage_model(graph, stage, entry, inputs, bag)
             models.append(model)
             needed |= set(requires)
         if [stage.name for stage in stages] != [entry.name]:
@@ -88,7 +88,7 @@ def interface(graph: Graph) -> JSON:
 
 
 def _stage_model(
-    graph: Graph, stage: Stage, inputs: Inputs, bag: Bag, *, is_entry: bool
+    graph: Graph, stage: Stage, entry: Entry, inputs: Inputs, bag: Bag
 ) -> tuple[ModelPlan, tuple[str, ...]]:
     files: dict[str, Content] = {}
     paths = _place_files(graph, stage, inputs, files)
@@ -100,7 +100,7 @@ def _stage_model(
     for label in (call.label for call in _calls(graph, stage)):
         for path, data in inputs.user_files.get(label, {}).items():
             files[f"1/user/{path}"] = data
-    config = configs.stage_config(stage, _batching(graph, stage, inputs), is_entry=is_entry)
+    config = configs.stage_config(stage, entry, _batching(graph, stage, inputs))
     for name in stage.nodes:
         if name in inputs.overrides:
             config = apply_override(config, inputs.overrides[name], inputs.target_triton, bag)

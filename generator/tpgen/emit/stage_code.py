@@ -113,7 +113,8 @@ class StageCode:
         """True if some operator leaves a ``result`` where it is, or runs for items that have none."""
         first, *others = node.calls
         is_result_left = first.filter == RUN and RESULT in self._states(first)
-        return is_result_left or any(call.filter == RUN for call in others)
+        behind = [*others, *(self.graph.nodes[name].calls[0] for name in node.next)]
+        return is_result_left or any(call.filter == RUN for call in behind)
 
     def _together(self, attribute: str, calls: Sequence[Call], *, swaps: bool) -> str:
         (call,) = calls

@@ -44,7 +44,7 @@ def _one_per_node(
     groups: list[list[str]] = []
     reasons: list[str] = []
     for name in members:
-        reason = _reason_to_stay(graph, name, live[name]) if groups else None
+        reason = _reason_to_stay(graph, groups[-1][-1], name, live[name]) if groups else None
         if reason is not None:
             groups[-1].append(name)
             reasons[-1] = reason
@@ -54,14 +54,19 @@ def _one_per_node(
     return groups, reasons
 
 
-def _reason_to_stay(graph: Graph, name: str, live: frozenset[str]) -> str | None:
+def _reason_to_stay(graph: Graph, previous: str, name: str, live: frozenset[str]) -> str | None:
     """Why a node has to be in one model with the node before it, if it has to."""
+    assert graph.types is not None
     for key in sorted(live):
         type_ = _state(graph, name, key).type
         if type_ is not None and not crosses_wire(type_):
             return f"'{key}' cannot cross between models: {type_}"
-    if graph.nodes[name].calls[0].filter != SWAP and _state(graph, name, RESULT).failed:
+    if graph.nodes[name].calls[0].filter == SWAP:
+        return None
+    if _state(graph, name, RESULT).failed:
         return f"'{name}' goes on with items that failed before it, and a failure ends the request of a model"
+    if previous in graph.types.ends_quietly:
+        return f"'{name}' does not ask for '{RESULT}', and items that ended before it must not enter"
     return None
 
 
@@ -86,7 +91,7 @@ def _stage(
     needed = frozenset(answered) if last else live[groups[index + 1][0]]
     takes_over = index > 0 and graph.nodes[nodes[0]].calls[0].filter == SWAP
     inputs = (
-        entry.inputs
+        _first_inputs(entry, read)
         if index == 0
         else tuple(
             _crossing(key, _arriving(graph, groups[index - 1][-1], key), takes_over)
@@ -111,6 +116,11 @@ def _stage(
         takes_over=takes_over,
         why=why,
     )
+
+
+def _first_inputs(entry: Entry, read: set[str]) -> tuple[Port, ...]:
+    """What the first stage reads; all there is if it reads nothing, as a Triton model needs an input."""
+    return tuple(port for port in entry.inputs if port.key in read) or entry.inputs
 
 
 def _arriving(graph: Graph, previous: str, key: str) -> State:
