@@ -56,10 +56,14 @@ def reference(path: str | Path, options: BuildOptions | None = None) -> tuple[Co
     """
     bag = Bag()
     folder = tempfile.TemporaryDirectory(prefix="tpgen-reference-")
-    compiled = compile_pipeline(path, options or BuildOptions(), bag, Path(folder.name))
-    bag.raise_if_errors()
-    assert compiled is not None
-    interpreter = load_interpreter(compiled)
+    try:
+        compiled = compile_pipeline(path, options or BuildOptions(), bag, Path(folder.name))
+        bag.raise_if_errors()
+        assert compiled is not None
+        interpreter = load_interpreter(compiled)
+    except BaseException:
+        folder.cleanup()
+        raise
     weakref.finalize(interpreter, folder.cleanup)
     return compiled, interpreter
 
