@@ -112,17 +112,18 @@ def test_run_goes_on_with_items_that_failed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "reason"),
+    ("first", "second"),
     [
-        ("DecodeMat", "(Run)Python[run_ops:length]", "failed before it"),
-        ("S[Python[run_ops:dark],FloatMat]", "(Run)Python[run_ops:green]", "ended before it"),
+        ("DecodeMat", "(Run)Python[run_ops:length]"),
+        ("S[Python[run_ops:dark],FloatMat]", "(Run)Python[run_ops:green]"),
+        ("DecodeMat", "(Run)CreateTensor(shape=2)"),  # nothing of what the first node writes is read
     ],
 )
 def test_one_model_per_node_takes_such_a_node_into_the_one_before(
-    tmp_path: Path, first: str, second: str, reason: str
+    tmp_path: Path, first: str, second: str
 ) -> None:
     path = _write(tmp_path, f'[a]\nbackend = "{first}"\nnext = "b"\n[b]\nbackend = "{second}"\n')
     (compiled,) = check(path, BuildOptions(fuse="none")).compiled
     (stage,) = compiled.graph.stages
     assert stage.nodes == ("a", "b")
-    assert reason in stage.why
+    assert "'b' also takes items that failed" in stage.why

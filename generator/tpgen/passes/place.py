@@ -44,7 +44,7 @@ def _one_per_node(
     groups: list[list[str]] = []
     reasons: list[str] = []
     for name in members:
-        reason = _reason_to_stay(graph, groups[-1][-1], name, live[name]) if groups else None
+        reason = _reason_to_stay(graph, name, live[name]) if groups else None
         if reason is not None:
             groups[-1].append(name)
             reasons[-1] = reason
@@ -54,19 +54,14 @@ def _one_per_node(
     return groups, reasons
 
 
-def _reason_to_stay(graph: Graph, previous: str, name: str, live: frozenset[str]) -> str | None:
+def _reason_to_stay(graph: Graph, name: str, live: frozenset[str]) -> str | None:
     """Why a node has to be in one model with the node before it, if it has to."""
-    assert graph.types is not None
     for key in sorted(live):
         type_ = _state(graph, name, key).type
         if type_ is not None and not crosses_wire(type_):
             return f"'{key}' cannot cross between models: {type_}"
-    if graph.nodes[name].calls[0].filter == SWAP:
-        return None
-    if _state(graph, name, RESULT).failed:
-        return f"'{name}' goes on with items that failed before it, and a failure ends the request of a model"
-    if previous in graph.types.ends_quietly:
-        return f"'{name}' does not ask for '{RESULT}', and items that ended before it must not enter"
+    if graph.nodes[name].calls[0].filter != SWAP:
+        return f"'{name}' also takes items that failed before it, which never leave a model"
     return None
 
 
