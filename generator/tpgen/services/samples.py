@@ -67,6 +67,8 @@ def _jpeg(image: np.ndarray[Any, Any]) -> bytes:
 
 
 def _vary_array(value: np.ndarray[Any, Any], rng: np.random.Generator) -> np.ndarray[Any, Any]:
+    if value.size == 0:
+        return value
     if value.dtype.kind == "f":
         spread = float(np.std(value)) or 1.0
         noisy: np.ndarray[Any, Any] = value + rng.normal(0.0, 0.1 * spread, value.shape)
