@@ -12,9 +12,10 @@ from tpgen.services.samples import vary
 ARRAYS = [np.arange(6, dtype=np.int32), np.linspace(0, 1, 6, dtype=np.float32).reshape(2, 3)]
 
 
-@pytest.mark.parametrize("array", ARRAYS)
-def test_an_array_becomes_another_of_its_kind(array: np.ndarray) -> None:
-    varied = vary(array, np.random.default_rng(0))
+@pytest.mark.parametrize("array", [*ARRAYS, np.array([255], np.uint8), np.array(-3, np.int64)])
+@pytest.mark.parametrize("seed", range(8))
+def test_an_array_becomes_another_of_its_kind(array: np.ndarray, seed: int) -> None:
+    varied = np.asarray(vary(array, np.random.default_rng(seed)))
     assert (varied.dtype, varied.shape) == (array.dtype, array.shape)
     assert not np.array_equal(varied, array)
 

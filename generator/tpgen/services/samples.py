@@ -74,13 +74,21 @@ def _vary_array(value: np.ndarray[Any, Any], rng: np.random.Generator) -> np.nda
         noisy: np.ndarray[Any, Any] = value + rng.normal(0.0, 0.1 * spread, value.shape)
         return noisy.astype(value.dtype)
     if value.dtype.kind in "iu":
-        return _rolled(value, int(rng.integers(1, value.size + 1)))
+        return _rolled(value, int(rng.integers(1, value.size))) if value.size > 1 else _stepped(value, rng)
     return value
 
 
 def _rolled(value: np.ndarray[Any, Any], by: int) -> np.ndarray[Any, Any]:
     rolled: np.ndarray[Any, Any] = np.roll(value, by)
     return rolled
+
+
+def _stepped(value: np.ndarray[Any, Any], rng: np.random.Generator) -> np.ndarray[Any, Any]:
+    """A single whole number as another one near it."""
+    step = value.dtype.type(rng.integers(1, 9))
+    is_high = int(value.reshape(-1)[0]) > np.iinfo(value.dtype).max - 9
+    stepped: np.ndarray[Any, Any] = value - step if is_high else value + step
+    return stepped
 
 
 def _made(entry: Entry, rng: np.random.Generator) -> Sample:
