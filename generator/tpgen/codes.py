@@ -1372,3 +1372,987 @@ register_code(
     next build repairs it.
     """,
 )
+
+# --- TP8xx: lint of a repository ----------------------------------------------------------------------------
+
+register_code(
+    "TP800",
+    "the repository can't be read, or holds no model",
+    """
+    A model repository is a directory of model directories:
+
+        models/
+          resnet50/
+            config.pbtxt
+            1/model.onnx
+
+    Name `models`, not a model in it, and see that you may read it.
+    """,
+)
+
+register_code(
+    "TP801",
+    "a directory is no model",
+    """
+    To the server every directory of the repository is a model, `.git`, `docs` and `__pycache__` too.
+    One without a `config.pbtxt` and without a model file can't be loaded, and by default the server
+    ends then.
+
+        models/docs/notes.md         # ends the server
+
+    Move the directory out of the repository. Single files may stay.
+    """,
+)
+
+register_code(
+    "TP802",
+    "a link leads nowhere",
+    """
+    The server asks for the age of everything that lies directly in the repository and in each model's
+    directory. A dangling link, or links in a circle, make it refuse the model; in the repository
+    itself, all models.
+
+        $ find -L models -maxdepth 2 -type l       # lists them
+
+    Remove or mend the link. Deeper in a version directory such links do no harm.
+    """,
+)
+
+register_code(
+    "TP803",
+    "a name that a Python model can't have",
+    """
+    The server starts the process of a Python model through a shell, with the model's path unquoted. A
+    blank, a quote or one of ``; & | < > ( ) $ \\ ` `` in the name of the directory makes it wait for
+    that process for ever, without a message. Characters outside ASCII fail in the usual locale of a
+    container.
+
+        models/face detector/        # use face_detector
+    """,
+)
+
+register_code(
+    "TP804",
+    "a name that HTTP clients can't reach",
+    """
+    Clients escape characters such as `+`, `@` or a blank in the address of a request, and the server
+    does not undo it: it knows no model `a%2Bb`, and answers 404. Over gRPC the model can be reached.
+
+        models/yolo+nms/             # use yolo_nms
+
+    Letters, digits, `_`, `-`, `.` and `~` are safe.
+    """,
+)
+
+register_code(
+    "TP805",
+    "`name` is not the directory's",
+    """
+    The directory's name is the model's name. `name` in config.pbtxt may be left out; if it is there, it
+    has to be the same.
+
+        models/detector/config.pbtxt: name: "detect"
+    """,
+)
+
+register_code(
+    "TP806",
+    "no version can be loaded",
+    """
+    A model needs a directory whose name is a number from 1, even an ensemble, which has nothing to put
+    there; and `version_policy` has to admit one. By default the latest is loaded.
+
+        version_policy { specific { versions: [2] } }      # with a directory 1 only
+        version_policy { latest { } }                      # num_versions is 0 then
+
+    Git does not keep empty directories: put a file such as `.gitkeep` into that of an ensemble.
+    """,
+)
+
+register_code(
+    "TP807",
+    "the server misreads the name of a directory",
+    """
+    The server takes the number at the start of a directory's name for a version, and then looks in the
+    directory of that number. `2_backup` is version 2, the latest, to it; there is no directory `2`, and
+    a Python model is waited for for ever.
+
+        models/detector/1/
+        models/detector/2_backup/    # move it out, or call it backup_2
+
+    A number beyond 64 bits ends the server.
+    """,
+)
+
+register_code(
+    "TP808",
+    "a directory that is no version",
+    """
+    `01` and `v2` look like versions, and the server ignores them, with a line in its log.
+
+        models/detector/1/
+        models/detector/v2/          # never served; call it 2
+    """,
+)
+
+register_code(
+    "TP809",
+    "a version without its model file",
+    """
+    Each backend looks for one file in the version directory: `model.py`, `model.onnx`, `model.plan`,
+    `model.pt`, `model.xml`, or the one that `default_model_filename` names. The server waits for a
+    Python model without it for ever, and refuses others.
+
+        models/detector/2/           # empty, and the latest version: put the model there, or remove it
+    """,
+)
+
+register_code(
+    "TP810",
+    "config.pbtxt can't be read",
+    """
+    The file is there, and the server can't use it: it is a directory (of which the server dies), a
+    pipe, a link that leads nowhere, far too large, or the rights are missing.
+    """,
+)
+
+register_code(
+    "TP811",
+    "config.pbtxt is not a model configuration",
+    """
+    The text is not what protobuf's text format wants, or names a field or value that model
+    configurations don't have. The server refuses the model, and says why in its log only.
+
+        max_batch_sise: 8                    # no such field
+        input [{ data_type: fp32 }]          # TYPE_FP32
+        input [{ data_type: TYPE_BYTES }]    # TYPE_STRING
+        max_batch_size: "8"                  # a number has no quotes
+        parameters { key: "a" value { int64_param: 1 } }      # string_value: "1"
+        dynamic_batching { } sequence_batching { }            # one scheduler only
+    """,
+)
+
+register_code(
+    "TP812",
+    "a field that the server is too old for",
+    """
+    The field came with a later release than the one that is checked for, which refuses the whole model.
+
+        ensemble_scheduling { max_inflight_requests: 16 }     # 25.11
+
+    Leave the field out, or serve with a later release.
+    """,
+)
+
+register_code(
+    "TP813",
+    "config.pbtxt is not UTF-8",
+    """
+    The server reads other encodings, and then can't pass on what it read: clients that ask for the
+    configuration get garbage or an error.
+
+        $ iconv -f latin1 -t utf-8 old.pbtxt > config.pbtxt
+    """,
+)
+
+register_code(
+    "TP814",
+    "a model without config.pbtxt",
+    """
+    The server guesses the backend from the file's name, and asks it for inputs and outputs. Such a
+    model does not batch; a Python model has no inputs and outputs unless its code adds them; with
+    `--disable-auto-complete-config` the server refuses it.
+
+        $ curl localhost:8000/v2/models/NAME/config      # what the server made of it, to start from
+    """,
+)
+
+register_code(
+    "TP815",
+    "a key is given twice",
+    """
+    In a map (`parameters`, `input_map`, `output_map` ...) the last entry of a key replaces the others,
+    silently.
+
+        parameters { key: "threads" value { string_value: "4" } }
+        parameters { key: "threads" value { string_value: "8" } }      # this one counts
+    """,
+)
+
+register_code(
+    "TP816",
+    "no backend",
+    """
+    The server can't tell which backend runs the model: the configuration names none, its platform is
+    unknown, and no file of the first version has a known name.
+
+        platform: "onnxruntime"              # backend: "onnxruntime", or platform: "onnxruntime_onnx"
+    """,
+)
+
+register_code(
+    "TP817",
+    "platform and backend contradict each other",
+    """
+    Some backends run certain platforms only; others than theirs are refused.
+
+        backend: "onnxruntime"
+        platform: "tensorrt_plan"            # leave it out
+    """,
+)
+
+register_code(
+    "TP818",
+    "an unknown backend",
+    """
+    No backend of that name comes with Triton. It may be one of your own: then it has to lie in the
+    server's backend directory as `NAME/libtriton_NAME.so` or `NAME/model.py`. If the name is close to
+    that of a known one, it is reported as an error.
+
+        backend: "onnx"                      # onnxruntime
+    """,
+)
+
+register_code(
+    "TP819",
+    "a negative batch size",
+    """
+    `max_batch_size` is the largest batch, 0 for a model whose tensors have no batch dimension.
+
+        max_batch_size: -1                   # refused
+    """,
+)
+
+register_code(
+    "TP820",
+    "an input or output is not described",
+    """
+    Each needs a name, a type, and dimensions; only some backends fill in what is missing from the
+    model's file.
+
+        input [{ name: "image" dims: [3,224,224] }]                            # of what type?
+        output [{ name: "score" data_type: TYPE_FP32 dims: [] }]               # a scalar is dims: [1]
+
+    `dims` leave out the batch dimension if `max_batch_size` is more than 0.
+    """,
+)
+
+register_code(
+    "TP821",
+    "a dimension that can't be",
+    """
+    Dimensions are 1 or more, or -1 for one that varies.
+
+        dims: [0, 224, 224]
+        reshape { shape: [-2] }
+    """,
+)
+
+register_code(
+    "TP822",
+    "a reshape that changes the number of elements",
+    """
+    `reshape` gives the model another shape than the client sends; the elements stay the same, also
+    between the dimensions that vary.
+
+        dims: [4] reshape { shape: [3] }               # 4 elements are not 3
+        dims: [2,-1] reshape { shape: [-1,2] }         # nothing before the -1, then 2
+        dims: [1] reshape { shape: [] }                # a scalar: only with max_batch_size above 0
+    """,
+)
+
+register_code(
+    "TP823",
+    "an image format without an image",
+    """
+    `FORMAT_NHWC` and `FORMAT_NCHW` need three dims. The format changes nothing about the data: leave it
+    out.
+
+        input [{ name: "x" data_type: TYPE_FP32 format: FORMAT_NCHW dims: [1000] }]
+    """,
+)
+
+register_code(
+    "TP824",
+    "a setting that only TensorRT has",
+    """
+    Shape tensors and non-linear formats are TensorRT's; the server refuses other models that set them.
+    Tensors of a non-linear format have three dims.
+
+        backend: "python"
+        input [{ name: "x" data_type: TYPE_INT32 dims: [2] is_shape_tensor: true }]
+    """,
+)
+
+register_code(
+    "TP825",
+    "batch_input or batch_output does not fit",
+    """
+    A batch input is made from one input of the model, as INT32 or FP32; a batch output scatters outputs
+    of the model, each once, by the shape of one input.
+
+        batch_input [{ kind: BATCH_ELEMENT_COUNT target_name: "N" data_type: TYPE_INT32 source_input: "x" }]
+    """,
+)
+
+register_code(
+    "TP826",
+    "a file of labels is not there",
+    """
+    `label_filename` is a path from the model's directory (an absolute one too). The file has to exist;
+    if it is a directory, the server dies. One outside of the model's directory is refused by later
+    releases.
+
+        output [{ name: "p" data_type: TYPE_FP32 dims: [1000] label_filename: "labels.txt" }]
+    """,
+)
+
+register_code(
+    "TP827",
+    "two tensors of one name",
+    """
+    The server loads such a model. Of two required inputs of a name it misses one in every request,
+    which fails; of two outputs it uses the first.
+
+        input [{ name: "x" ... }, { name: "x" ... }]
+    """,
+)
+
+register_code(
+    "TP828",
+    "no input, or no output",
+    """
+    A request without inputs has no batch size, so a batching model without inputs fails each of them:
+    set `max_batch_size: 0`. Without outputs in the configuration nothing that `execute` returns reaches
+    the client.
+    """,
+)
+
+register_code(
+    "TP829",
+    "a Python model's file can't be imported",
+    """
+    The server imports the file that `default_model_filename` names as a module: it ends in `.py`, has
+    no other dot, and lies in the version directory or below.
+
+        default_model_filename: "model.v2.py"          # model_v2.py
+    """,
+)
+
+register_code(
+    "TP830",
+    "the configuration contradicts the ONNX file",
+    """
+    Names, types and shapes of inputs and outputs are those of the file. With `max_batch_size` above 0
+    every input and output of it begins with a batch dimension that varies, which dims leave out.
+
+        max_batch_size: 8
+        input [{ name: "data" data_type: TYPE_FP32 dims: [1,3,224,224] }]      # dims: [3,224,224]
+    """,
+)
+
+register_code(
+    "TP831",
+    "requests of different sizes are not batched",
+    """
+    An input with a dimension of -1 splits batches wherever two requests differ in size: of 24 requests
+    in five sizes nearly each runs alone. A Python model gets a list of requests anyhow, so it may take
+    them together:
+
+        input [{ name: "image" data_type: TYPE_UINT8 dims: [-1,-1,3] allow_ragged_batch: true }]
+    """,
+)
+
+register_code(
+    "TP832",
+    "a model's code is not Python",
+    """
+    The model file has a syntax error, which the server reports when it loads the model. It is read by
+    the Python that runs tpgen; the server's may know more or fewer forms.
+    """,
+)
+
+register_code(
+    "TP833",
+    "no class TritonPythonModel",
+    """
+    The server makes an instance of the class of this name in the model file.
+
+        class Model:                         # class TritonPythonModel:
+            def execute(self, requests): ...
+    """,
+)
+
+register_code(
+    "TP834",
+    "a Python model without execute",
+    """
+    The server calls `execute` with a list of requests. Without it, or with other arguments, the model
+    loads and every request fails.
+
+        class TritonPythonModel:
+            def execute(self, requests):
+                return [respond(request) for request in requests]
+    """,
+)
+
+register_code(
+    "TP835",
+    "a method that the server can't call",
+    """
+    The server calls `TritonPythonModel()`, `initialize(args)` with a dictionary, and
+    `auto_complete_config(auto_complete_model_config)` on the class. Other arguments need defaults.
+
+        def initialize(self): ...            # def initialize(self, args):
+
+        @staticmethod
+        def auto_complete_config(auto_complete_model_config): ...
+    """,
+)
+
+register_code(
+    "TP836",
+    "execute never answers",
+    """
+    `execute` returns a list with one response for each request, or the code sends responses through
+    `request.get_response_sender()`. If it does neither, requests wait until their clients give up.
+
+        def execute(self, requests):
+            responses = [respond(request) for request in requests]
+            return responses                 # this line is missing
+    """,
+)
+
+register_code(
+    "TP837",
+    "a helper that is never imported",
+    """
+    The server puts a version's directory at the end of Python's path, so that a standard module, or an
+    installed package, of the same name wins.
+
+        1/model.py: import queue
+        1/queue.py                           # never imported: call it frame_queue.py
+    """,
+)
+
+register_code(
+    "TP838",
+    "the ONNX file can't be used",
+    """
+    The file is damaged, lacks its external data, or has inputs or outputs that are no plain tensors.
+    The message says which.
+    """,
+)
+
+register_code(
+    "TP840",
+    "a preferred batch size that can't be",
+    """
+    Preferred sizes are 1 to `max_batch_size`.
+
+        max_batch_size: 8
+        dynamic_batching { preferred_batch_size: [16] }
+
+    Leave them out: batches grow to `max_batch_size` by themselves.
+    """,
+)
+
+register_code(
+    "TP841",
+    "a priority that is no level",
+    """
+    `priority_levels: 3` makes the levels 1 (the highest) to 3. There has to be a default among them,
+    and queue policies are for levels that exist.
+
+        dynamic_batching { priority_levels: 3 default_priority_level: 2 }
+    """,
+)
+
+register_code(
+    "TP842",
+    "answers can't be kept in order",
+    """
+    `preserve_ordering` excludes several priority levels, and queues that delay requests after a
+    timeout, because those let requests overtake each other.
+
+        dynamic_batching { preserve_ordering: true priority_levels: 2 default_priority_level: 1 }
+    """,
+)
+
+register_code(
+    "TP843",
+    "a share of slots that can't be",
+    """
+    `minimum_slot_utilization` of the direct strategy is a share: 0 to 1.
+    """,
+)
+
+register_code(
+    "TP844",
+    "answers that can't be cached",
+    """
+    The response cache keeps one answer for one request: it excludes sequence batching, and decoupled
+    models.
+
+        response_cache { enable: true }
+        model_transaction_policy { decoupled: true }
+    """,
+)
+
+register_code(
+    "TP845",
+    "control tensors of a sequence are mixed up",
+    """
+    Each control of `sequence_batching` has a tensor with a name of its own, and each kind of control is
+    there once.
+
+        control_input [
+          { name: "START" control [{ kind: CONTROL_SEQUENCE_START int32_false_true: [0, 1] }] },
+          { name: "END" control [{ kind: CONTROL_SEQUENCE_END int32_false_true: [0, 1] }] }
+        ]
+    """,
+)
+
+register_code(
+    "TP846",
+    "a control of a sequence without its values",
+    """
+    Start, ready and end are given as one pair of values, for false and true: `int32_false_true`,
+    `fp32_false_true` or `bool_false_true`. The correlation id has a `data_type` (an integer of 32 or 64
+    bits, or TYPE_STRING) and no values.
+
+        { kind: CONTROL_SEQUENCE_START int32_false_true: [0, 1] }
+        { kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_UINT64 }
+    """,
+)
+
+register_code(
+    "TP847",
+    "a state of a sequence without its data",
+    """
+    An initial state is `zero_data: true`, or a file in the directory `initial_state` of the model.
+
+        initial_state { name: "zeros" data_type: TYPE_FP32 dims: [8] zero_data: true }
+    """,
+)
+
+register_code(
+    "TP848",
+    "dynamic batching without batches",
+    """
+    A model with `max_batch_size: 0` never batches, so `dynamic_batching` changes nothing but the queue.
+
+        max_batch_size: 0
+        dynamic_batching { }                 # set max_batch_size, and take the batch dimension out of dims
+    """,
+)
+
+register_code(
+    "TP849",
+    "batches that are never formed",
+    """
+    `max_batch_size` only says what the model can take. Without `dynamic_batching` (or sequence
+    batching) every request runs alone.
+
+        max_batch_size: 32
+        dynamic_batching { }                 # add this
+    """,
+)
+
+register_code(
+    "TP850",
+    "a preferred batch size that caps batches",
+    """
+    The batcher sends a batch off as soon as it has a preferred size, although more requests wait: with
+    `preferred_batch_size: [4]` a queue of 32 becomes eight batches.
+
+    Leave it out, unless a TensorRT engine has profiles for just these sizes.
+    """,
+)
+
+register_code(
+    "TP851",
+    "a timeout that can't be overridden",
+    """
+    A request may shorten the default timeout of its queue; without one its own timeout is ignored.
+
+        default_queue_policy { allow_timeout_override: true default_timeout_microseconds: 5000000 }
+    """,
+)
+
+register_code(
+    "TP852",
+    "priorities without levels",
+    """
+    `default_priority_level` and `priority_queue_policy` have no effect as long as `priority_levels` is
+    0.
+    """,
+)
+
+register_code(
+    "TP855",
+    "GPUs for a group without",
+    """
+    Instances of the kind KIND_CPU run on the CPU, those of KIND_MODEL where the model decides. The
+    server refuses `gpus` with either.
+
+        instance_group [{ kind: KIND_CPU gpus: [0] }]
+    """,
+)
+
+register_code(
+    "TP856",
+    "an optimization profile that can't be",
+    """
+    `profile` lists profiles of a TensorRT engine by index, as strings. Other backends are refused.
+
+        instance_group [{ kind: KIND_GPU profile: ["0", "1"] }]
+    """,
+)
+
+register_code(
+    "TP857",
+    "no instance takes requests",
+    """
+    A passive instance is loaded and never called. If all are, the first request ends the server.
+
+        instance_group [{ kind: KIND_CPU passive: true }]      # add a group that is not
+    """,
+)
+
+register_code(
+    "TP858",
+    "a count below 1",
+    """
+    The server takes a count of 0 or less for the default, 1.
+
+        instance_group [{ kind: KIND_CPU count: 0 }]           # one instance runs
+    """,
+)
+
+register_code(
+    "TP859",
+    "a resource both global and local",
+    """
+    A resource of the rate limiter is counted for each device, or once for the server. A server that
+    runs with `--rate-limit=execution_count` refuses a name that is used for both; others ignore it.
+
+        resources [{ name: "R1" count: 1 }, { name: "R1" global: true count: 2 }]
+    """,
+)
+
+register_code(
+    "TP861",
+    "a warm-up that is skipped",
+    """
+    A sample without `batch_size` has the batch 0, and the server skips it silently.
+
+        model_warmup [{ name: "first" batch_size: 1 ... }]
+    """,
+)
+
+register_code(
+    "TP862",
+    "a warm-up larger than a batch",
+    """
+    The batch of a sample is at most `max_batch_size`, and 1 if the model does not batch. The server
+    dies of a larger one.
+
+        max_batch_size: 8
+        model_warmup [{ name: "all" batch_size: 16 ... }]
+    """,
+)
+
+register_code(
+    "TP863",
+    "a warm-up without an input",
+    """
+    A sample is a request: it holds all inputs that are not optional.
+
+        model_warmup [{ name: "first" batch_size: 1
+                        inputs { key: "x" value { data_type: TYPE_FP32 dims: [4] zero_data: true } } }]
+    """,
+)
+
+register_code(
+    "TP864",
+    "a warm-up input that does not fit",
+    """
+    The input of a sample has the model's type, sizes for all dimensions (no -1) without the batch
+    dimension, and data: `zero_data`, `random_data` or `input_data_file`.
+
+        input [{ name: "x" data_type: TYPE_FP32 dims: [-1] }]
+        inputs { key: "x" value { data_type: TYPE_FP32 dims: [640] random_data: true } }
+    """,
+)
+
+register_code(
+    "TP865",
+    "a warm-up file is not there",
+    """
+    `input_data_file` is a path in the model's directory `warmup`. The file holds the bytes of one item.
+
+        models/detector/warmup/image.bin
+    """,
+)
+
+register_code(
+    "TP867",
+    "FORCE_CPU_ONLY_INPUT_TENSORS is neither yes nor no",
+    """
+    The Python backend takes just these two words.
+
+        parameters { key: "FORCE_CPU_ONLY_INPUT_TENSORS" value { string_value: "no" } }
+    """,
+)
+
+register_code(
+    "TP868",
+    "an execution environment is not there",
+    """
+    `EXECUTION_ENV_PATH` names an archive made by conda-pack, or a directory with such an environment,
+    which has `bin/activate` in it. A relative path is one from where the server was started; one in the
+    model's directory begins with `$$TRITON_MODEL_DIRECTORY`.
+
+        parameters { key: "EXECUTION_ENV_PATH" value { string_value: "$$TRITON_MODEL_DIRECTORY/env.tar.gz" } }
+    """,
+)
+
+register_code(
+    "TP869",
+    "an unknown allocation strategy",
+    """
+    `execution_context_allocation_strategy` of a TensorRT model is STATIC, or ON_PROFILE_CHANGE, which
+    takes less memory where an engine has several profiles.
+    """,
+)
+
+register_code(
+    "TP870",
+    "a metric tag that ends the server",
+    """
+    A tag becomes a label of Prometheus: letters, digits and `_`, no digit first, not beginning with
+    `__`. The server dies of any other when it loads the model.
+
+        metric_tags { key: "data-center" value: "eu1" }        # data_center
+    """,
+)
+
+register_code(
+    "TP871",
+    "an optimization without effect",
+    """
+    Execution accelerators, graph levels and CUDA settings are for backends that run a graph. A Python
+    model ignores them.
+    """,
+)
+
+register_code(
+    "TP880",
+    "half an ensemble",
+    """
+    An ensemble has `platform: "ensemble"`, and `ensemble_scheduling` with at least one step; neither
+    goes without the other.
+    """,
+)
+
+register_code(
+    "TP881",
+    "an ensemble with instances",
+    """
+    An ensemble only leads tensors from model to model. `backend`, `instance_group`, `optimization` and
+    `model_warmup` belong to those models, and the server refuses them here.
+    """,
+)
+
+register_code(
+    "TP882",
+    "an incomplete step",
+    """
+    A step names its model, and maps at least one input and one output.
+
+        step [{ model_name: "resize" model_version: -1
+                input_map { key: "image" value: "data" }
+                output_map { key: "resized" value: "small" } }]
+    """,
+)
+
+register_code(
+    "TP883",
+    "a step's model is not there",
+    """
+    The models that an ensemble runs lie in the same repository (or in another one of the same server,
+    which this check can't see).
+
+        step [{ model_name: "resnet5O" ... }]
+    """,
+)
+
+register_code(
+    "TP884",
+    "a step's version is not loaded",
+    """
+    `model_version: -1` is the latest version. One that is left out is 0, which hardly any model has.
+
+        step [{ model_name: "resize" input_map { ... } ... }]          # model_version: -1 is missing
+    """,
+)
+
+register_code(
+    "TP885",
+    "a step's model has no such tensor",
+    """
+    In `input_map` and `output_map` the key is an input or output of the step's model, the value is a
+    tensor of the ensemble. They are easily swapped.
+
+        input_map { key: "INPUT_OF_THE_MODEL" value: "tensor_of_the_ensemble" }
+    """,
+)
+
+register_code(
+    "TP886",
+    "a step lacks an input",
+    """
+    Every input of a step's model that is not optional needs an entry in `input_map`.
+    """,
+)
+
+register_code(
+    "TP887",
+    "a tensor that nothing reads",
+    """
+    An input of the ensemble that no step reads, and an output that is mapped to a tensor which no step
+    reads and which is no output, are refused. Outputs of a step need not be mapped.
+    """,
+)
+
+register_code(
+    "TP888",
+    "a tensor that nothing writes",
+    """
+    What a step reads is an input of the ensemble or was mapped from an output of another step, and no
+    step waits, in the end, for itself. Swapped keys and values in a map are the usual reason.
+    """,
+)
+
+register_code(
+    "TP889",
+    "a tensor that is written twice",
+    """
+    One tensor of an ensemble has one writer. There are no branches in an ensemble: what depends on the
+    data belongs into a Python model that calls others.
+    """,
+)
+
+register_code(
+    "TP890",
+    "a step writes the ensemble's input",
+    """
+    The server accepts an `output_map` onto an input of the ensemble. The first request then runs in a
+    circle, for ever, and takes a processor with it.
+
+        input [{ name: "image" ... }]
+        step [{ ... output_map { key: "resized" value: "image" } }]    # use another name
+    """,
+)
+
+register_code(
+    "TP891",
+    "types do not meet",
+    """
+    The models that a tensor of an ensemble joins, and the ensemble's own input or output, have one
+    `data_type`.
+    """,
+)
+
+register_code(
+    "TP892",
+    "shapes do not meet",
+    """
+    The models that a tensor of an ensemble joins have the same dims; -1 goes with any size, which is
+    then checked in each request. Where one of them batches and the other does not, the full shapes are
+    compared: `dims: [4]` with a batch goes with `dims: [-1,4]` without.
+    """,
+)
+
+register_code(
+    "TP893",
+    "an ensemble's batch is too large for a step",
+    """
+    `max_batch_size` of an ensemble is at most that of each of its steps, save those that do not batch.
+    """,
+)
+
+register_code(
+    "TP894",
+    "a step that takes single items only",
+    """
+    A model with `max_batch_size: 0` gets the whole batch of the ensemble as one tensor. If its dims do
+    not begin with -1, the ensemble loads, and every request of more than one item fails.
+
+        max_batch_size: 0
+        input [{ name: "x" data_type: TYPE_FP32 dims: [-1,4] }]        # takes any batch
+    """,
+)
+
+register_code(
+    "TP895",
+    "an ensemble runs itself",
+    """
+    An ensemble may run other ensembles, as long as none of them leads back to it.
+    """,
+)
+
+register_code(
+    "TP896",
+    "answers that do not match",
+    """
+    A decoupled model gives any number of answers to a request. A step can't join one of its outputs
+    with a tensor that does not come from the same answers.
+    """,
+)
+
+register_code(
+    "TP897",
+    "an optional input that is not",
+    """
+    An ensemble passes on what the client sent. If it leaves out an optional input that a step's model
+    requires, the request fails.
+    """,
+)
+
+register_code(
+    "TP898",
+    "some outputs can't be asked for alone",
+    """
+    A request may ask for some outputs; the server then leaves out the steps that they do not need. If
+    one of the inputs is not needed either, it wrongly leaves out the first step of the list as well,
+    and the request fails with "unexpected deadlock".
+
+    Ask for all outputs, or order the steps so that the first is one which such a request does not need;
+    the order has no other meaning.
+    """,
+)
+
+register_code(
+    "TP899",
+    "an output of DALI is not used",
+    """
+    The DALI backend fails every request that does not ask for all outputs of its pipeline, and an
+    ensemble asks for those that it maps.
+    """,
+)
+
+# --- TP9xx: notes about decisions -----------------------------------------------------------------------------------
+
+register_code(
+    "TP901",
+    "built for the CPU because no target was given",
+    """
+    The pipeline has TensorRT nodes, and neither the command line nor the TOML says what it is built for. It is built
+    for the CPU, where ONNX Runtime runs the models. To say that this is meant:
+
+        [pipeline]
+        target = "cpu"
+    """,
+)

@@ -119,7 +119,7 @@ def make_plan(compiled: Compiled, scratch: Path, bag: Bag, *, write_models: bool
     inputs = Inputs(
         version=__version__,
         source=compiled.source.path,
-        fingerprint=_fingerprint(compiled),
+        fingerprint=fingerprint(compiled),
         batching=compiled.options.batching,
         target_triton=compiled.loaded.table.keys.target_triton,
         contents={**contents, **file_contents(compiled.graph, compiled.base)},
@@ -163,7 +163,7 @@ def _record(compiled: Compiled) -> dict[str, JSON]:
     }
 
 
-def _fingerprint(compiled: Compiled) -> str:
+def fingerprint(compiled: Compiled) -> str:
     """A hash of everything the repository is a function of."""
     options = replace(compiled.options, inputs={}, outputs_span=None)
     parts: list[Any] = [

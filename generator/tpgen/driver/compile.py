@@ -11,6 +11,7 @@ from ..diagnostics import Bag, Diagnostic
 from ..emit.versions import DEFAULT_TARGET, parse_release
 from ..frontend.load import Loaded, load
 from ..ir.graph import Graph
+from ..ir.op import Trait
 from ..passes import ANALYSIS, OPTIMIZE, Context, DeclaredPort, Options, run_passes
 from ..source import SourceFile, Span, TomlError, load_toml, read_source
 from .files import check_files
@@ -71,6 +72,8 @@ def compile_pipeline(
     optimised = run_passes(reference, OPTIMIZE, context, after) if reference is not None else None
     if reference is None or optimised is None:
         return None
+    if not (options.target or loaded.table.keys.target):
+        _say_that_it_is_the_cpu(loaded, bag)
     return Compiled(source, reference, optimised, loaded, chosen, models, tuple(context.decisions))
 
 
@@ -95,6 +98,18 @@ def _pass_options(loaded: Loaded, options: BuildOptions, bag: Bag) -> Options:
         outputs_span=spans.get("outputs"),
         max_batch=keys.max_batch or None,
     )
+
+
+def _say_that_it_is_the_cpu(loaded: Loaded, bag: Bag) -> None:
+    """Nobody chose a target: whoever expects TensorRT engines must not find out from a profile."""
+    nodes = [node.name for node, call in loaded.graph.calls() if call.op.has(Trait.ENGINE)]
+    if nodes:
+        bag.note(
+            "TP901",
+            f"built for the CPU: {', '.join(nodes)} on ONNX Runtime, no TensorRT engine",
+            hint='if this is meant, say so: [pipeline] target = "cpu", or --target cpu',
+            file=loaded.graph.source.path,
+        )
 
 
 def _check_supported(target: str, runtime: str, span: Span | None, bag: Bag) -> None:

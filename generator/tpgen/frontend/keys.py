@@ -55,8 +55,8 @@ class Globals:
 class NodeValues:
     """The raw keys of a node and the globals behind them; remembers which of its own keys were used.
 
-    ``operators`` and ``missing`` collect what `build_op` finds. ``is_open``: as in `Globals`, for this node.
-    ``errors`` counts what was found wrong, reported before or not.
+    ``operators`` and ``missing`` collect what `build_op` finds, ``user_keys`` the parameters of user code.
+    ``is_open``: as in `Globals`, for this node. ``errors`` counts what was found wrong, said or not.
     """
 
     node: str
@@ -67,6 +67,7 @@ class NodeValues:
     used: set[str] = field(default_factory=set)
     missing: list[Missing] = field(default_factory=list)
     operators: dict[str, type[Op]] = field(default_factory=dict)
+    user_keys: list[str] = field(default_factory=list)
     is_open: bool = False
     errors: int = 0
 
@@ -193,7 +194,7 @@ def report_keys(values: NodeValues, unknown: Iterable[str], node_keys: Collectio
             excused.add(meant)
             hint = f"did you mean '{operator}{qualified}{meant}'?"
         elif not values.is_open:
-            hint = _near_key(key, values.operators, node_keys)
+            hint = _near_key(key, values.operators, [*values.user_keys, *node_keys])
         else:
             continue
         message = f"unknown key {shown(key)} for {listed}"

@@ -70,6 +70,7 @@ def complete(
 def _settings(declared: UserOp, span: Span, values: NodeValues, node_keys: frozenset[str]) -> dict[str, Any]:
     """The values of the parameters, from the TOML keys of their names."""
     found: dict[str, Any] = {}
+    values.user_keys += declared.parameters
     for name, parameter in declared.parameters.items():
         value = values.find(f"Python::{name}") or values.find(name)
         if value is not None:

@@ -47,6 +47,7 @@ class Trait(Enum):
     BATCHED = "the kernel works on lists, one entry per item"
     FORWARDS = "hands data on as result, unchanged"
     INFERENCE = "runs a model; the operator has `model` and `signature` attributes"
+    ENGINE = "a TensorRT engine on the gpu target"
     REWRITABLE = "its model's graph can take a `ModelRewrite`"
     SETS_COLOR = "only changes the channel order, to the `color` attribute"
     BINDS = "its `bind(keys, is_root=)` decides which of the keys that exist here it reads"

@@ -236,6 +236,7 @@ def _gpu(doc: str, *, default: object, key: str | None = None) -> str:
         Trait.BATCHED,
         Trait.INFERENCE,
         Trait.BINDS,
+        Trait.ENGINE,
         Trait.REWRITABLE,
         Trait.FAILS,
     },

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ..diagnostics import Diagnostic, PipelineError, Severity
-from ..driver import BuildOptions, build
+from ..driver import BuildOptions, Compiled, build
+from ..driver.build import fingerprint
 from ..driver.local import reference
 from ..driver.values import item_for
 from ..emit.manifest import NAME as MANIFEST
@@ -152,6 +153,8 @@ def verify(
             report = VerifyReport(0)
             for source, chosen in sources:
                 compiled, interpreter = reference(source, chosen)
+                if target.is_dir():
+                    _check_unchanged(target, compiled)
                 for entry in compiled.reference.entries:
                     given = [item_for(entry, sample) for sample in samples]
                     checked = enough_samples(entry, given, MINIMUM_SAMPLES)
@@ -165,6 +168,20 @@ def verify(
 
 def _say_nothing(_text: str) -> None:
     """The default progress."""
+
+
+def _check_unchanged(directory: Path, compiled: Compiled) -> None:
+    """The repository must be what the TOML and its files make now, or the reference is that of another."""
+    manifest = read_manifest(directory)
+    name = compiled.reference.name
+    recorded = manifest.pipelines.get(name) if manifest is not None else None
+    if recorded is None or recorded.fingerprint != fingerprint(compiled):
+        raise _error(
+            "TP711",
+            f"'{name}' in {directory} was built from another state of {compiled.source.path},"
+            " or with other options",
+            f"build it again, or run it on the TOML file: tpgen verify {compiled.source.path}",
+        )
 
 
 def _sources_of(directory: Path) -> list[tuple[Path, BuildOptions]]:
