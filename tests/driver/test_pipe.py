@@ -29,6 +29,15 @@ def add(data):
     return np.int32(data + VALUE)
 """
 
+IN_PLACE = """
+from tpgen_runtime import Tensor, op
+
+@op(inputs={"data": Tensor("float32", [3])}, outputs={"result": Tensor("float32", [3])})
+def double(data):
+    data *= 2
+    return data
+"""
+
 
 @pytest.fixture
 def two_pipelines(tmp_path: Path) -> list[Path]:
@@ -73,6 +82,16 @@ def test_a_failed_item_leaves_its_dictionary_and_the_others_are_answered(two_pip
         missing: dict[str, object] = {}
         with pytest.raises(tpgen.ItemError, match="input 'data' is missing"):
             run(missing)
+
+
+def test_user_code_that_changes_its_input_does_not_change_the_callers(tmp_path: Path) -> None:
+    (tmp_path / "ops.py").write_text(IN_PLACE)
+    (tmp_path / "double.toml").write_text('[double]\nbackend = "Python[ops:double]"\n')
+    item = {"data": np.ones(3, np.float32)}
+    with pipe(tmp_path / "double.toml") as run:
+        run(item)
+    assert item["data"].tolist() == [1, 1, 1]
+    assert item["result"].tolist() == [2, 2, 2]
 
 
 def test_many_threads_get_each_its_own_answer() -> None:

@@ -5,6 +5,7 @@ A batch forms from what is waiting when a worker becomes free: nobody waits for 
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import itertools
 import queue
@@ -158,11 +159,11 @@ def _process(stage: Any, batch: list[_Ticket]) -> None:
 
 
 def _accepted(port: Any, data: Mapping[str, Any]) -> Any:
-    """The value of an input, as it would arrive over the wire."""
+    """The value of an input, as it would arrive over the wire: user code may change it, not the caller's."""
     if port.key not in data:
         raise ItemError(f"input '{port.key}' is missing", is_input=True)
     try:
-        return port.decode(port.encode([data[port.key]]))[0]
+        return port.decode(port.encode([copy.deepcopy(data[port.key])]))[0]
     except Exception as problem:  # noqa: BLE001  (the runtime's own errors, which this module cannot name)
         raise ItemError(str(problem), is_input=True) from None
 
