@@ -1,0 +1,68 @@
+"""Rules about instance groups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ...diagnostics import Diagnostic
+from ..config_pbtxt import messages
+from . import backends
+from .model import Model
+from .schema import enum_name
+
+
+def gpus_are_for_gpu_groups(model: Model) -> Iterator[Diagnostic]:
+    """TP855: groups of the kinds CPU and MODEL name no GPUs."""
+    kinds = messages().ModelInstanceGroup.Kind
+    for index, group in enumerate(model.config.instance_group):
+        kind = enum_name(kinds, group.kind)
+        if group.gpus and kind in ("KIND_CPU", "KIND_MODEL"):
+            message = f"an instance group of '{model.name}' has the kind {kind} and gpus"
+            hint = "remove gpus, or use KIND_GPU"
+            yield model.error("TP855", message, "instance_group", index, "gpus", hint=hint)
+
+
+def profiles_are_for_tensorrt(model: Model) -> Iterator[Diagnostic]:
+    """TP856: optimization profiles are indices, and other backends have none."""
+    for index, group in enumerate(model.config.instance_group):
+        for number, profile in enumerate(group.profile):
+            path = ("instance_group", index, "profile", number)
+            if model.backend != backends.TENSORRT:
+                message = f"an instance group of '{model.name}' names profiles, which only tensorrt has"
+                yield model.error("TP856", message, *path, hint="remove profile")
+                break
+            if not profile.isdecimal():
+                message = f"'{profile}' is no optimization profile"
+                yield model.error("TP856", message, *path, hint='write an index as a string: "0"')
+
+
+def some_instance_works(model: Model) -> Iterator[Diagnostic]:
+    """TP857: passive instances take no requests; with no other, the first request ends the server."""
+    groups = model.config.instance_group
+    if groups and all(group.passive for group in groups):
+        message = f"all instances of '{model.name}' are passive: the first request ends the server"
+        hint = "add an instance group that is not passive"
+        yield model.error("TP857", message, "instance_group", 0, "passive", hint=hint)
+
+
+def counts_are_positive(model: Model) -> Iterator[Diagnostic]:
+    """TP858: a count below 1 is taken for the default, without a word."""
+    for index, group in enumerate(model.config.instance_group):
+        node = model.text.places.find("instance_group", index, "count")
+        if group.count < 1 and node is not None:
+            message = f"an instance group of '{model.name}' has the count {group.count}; the server starts 1"
+            hint = "use 1 or more; to switch a model off, leave it out of the repository"
+            yield model.warning("TP858", message, "instance_group", index, "count", hint=hint)
+
+
+def resources_have_one_scope(model: Model) -> Iterator[Diagnostic]:
+    """TP859: a resource is global or of each device, and the server refuses one that is both."""
+    scopes: dict[str, bool] = {}
+    for index, group in enumerate(model.config.instance_group):
+        for number, resource in enumerate(group.rate_limiter.resources):
+            known = scopes.setdefault(resource.name, getattr(resource, "global"))
+            if known != getattr(resource, "global"):
+                message = f"the resource '{resource.name}' of '{model.name}' is global in one place only"
+                hint = "decide; a server with --rate-limit=execution_count refuses the model"
+                path = ("instance_group", index, "rate_limiter", "resources", number)
+                yield model.warning("TP859", message, *path, hint=hint)

@@ -1,0 +1,85 @@
+"""Rules about parameters, and about fields that only some backends read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from ...diagnostics import Diagnostic
+from . import backends
+from .model import Model
+from .scan import Key, Step
+
+_MODEL_DIRECTORY = "$$TRITON_MODEL_DIRECTORY"
+_STRATEGIES = ("STATIC", "ON_PROFILE_CHANGE")
+
+
+def _parameter(model: Model, name: str) -> str | None:
+    """The value of a parameter, None if it is not given."""
+    parameters = model.config.parameters
+    return str(parameters[name].string_value) if name in parameters else None
+
+
+def _path(name: str) -> tuple[Step, ...]:
+    return ("parameters", Key(name), "value", "string_value")
+
+
+def cpu_tensors_are_yes_or_no(model: Model) -> Iterator[Diagnostic]:
+    """TP867: the Python backend takes these two words only."""
+    name = "FORCE_CPU_ONLY_INPUT_TENSORS"
+    value = _parameter(model, name)
+    if model.backend == backends.PYTHON and value is not None and value not in ("yes", "no"):
+        message = f"{name} of '{model.name}' is '{value}'"
+        meant = "yes" if value.lower() in ("true", "1", "yes", "on") else "no"
+        yield model.error("TP867", message, *_path(name), hint=f'write "{meant}"')
+
+
+def environment_exists(model: Model) -> Iterator[Diagnostic]:
+    """TP868: the Python backend starts in a packed environment, or in a directory with bin/activate."""
+    name = "EXECUTION_ENV_PATH"
+    value = _parameter(model, name)
+    if model.backend != backends.PYTHON or not value:
+        return
+    if not value.startswith(("/", _MODEL_DIRECTORY)):
+        message = f"{name} of '{model.name}' is '{value}', relative to where the server happens to run"
+        hint = f'write "{_MODEL_DIRECTORY}/{value}"'
+        yield model.error("TP868", message, *_path(name), hint=hint)
+        return
+    is_inside = value.startswith(_MODEL_DIRECTORY)
+    path = model.path_of(value.removeprefix(_MODEL_DIRECTORY).lstrip("/")) if is_inside else Path(value)
+    # The server may run elsewhere, where an absolute path exists.
+    report = model.error if is_inside else model.warning
+    if not path.exists():
+        message = f"{name} of '{model.name}' names '{value}', which does not exist here"
+        yield report("TP868", message, *_path(name), hint="the server refuses the model without it")
+    elif path.is_dir() and not (path / "bin" / "activate").exists():
+        message = f"{name} of '{model.name}' names a directory without bin/activate"
+        yield report("TP868", message, *_path(name), hint="unpack a conda-pack environment there")
+
+
+def strategies_are_known(model: Model) -> Iterator[Diagnostic]:
+    """TP869: how a TensorRT engine allocates its contexts."""
+    name = "execution_context_allocation_strategy"
+    value = _parameter(model, name)
+    if model.backend == backends.TENSORRT and value is not None and value not in _STRATEGIES:
+        message = f"{name} of '{model.name}' is '{value}'"
+        yield model.error("TP869", message, *_path(name), hint=f"one of {', '.join(_STRATEGIES)}")
+
+
+def metric_tags_are_labels(model: Model) -> Iterator[Diagnostic]:
+    """TP870: a tag is a label of Prometheus; the server dies of any other."""
+    for tag in sorted(model.config.metric_tags):
+        if tag and (tag.startswith("__") or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", tag)):
+            message = f"metric_tags of '{model.name}' has '{tag}': the server dies of it when the model loads"
+            hint = "use letters, digits and '_', not two of them first"
+            yield model.error("TP870", message, "metric_tags", Key(tag), "key", hint=hint)
+
+
+def optimizations_are_read(model: Model) -> Iterator[Diagnostic]:
+    """TP871: a Python model optimizes nothing."""
+    optimization = model.config.optimization
+    for field in ("execution_accelerators", "graph", "cuda"):
+        if model.backend == backends.PYTHON and optimization.HasField(field):
+            message = f"optimization.{field} of '{model.name}' has no effect on a Python model"
+            yield model.warning("TP871", message, "optimization", field, hint="remove it")

@@ -1,0 +1,125 @@
+"""Cases about dynamic batching and sequences."""
+
+from __future__ import annotations
+
+from lint_repositories import SENDER, Case, Server, good, loaded, python, refused, warned
+
+_CACHE = "response_cache { enable: true }"
+_DECOUPLED = "model_transaction_policy { decoupled: true }"
+_LEVELS = "priority_levels: 2 default_priority_level: 1"
+_DELAY = "timeout_action: DELAY default_timeout_microseconds: 1000"
+
+
+def _dynamic(text: str) -> str:
+    return f"dynamic_batching {{ {text} }}"
+
+
+def _level(key: int, policy: str = "max_queue_size: 9") -> str:
+    return f"priority_queue_policy {{ key: {key} value {{ {policy} }} }}"
+
+
+def _ordered(text: str) -> str:
+    return _dynamic(f"preserve_ordering: true {text}")
+
+
+def _default(policy: str) -> str:
+    return f"default_queue_policy {{ {policy} }}"
+
+
+SCHEDULER = (
+    refused("preferred_9_of_8", "TP840", batching=_dynamic("preferred_batch_size: [8, 9]")),
+    refused("preferred_0", "TP840", batching=_dynamic("preferred_batch_size: [0]")),
+    good("preferred_8_of_8", batching=_dynamic("preferred_batch_size: [4, 8]")),
+    refused("priority_no_default", "TP841", batching=_dynamic("priority_levels: 2")),
+    refused("priority_default_3", "TP841", batching=_dynamic("priority_levels: 2 default_priority_level: 3")),
+    refused("priority_policy_3", "TP841", batching=_dynamic(f"{_LEVELS} {_level(3)}")),
+    good("priority_good", batching=_dynamic(f"{_LEVELS} {_level(2)}")),
+    refused("order_levels", "TP842", batching=_ordered(_LEVELS)),
+    refused("order_delay", "TP842", batching=_ordered(_default(_DELAY))),
+    refused(
+        "order_delay_of_level",
+        "TP842",
+        batching=_ordered(f"priority_levels: 1 default_priority_level: 1 {_level(1, _DELAY)}"),
+    ),
+    good("order_reject", batching=_ordered(_default("default_timeout_microseconds: 9000000"))),
+    good("order_delay_never", batching=_ordered(_default("timeout_action: DELAY"))),
+    Case(
+        "cache_decoupled",
+        "TP844 error",
+        Server.REFUSES,
+        python(SENDER, batch="max_batch_size: 1", more=f"{_CACHE} {_DECOUPLED}"),
+    ),
+    refused("cache_sequences", "TP844", batching="sequence_batching { }", more=_CACHE),
+    good("cache_good", more=_CACHE),
+    loaded("cache_off", batching="sequence_batching { }", more="response_cache { }"),
+    Case(
+        "batching_without_batch",
+        "TP848 warning",
+        Server.WORKS,
+        python(batch="max_batch_size: 0"),
+    ),
+    warned("batch_without_batching", "TP849", batching=""),
+    good("batch_of_one", batch="max_batch_size: 1", batching=""),
+    warned("preferred_too_small", "TP850", batching=_dynamic("preferred_batch_size: [2, 4]")),
+    warned("override_nothing", "TP851", batching=_dynamic(_default("allow_timeout_override: true"))),
+    good(
+        "override_timeout",
+        batching=_dynamic(_default("allow_timeout_override: true default_timeout_microseconds: 9000000")),
+    ),
+    warned("default_without_levels", "TP852", batching=_dynamic("default_priority_level: 3")),
+    warned("policy_without_levels", "TP852", batching=_dynamic(_level(3))),
+)
+
+_START = '{ name: "START" control [{ kind: CONTROL_SEQUENCE_START int32_false_true: [0, 1] }] }'
+_END = _START.replace("START", "END")
+_TWICE = _START.replace('"START"', '"B"')
+_ONE = _START.replace("[0, 1]", "[0]")
+_BOTH = _START.replace("[0, 1]", "[0, 1] fp32_false_true: [0, 1]")
+
+
+def _sequence(text: str) -> str:
+    return f"sequence_batching {{ {text} }}"
+
+
+def _controls(*controls: str) -> str:
+    return _sequence(f"control_input [{', '.join(controls)}]")
+
+
+def _id(kind: str) -> str:
+    return _controls(f'{{ name: "ID" control [{{ kind: CONTROL_SEQUENCE_CORRID data_type: {kind} }}] }}')
+
+
+def _state(initial: str) -> str:
+    tensor = "data_type: TYPE_FP32 dims: [4]"
+    first = f'initial_state {{ name: "i" {tensor} {initial} }}'
+    return _sequence(f'state [{{ input_name: "s" output_name: "t" {tensor} {first} }}]')
+
+
+SEQUENCES = (
+    refused(
+        "preferred_sequences",
+        "TP840",
+        batching=_sequence("oldest { max_candidate_sequences: 4 preferred_batch_size: [9] }"),
+    ),
+    refused("slots_more", "TP843", batching=_sequence("direct { minimum_slot_utilization: 1.5 }")),
+    loaded("slots_half", batching=_sequence("direct { minimum_slot_utilization: 0.5 }")),
+    refused("control_no_name", "TP845", batching=_controls(_START.replace('name: "START"', ""))),
+    refused("control_same_name", "TP845", batching=_controls(_START, _END.replace('"END"', '"START"'))),
+    refused("control_same_kind", "TP845", batching=_controls(_START, _TWICE)),
+    loaded("control_good", batching=_controls(_START, _END)),
+    refused("control_no_values", "TP846", batching=_controls(_ONE.replace("int32_false_true: [0]", ""))),
+    refused("control_one_value", "TP846", batching=_controls(_ONE)),
+    refused("control_two_types", "TP846", batching=_controls(_BOTH)),
+    refused("id_float", "TP846", batching=_id("TYPE_FP32")),
+    refused("id_values", "TP846", batching=_id("TYPE_INT64 int32_false_true: [0, 1]")),
+    loaded("id_good", batching=_id("TYPE_UINT64")),
+    refused("state_no_data", "TP847", batching=_state("")),
+    refused("state_no_file", "TP847", batching=_state('data_file: "zeros"')),
+    loaded("state_zeros", batching=_state("zero_data: true")),
+    Case(
+        "state_file",
+        None,
+        Server.LOADS,
+        {**python(batching=_state('data_file: "zeros"')), "initial_state/zeros": "\0" * 16},
+    ),
+)

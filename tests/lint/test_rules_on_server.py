@@ -1,0 +1,150 @@
+"""A real server does with each case what the rules say: it loads it, refuses it, fails its requests, or dies.
+
+Hangs are left out: they were seen by hand, and a test could only wait for them.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lint_cases import CASES
+from lint_repositories import Case, Server, write
+from tpgen.services.server import TritonServer
+
+pytestmark = pytest.mark.triton
+
+_SEEN = [case for case in CASES if case.server in (Server.WORKS, Server.LOADS, Server.REFUSES, Server.FAILS)]
+_DEADLY = [case for case in CASES if case.server in (Server.DIES, Server.REFUSES_OR_DIES)]
+# Models whose process has to be started take more than a second each, so a run has a sample of the cases.
+_SAMPLE = {case.name for case in random.Random(20241).sample(_SEEN, 20)}
+_EXPLICIT = ("--model-control-mode=explicit", "--exit-on-error=false")
+
+
+def _sampled(cases: list[Case]) -> list[Any]:
+    return [
+        pytest.param(case, id=case.name, marks=() if case.name in _SAMPLE else pytest.mark.slow)
+        for case in cases
+    ]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
+    root = tmp_path_factory.mktemp("lint") / "models"
+    write(root, _SEEN)
+    with TritonServer(root, extra_args=_EXPLICIT) as running:
+        yield running
+
+
+def post(url: str, document: Any = None) -> tuple[int, str]:
+    """Status and text of the answer to a POST; status 0 if the server is gone."""
+    data = json.dumps(document or {}).encode()
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, data), timeout=60) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+    except OSError as error:
+        return 0, str(error)
+
+
+def load(server: TritonServer, name: str) -> tuple[int, str]:
+    return post(f"{server.http_url}/v2/repository/models/{name}/load")
+
+
+def request(server: TritonServer, name: str, *, batch: int = 1, without: str = "") -> dict[str, Any]:
+    """A request with all inputs of a model but one, full of ones."""
+    with urllib.request.urlopen(f"{server.http_url}/v2/models/{name}/config") as answer:
+        config = json.load(answer)
+    inputs = {}
+    for tensor in config["input"]:
+        dims = [4 if int(dim) == -1 else int(dim) for dim in tensor["dims"]]
+        full = [batch, *dims] if config["max_batch_size"] else dims
+        data: Any = 1
+        for dim in reversed(full):
+            data = [data] * dim
+        kind = tensor["data_type"].removeprefix("TYPE_")
+        inputs[tensor["name"]] = {"name": tensor["name"], "shape": full, "datatype": kind, "data": data}
+    inputs.pop(without, None)
+    return {"inputs": list(inputs.values())}
+
+
+def infer(server: TritonServer, name: str, document: dict[str, Any]) -> tuple[int, str]:
+    return post(f"{server.http_url}/v2/models/{name}/infer", document)
+
+
+@pytest.mark.parametrize("case", _sampled(_SEEN))
+def test_the_server_treats_a_case_as_expected(case: Case, server: TritonServer) -> None:
+    status, text = load(server, case.name)
+    assert (status != 200) == (case.server is Server.REFUSES), text
+    if case.server in (Server.WORKS, Server.FAILS):
+        status, text = infer(server, case.name, request(server, case.name))
+        assert (status == 200) == (case.server is Server.WORKS), text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", _DEADLY, ids=lambda case: case.name)
+def test_the_server_dies_of_a_case(case: Case, tmp_path: Path) -> None:
+    write(tmp_path / "models", [case])
+    with TritonServer(tmp_path / "models", extra_args=_EXPLICIT) as running:
+        status, _ = load(running, case.name)
+        if status == 200:  # the first request does it
+            status, _ = infer(running, case.name, request(running, case.name))
+        if case.server is Server.DIES:
+            assert status == 0 and running.wait() != 0
+        assert status != 200
+
+
+@pytest.mark.slow
+def test_a_missing_batch_dimension_fails_larger_batches(server: TritonServer) -> None:
+    """TP894."""
+    for name, works in (("j_no_batch_in_batch", False), ("j_wide_in_batch", True)):
+        assert load(server, name)[0] == 200
+        assert infer(server, name, request(server, name))[0] == 200
+        assert (infer(server, name, request(server, name, batch=2))[0] == 200) == works
+
+
+@pytest.mark.slow
+def test_an_optional_input_that_is_required_fails(server: TritonServer) -> None:
+    """TP897."""
+    for name, missing, works in (("o_optional_required", "z", False), ("o_optional_optional", "o", True)):
+        assert load(server, name)[0] == 200
+        assert infer(server, name, request(server, name))[0] == 200
+        assert (infer(server, name, request(server, name, without=missing))[0] == 200) == works
+
+
+@pytest.mark.slow
+def test_some_outputs_alone_lose_the_first_step(server: TritonServer) -> None:
+    """TP898."""
+    for name, works in (("p_first_is_dropped", False), ("p_first_is_not_needed", True)):
+        assert load(server, name)[0] == 200
+        part = {**request(server, name), "outputs": [{"name": "p"}]}
+        status, text = infer(server, name, part)
+        assert (status == 200) == works, text
+        assert works or "unexpected deadlock" in text
+
+
+@pytest.mark.slow
+def test_a_directory_that_is_no_model_and_a_link_stop_a_server(tmp_path: Path) -> None:
+    """TP801 and TP802 as a server without special flags sees them; and names that HTTP can't carry, TP804."""
+    root = tmp_path / "models"
+    write(root, [case for case in CASES if case.name in ("works", "name+plus")])
+    (root / ".git" / "objects").mkdir(parents=True)
+    loaded = '"state":"READY"'
+    with TritonServer(root, extra_args=("--exit-on-error=false", "--strict-readiness=false")) as running:
+        index = post(f"{running.http_url}/v2/repository/index")[1]
+        assert index.count(loaded) == 2
+        assert "failed to load '.git'" in running.log or "failed to load model '.git'" in running.log
+        document = request(running, "works")
+        assert infer(running, "name+plus", document)[0] == 200
+        assert infer(running, "name%2Bplus", document)[0] == 404
+    (root / "latest").symlink_to("nowhere")
+    with TritonServer(root, extra_args=("--exit-on-error=false", "--strict-readiness=false")) as running:
+        assert loaded not in post(f"{running.http_url}/v2/repository/index")[1]
