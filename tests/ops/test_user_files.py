@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tpgen.diagnostics import PipelineError
-from tpgen.frontend.user_files import find_module, vendored_files
+from tpgen.diagnostics import Bag, PipelineError
+from tpgen.frontend.user_files import find_module, included_files, vendored_files
 
 
 def write(folder: Path, **files: str) -> None:
@@ -56,7 +56,7 @@ def test_vendored_files_follow_imports(tmp_path: Path) -> None:
 def test_vendored_files_include_what_is_named(tmp_path: Path) -> None:
     write(tmp_path, ops="", data__a="")
     (tmp_path / "notes.txt").write_text("x")
-    found = vendored_files(tmp_path / "ops.py", [tmp_path / "data", tmp_path / "notes.txt"])
+    found = vendored_files(tmp_path / "ops.py", included_files(tmp_path, ["data", "notes.txt"], None, Bag()))
     assert names(tmp_path, found) == ["data/a.py", "notes.txt", "ops.py"]
 
 

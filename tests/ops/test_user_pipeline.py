@@ -103,3 +103,22 @@ def test_declared_dimensions_reach_the_output(tmp_path: Path) -> None:
     toml.write_text(toml.read_text().replace("float32[N]", "float32[3]"))
     with pytest.raises(PipelineError, match="k is 4, but there are 3 classes"):
         check(toml)
+
+
+def test_included_files_lie_beside_the_module(tmp_path: Path) -> None:
+    (tmp_path / "words").mkdir()
+    (tmp_path / "words" / "list.txt").write_text("three")
+    (tmp_path / "factor.txt").write_text("2")
+    (tmp_path / "reader.py").write_text(
+        "from pathlib import Path\nimport numpy as np\nfrom tpgen_runtime import Tensor, op\n"
+        "HERE = Path(__file__).parent\n"
+        "NUMBER = len((HERE / 'words' / 'list.txt').read_text()) * int((HERE / 'factor.txt').read_text())\n"
+        "@op(inputs={'data': Tensor('int32', [])}, outputs={'result': Tensor('int32', [])})\n"
+        "def add(data):\n    return np.int32(data + NUMBER)\n"
+    )
+    toml = tmp_path / "words.toml"
+    toml.write_text('[pipeline]\ninclude = ["words", "factor.txt"]\n[a]\nbackend = "Python[reader:add]"\n')
+    with pipe(toml) as run:
+        item: dict[str, object] = {"data": np.int32(1)}
+        run(item)
+    assert item["result"] == 11

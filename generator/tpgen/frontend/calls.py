@@ -39,10 +39,14 @@ FILTERS: Mapping[str, Filter] = {
 
 @dataclass(frozen=True)
 class UserCode:
-    """Where user modules lie, and the files that each call needs (filled while calls are built)."""
+    """Where user modules lie, and the files that each call needs (filled while calls are built).
+
+    ``includes`` are the files that all of them need besides their modules.
+    """
 
     base: Path
     node_keys: frozenset[str]
+    includes: tuple[Path, ...]
     files: dict[str, tuple[Path, ...]]
 
 
@@ -82,7 +86,9 @@ def build_calls(backend: Text, first: Filter, values: NodeValues, user: UserCode
         op, spans = built
         label = _label(values.node, op, used)
         if isinstance(op, PythonOp):
-            completed = complete(op, use.span, values, user.base, user.node_keys)
+            completed = complete(
+                op, use.span, values, user.base, node_keys=user.node_keys, includes=user.includes
+            )
             if completed is None:
                 is_complete = False
                 values.open()  # the user's code takes keys, too
@@ -120,6 +126,9 @@ def _flatten_items(expressions: tuple[Expr, ...], first: Filter, values: NodeVal
         if expr.filter is not None:
             filter_ = _named_filter(expr.filter, position, values) or filter_
         if expr.name in SEQUENCES or (expr.name in WRAPPERS and expr.content is not None):
+            if expr.arguments:
+                message = f"'{expr.name}' takes no values; those of its operators stand behind their names"
+                values.error("TP106", message, expr.arguments[0].span)
             if expr.content is None or not expr.content.text:
                 raise ExpressionError(f"'{expr.name}' holds no operator", expr.span)
             yield from _flatten_items(parse_items(expr.content), filter_, values)

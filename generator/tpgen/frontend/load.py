@@ -19,6 +19,7 @@ from .pipeline_table import PipelineTable, check_model_name, read_pipeline_table
 from .shown import shown
 from .structure import Edge, check_chains, check_edges, topological_order
 from .tables import CONTROL_FLOW, PIPELINE_TABLE, RESERVED_NODE_NAMES, WITHOUT_EFFECT, NodeKeys
+from .user_files import included_files
 from .values import ValueProblem, parse_extent
 
 MOST_NODES = 10_000
@@ -70,7 +71,7 @@ def load(document: TomlDocument, overrides: Mapping[tuple[str, str], str], bag: 
         following[edge.source].append(edge.target)
     nodes: dict[str, Node] = {}
     ignored = _ignored_globals(globals_)
-    user = UserCode(Path(document.source.path).parent, frozenset(_NODE_FIELDS), {})
+    user = _user_code(document, pipeline, bag)
     shared = Globals(globals_, _stray_globals(globals_))
     for name in order or names:  # a wrong shape does not hide what is wrong inside the nodes
         table = tables[name]
@@ -98,6 +99,12 @@ def _check_entries(
         elif name in followed:
             message = f"'{name}' is no root: entries inside a chain are not compiled by this version"
             bag.error("TP294", message, span, hint="write a pipeline that begins with this node")
+
+
+def _user_code(document: TomlDocument, pipeline: PipelineTable, bag: Bag) -> UserCode:
+    base = Path(document.source.path).parent
+    includes = included_files(base, pipeline.keys.include, pipeline.spans.get("include"), bag)
+    return UserCode(base, frozenset(_NODE_FIELDS), includes, {})
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ..diagnostics import Bag, PipelineError
+from ..source import Span
 from .user_source import UserSource, is_taken, read_python, taken_message
 
 SOURCE = ".py"
@@ -25,9 +26,9 @@ def find_module(directory: Path, module: str) -> Path | None:
 def vendored_files(
     path: Path, includes: Iterable[Path] = (), *, base: Path | None = None
 ) -> tuple[Path, ...]:
-    """A module's file, the files that it imports from ``base`` (its folder), and what ``includes`` names.
+    """A module's file, the files that it imports from ``base`` (its folder), and the ``includes``.
 
-    Of a package that is imported, all files are taken. Included folders are taken whole.
+    Of a package that is imported, all files are taken.
 
     Raises:
         PipelineError: one of the files is not Python, or has a name that it must not have.
@@ -37,11 +38,28 @@ def vendored_files(
     top = path.relative_to(collector.base).parts[0].removesuffix(SOURCE)
     if is_taken(top):
         collector.bag.error("TP507", taken_message(top), file=str(path), hint="give it another name")
-    for include in includes:
-        collector.files |= set(_tree(include)) if include.is_dir() else {include}
+    collector.files.update(includes)
     if collector.bag.has_errors:
         raise PipelineError(collector.bag.diagnostics)
     return tuple(sorted(collector.files))
+
+
+def included_files(base: Path, names: Iterable[str], span: Span | None, bag: Bag) -> tuple[Path, ...]:
+    """The files that ``[pipeline] include`` names, those of folders with all that is in them.
+
+    What is not there, or lies outside the TOML's folder ``base``, is reported at ``span``.
+    """
+    found: list[Path] = []
+    for name in names:
+        path = base / name
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            hint = "name files beside the TOML file, or in folders there"
+            bag.error("TP118", f"'{name}' lies outside the TOML's folder", span, hint=hint)
+        elif not path.exists():
+            bag.error("TP118", f"there is no file {path}", span, hint="paths are relative to the TOML file")
+        else:
+            found += _tree(path) if path.is_dir() else [path]
+    return tuple(found)
 
 
 class _Collector:

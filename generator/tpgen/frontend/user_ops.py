@@ -21,7 +21,13 @@ _EXAMPLE = 'backend = "Python[module:name]", with module.py beside the TOML'
 
 
 def complete(
-    op: PythonOp, span: Span, values: NodeValues, base: Path, node_keys: frozenset[str]
+    op: PythonOp,
+    span: Span,
+    values: NodeValues,
+    base: Path,
+    *,
+    node_keys: frozenset[str],
+    includes: tuple[Path, ...],
 ) -> tuple[PythonOp, tuple[Path, ...]] | None:
     """The operator with its declaration and parameters, and the files it needs; None if reported."""
     module, colon, name = op.argument.partition(":")
@@ -48,7 +54,7 @@ def complete(
         return None
     try:
         declared = read_user_op(path, name)
-        files = vendored_files(path, base=base)
+        files = vendored_files(path, includes, base=base)
     except PipelineError as problem:
         values.bag.extend(problem.diagnostics)
         return None
