@@ -465,6 +465,23 @@ register_code(
 )
 
 register_code(
+    "TP207",
+    "no input",
+    """
+    Nothing in the pipeline reads a key that a client could send. A request without tensors has no batch,
+    so Triton could not answer it.
+
+        [start]
+        backend = "CreateTensor"
+        shape = "3,224,224"
+
+    Begin with an operator that reads `data`, even if it does nothing with it:
+
+        backend = "Sequential[Identity,CreateTensor]"
+    """,
+)
+
+register_code(
     "TP208",
     "an operator that never runs",
     """
@@ -539,6 +556,22 @@ register_code(
 
         [pipeline]
         outputs = ["boxes", "scores"]
+    """,
+)
+
+register_code(
+    "TP213",
+    "two tensors of one name",
+    """
+    A value whose size varies travels with companions: `boxes` with `boxes_count` or `boxes_shape`, and
+    with `boxes_valid` if it can be absent. Another input or output has the name of such a companion, and
+    clients would take it for one.
+
+        [pipeline]
+        outputs = ["boxes", "boxes_count"]
+
+    Rename that key: `Copy[boxes_count:found]`, and answer `found`. Clients read the sizes from the
+    companions anyway.
     """,
 )
 
@@ -2055,8 +2088,8 @@ register_code(
     "TP862",
     "a warm-up larger than a batch",
     """
-    The batch of a sample is at most `max_batch_size`, and 1 if the model does not batch. The server
-    dies of a larger one.
+    The batch of a sample is at most `max_batch_size`, and 1 if the model does not batch. Of a larger
+    one the server refuses the model, and at times it dies.
 
         max_batch_size: 8
         model_warmup [{ name: "all" batch_size: 16 ... }]

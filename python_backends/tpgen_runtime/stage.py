@@ -78,10 +78,13 @@ class Node:
                 item.finish()
         return admitted
 
-    def each(self, items, function):
-        """Run a function on every item; returns those that go on."""
+    def each(self, items, function, stale=()):
+        """Run a function on every item; returns those that go on.
+
+        ``stale``: keys that its last operator writes, and others wrote before; if it fails, they go.
+        """
         started = time.perf_counter()
-        going_on = [item for item in items if self._run_one(item, function)]
+        going_on = [item for item in items if self._run_one(item, function, stale)]
         self.seconds += time.perf_counter() - started
         return going_on
 
@@ -103,14 +106,17 @@ class Node:
         self.items += len(items)
         self.batches += 1 if items else 0
 
-    def _run_one(self, item, function):
+    def _run_one(self, item, function, stale):
         try:
             function(item)
         except ItemError as problem:
-            self._decline(item, problem)
+            self._decline(item, problem, stale)
         except Exception as problem:  # noqa: BLE001  (it must stay with this item)
             self._break(item, problem)
             return False
+        else:
+            if item.reason is not None and RESULT in item:  # what failed before was made up for
+                item.reason = None
         return True
 
     def _run_batch(self, items, ready, kernel, reads, writes):
@@ -137,17 +143,20 @@ class Node:
     def _store(self, item, writes, values):
         problem = next((value for value in values if isinstance(value, ItemError)), None)
         if problem is not None:
-            self._decline(item, problem)
+            self._decline(item, problem, writes)
             return
         if all(value is None for value in values):  # the kernel declined: no result, and no reason
             for key in writes:
                 item.pop(key, None)
             return
         item.update(zip(writes, values, strict=True))
+        if RESULT in writes:
+            item.reason = None
 
-    def _decline(self, item, problem):
+    def _decline(self, item, problem, writes):
         self.errors += 1
-        item.pop(RESULT, None)
+        for key in (RESULT, *writes):
+            item.pop(key, None)
         item.reason = self._message(item, problem)
 
     def _break(self, item, problem):

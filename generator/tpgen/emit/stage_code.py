@@ -132,13 +132,23 @@ class StageCode:
         for call, after in zip_longest(calls, calls[1:]):
             lines += self._statement(call, swapped=after is not None and after.filter == SWAP)
         self.functions.append(FunctionView(name, tuple(lines or ["pass"])))
-        return f"items = self.{attribute}.each(items, self.{name})"
+        stale = self._stale(calls[-1])
+        return f"items = self.{attribute}.each(items, self.{name}{f', {literal(stale)}' if stale else ''})"
+
+    def _stale(self, call: Call) -> tuple[str, ...]:
+        """The keys that a failure of the call takes away, besides ``result``."""
+        if not call.op.has(Trait.FAILS):
+            return ()
+        return tuple(key for key in call.op.outputs() if key != RESULT and key in self._states(call))
 
     def _statement(self, call: Call, *, swapped: bool) -> list[str]:
         """The code of one call; ``swapped``: the next call takes the result over as ``data``."""
         op = call.op
         targets = [DATA if swapped and key == RESULT else key for key in op.outputs()]
-        assigned = ", ".join(f"item[{literal(key)}]" for key in targets)
+        assigned = ", ".join(
+            "_" if swapped and key == DATA and RESULT in op.outputs() else f"item[{literal(target)}]"
+            for key, target in zip(op.outputs(), targets, strict=True)
+        )
         gone = [key for key in op.deletes() if key not in targets]
         if op.has(Trait.DECLINES):  # without an answer, none may stand from before
             gone += [key for key in op.outputs() if key in self._states(call)]

@@ -12,7 +12,6 @@ from ..ir.graph import Port
 from ..types import Array, Bytes, DType, ListOf, Text, Type
 from .names import literal
 
-COMPANIONS = ("_count", "_count2", "_shape", "_valid")
 MAX_BYTES = 64 * 1024 * 1024
 
 

@@ -7,7 +7,7 @@ result. Passes never change a graph; they return another one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import PurePath
@@ -19,6 +19,14 @@ from .rewrite import ModelRewrite
 
 DATA = "data"
 RESULT = "result"
+# What stands behind a key in the names of the tensors that travel with it: its sizes, whether it is there.
+COMPANIONS = ("count", "count2", "shape", "valid", "tag")
+
+
+def companion_of(name: str, keys: Collection[str]) -> str | None:
+    """The key among these whose companion a name would be taken for: ``boxes`` for ``boxes_count``."""
+    key, _, kind = name.rpartition("_")
+    return key if kind in COMPANIONS and key in keys else None
 
 
 @dataclass(frozen=True)

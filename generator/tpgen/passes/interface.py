@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from ..diagnostics import did_you_mean
-from ..ir.graph import DATA, RESULT, SWAP, Call, Entry, Graph, Node, Port
+from ..ir.graph import DATA, RESULT, SWAP, Call, Entry, Graph, Node, Port, companion_of
 from ..ir.op import Trait
 from ..types import Bytes, State, TupleOf, Type, crosses_wire, present
 from .base import Context
@@ -32,6 +32,14 @@ class BindInputs:
             written: set[str] = set()
             for name in graph.component(root):
                 nodes[name] = _bind_node(nodes[name], written, inputs, context)
+            if not inputs:
+                context.bag.error(
+                    "TP207",
+                    f"'{root}' and what follows read nothing that a client could send",
+                    graph.nodes[root].span,
+                    hint="begin with an operator that reads 'data', such as Identity",
+                    node=root,
+                )
             entry_name = graph.name if len(roots) == 1 else f"{graph.name}.{root}"
             members = [nodes[name] for name in graph.component(root)]
             entries.append(
@@ -103,16 +111,28 @@ class BindOutputs:
         assert graph.types is not None
         entries = []
         for entry in graph.entries:
-            final = graph.types.final[entry.root]
             leaf = graph.nodes[graph.component(entry.root)[-1]]
+            final = _final_states(graph, entry, leaf)
             keys = context.options.outputs or _default_outputs(leaf, final)
             ports = tuple(
                 port for key in keys if (port := _output_port(key, final, leaf, context)) is not None
             )
             _report_clash(entry, ports, context)
             _report_no_output(ports, leaf, context)
+            _report_companions(entry, ports, context)
             entries.append(replace(entry, outputs=ports))
         return replace(graph, entries=tuple(entries))
+
+
+def _final_states(graph: Graph, entry: Entry, leaf: Node) -> dict[str, State]:
+    """The keys that are there behind the last node, with the states that all ways to the end give them.
+
+    A key that an operator takes away on the way is none of them, though items that ended before have it.
+    """
+    assert graph.types is not None
+    leaving = graph.types.leaving[leaf.name]
+    final = graph.types.final[entry.root]
+    return {key: state for key, state in final.items() if key in leaving and leaving[key].present}
 
 
 def _default_outputs(leaf: Node, final: Mapping[str, State]) -> tuple[str, ...]:
@@ -160,6 +180,19 @@ def _report_clash(entry: Entry, outputs: tuple[Port, ...], context: Context) -> 
                 port.span,
                 hint=f"write it under another name: end with Sequential[..., Copy[{port.key}:{port.key}_out]]"
                 f' and [pipeline] outputs = ["{port.key}_out"]',
+            )
+
+
+def _report_companions(entry: Entry, outputs: tuple[Port, ...], context: Context) -> None:
+    keys = {port.key for port in (*entry.inputs, *outputs)}
+    for port in (*entry.inputs, *outputs):
+        other = companion_of(port.key, keys)
+        if other is not None:
+            context.bag.error(
+                "TP213",
+                f"'{port.key}' has the name of a tensor that travels with '{other}'",
+                port.span,
+                hint="give one of the two another name",
             )
 
 

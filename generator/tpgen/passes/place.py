@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
-from ..ir.graph import DATA, RESULT, SWAP, Entry, Graph, Port, Stage
+from ..ir.graph import DATA, RESULT, SWAP, Entry, Graph, Port, Stage, companion_of
 from ..types import State, crosses_wire
 from .base import Context
 from .liveness import live_before_nodes
@@ -33,9 +34,36 @@ def _stages_of(graph: Graph, entry: Entry, context: Context) -> list[Stage]:
         groups, reasons = [list(members)], ["one process runs it all: no tensor is copied between nodes"]
     for group, reason in zip(groups, reasons, strict=True):
         context.decisions.append(f"stage {', '.join(group)}: {reason}")
-    return [
-        _stage(graph, entry, index, groups, live, reason, context) for index, reason in enumerate(reasons)
-    ]
+    # What stands ready for the next stage, as the port of the stage (or the client) that it comes from.
+    ready = {port.key: port for port in entry.inputs}
+    answered = {port.key: port for port in entry.outputs}
+    stages = []
+    for index, nodes in enumerate(groups):
+        following = groups[index + 1] if index + 1 < len(groups) else None
+        touched = _touched(graph, nodes)
+        takes_over = index > 0 and graph.nodes[nodes[0]].calls[0].filter == SWAP
+        inputs = _inputs(ready, touched, answered, takes_over=takes_over)
+        if following is None:
+            outputs = [port for port in entry.outputs if port.key in touched.changed]
+        else:
+            outputs = _outputs(graph, nodes[-1], ready, touched.changed & live[following[0]])
+        for key in touched.changed:
+            ready.pop(key, None)
+        ready.update({port.key: port for port in outputs})
+        stages.append(
+            Stage(
+                entry.name if len(groups) == 1 else f"{graph.name}__{nodes[0]}",
+                entry.name,
+                tuple(nodes),
+                inputs or entry.inputs,  # a Triton model needs one
+                tuple(outputs),
+                max_batch=entry.max_batch,
+                instances=_instances(graph, nodes, context),
+                takes_over=takes_over,
+                why=reasons[index],
+            )
+        )
+    return stages
 
 
 def _one_per_node(
@@ -60,6 +88,8 @@ def _reason_to_stay(graph: Graph, name: str, live: frozenset[str]) -> str | None
         type_ = _state(graph, name, key).type
         if type_ is not None and not crosses_wire(type_):
             return f"'{key}' cannot cross between models: {type_}"
+        if (other := companion_of(key, live)) is not None:
+            return f"'{key}' has the name of a tensor that travels with '{other}'"
     if graph.nodes[name].calls[0].filter != SWAP:
         return f"'{name}' also takes items that failed before it, which never leave a model"
     return None
@@ -70,87 +100,61 @@ def _state(graph: Graph, name: str, key: str) -> State:
     return graph.types.entering[name].get(key, State(None, present=False))
 
 
-def _stage(
-    graph: Graph,
-    entry: Entry,
-    index: int,
-    groups: list[list[str]],
-    live: dict[str, frozenset[str]],
-    why: str,
-    context: Context,
-) -> Stage:
-    nodes = groups[index]
-    last = index == len(groups) - 1
-    read, written = _reads_and_writes(graph, nodes)
-    answered = {port.key: port for port in entry.outputs}
-    needed = frozenset(answered) if last else live[groups[index + 1][0]]
-    takes_over = index > 0 and graph.nodes[nodes[0]].calls[0].filter == SWAP
-    inputs = (
-        _first_inputs(entry, read)
-        if index == 0
-        else tuple(
-            _crossing(key, _arriving(graph, groups[index - 1][-1], key), takes_over)
-            for key in sorted(read | (written & set(answered) - {RESULT}))
-            if _arriving(graph, groups[index - 1][-1], key).present
-        )
-    )
-    leaving = _leaving(graph, nodes[-1])
-    outputs = tuple(
-        answered[key] if last else Port(key, leaving[key])
-        for key in (answered if last else sorted(needed))
-        if key in written and key in leaving
-    )
-    return Stage(
-        entry.name if len(groups) == 1 else f"{graph.name}__{nodes[0]}",
-        entry.name,
-        tuple(nodes),
-        inputs,
-        outputs,
-        max_batch=entry.max_batch,
-        instances=_instances(graph, nodes, context),
-        takes_over=takes_over,
-        why=why,
-    )
+@dataclass(frozen=True)
+class _Touched:
+    """The keys that nodes read before they write them, and those that they write or take away."""
+
+    read: frozenset[str]
+    changed: frozenset[str]
 
 
-def _first_inputs(entry: Entry, read: set[str]) -> tuple[Port, ...]:
-    """What the first stage reads; all there is if it reads nothing, as a Triton model needs an input."""
-    return tuple(port for port in entry.inputs if port.key in read) or entry.inputs
-
-
-def _arriving(graph: Graph, previous: str, key: str) -> State:
-    return _leaving(graph, previous).get(key, State(None, present=False))
-
-
-def _crossing(key: str, state: State, takes_over: bool) -> Port:
-    """A stage input. Failed items never cross (their request has failed), so only quiet absence does."""
-    crossing = replace(state, failed=False)
-    return Port(DATA if takes_over and key == RESULT else key, crossing)
-
-
-def _leaving(graph: Graph, name: str) -> dict[str, State]:
-    """What can cross behind a node. An item that ended quietly before has none of the keys."""
-    assert graph.types is not None
-    ended = name in graph.types.ends_quietly
-    return {
-        key: replace(state, quiet=state.quiet or ended, failed=False)
-        for key, state in graph.types.leaving[name].items()
-        if state.present
-    }
-
-
-def _reads_and_writes(graph: Graph, nodes: list[str]) -> tuple[set[str], set[str]]:
-    """The keys that these nodes read before they write them, and those that they write."""
+def _touched(graph: Graph, nodes: list[str]) -> _Touched:
     read: set[str] = set()
-    written: set[str] = set()
+    changed: set[str] = set()
     for name in nodes:
         for call in graph.nodes[name].calls:
             if call.filter == SWAP:
-                read |= {RESULT} - written
-                written.add(DATA)
-            read |= set(call.op.inputs()) - written
-            written |= set(call.op.outputs())
-    return read, written
+                read |= {RESULT} - changed
+                changed |= {DATA, RESULT}
+            read |= set(call.op.inputs()) - changed
+            changed |= {*call.op.outputs(), *call.op.deletes()}
+    return _Touched(frozenset(read), frozenset(changed))
+
+
+def _inputs(
+    ready: Mapping[str, Port], touched: _Touched, answered: Collection[str], *, takes_over: bool
+) -> tuple[Port, ...]:
+    """What the nodes read; and what they change of the answer, for items that end before they do.
+
+    Failed items never cross (their request has failed), so only quiet absence does.
+    """
+    needed = touched.read | (touched.changed & set(answered) - {RESULT})
+    ports = (ready[key] for key in sorted(needed) if key in ready)
+    return tuple(
+        replace(
+            port,
+            key=DATA if takes_over and port.key == RESULT else port.key,
+            state=replace(port.state, failed=False),
+        )
+        for port in ports
+    )
+
+
+def _outputs(graph: Graph, last: str, ready: Mapping[str, Port], wanted: Collection[str]) -> list[Port]:
+    """The keys behind the last node. An item that ended quietly before may have none of them.
+
+    A key that was taken away is left to the items that ended before that.
+    """
+    assert graph.types is not None
+    ended = last in graph.types.ends_quietly
+    ports = []
+    for key in sorted(wanted):
+        state = graph.types.leaving[last].get(key)
+        if state is not None and state.present:
+            ports.append(Port(key, replace(state, quiet=state.quiet or ended, failed=False)))
+        elif key in ready:
+            ports.append(Port(key, replace(ready[key].state, quiet=True, failed=False)))
+    return ports
 
 
 def _instances(graph: Graph, nodes: list[str], context: Context) -> int:

@@ -97,7 +97,7 @@ class Interpreter:
             else:
                 result = ()
         except Exception as problem:  # noqa: BLE001  (kernels and user code raise anything)
-            _note_problem(node, walker, problem)
+            _note_problem(node, call, walker, problem)
             return
         _store(node, call, walker, result)
 
@@ -109,7 +109,7 @@ class Interpreter:
             results = kernel(*columns)
         except Exception as problem:  # noqa: BLE001
             if len(ready) == 1:
-                _note_problem(node, ready[0], problem)
+                _note_problem(node, call, ready[0], problem)
             else:
                 for walker in ready:
                     self._run_batch(node, call, [walker])
@@ -137,23 +137,26 @@ def _store(node: Node, call: Call, walker: _Walker, result: Any) -> None:
     values = tuple(result) if len(keys) > 1 and result is not None else (result,)
     problem = next((value for value in values if _is_item_error(value)), None)
     if problem is not None:
-        _note_problem(node, walker, problem)
+        _note_problem(node, call, walker, problem)
         return
     for key in (*call.op.deletes(), *keys):
         walker.keys.pop(key, None)
     if not keys or (call.op.has(Trait.DECLINES) and all(value is None for value in values)):
         return
     walker.keys.update(zip(keys, values, strict=True))
+    if RESULT in keys:
+        walker.reason = None  # what failed before was made up for
 
 
 def _is_item_error(value: object) -> bool:
     return isinstance(value, Exception) and type(value).__name__ == "ItemError"
 
 
-def _note_problem(node: Node, walker: _Walker, problem: Exception) -> None:
+def _note_problem(node: Node, call: Call, walker: _Walker, problem: Exception) -> None:
     where = f"{node.location} [{node.name}] item {walker.index}: "
     if _is_item_error(problem):
-        walker.keys.pop(RESULT, None)
+        for key in (RESULT, *call.op.outputs()):
+            walker.keys.pop(key, None)
         walker.reason = where + str(problem)
     else:
         walker.failure = where + f"{type(problem).__name__}: {problem}"

@@ -1,0 +1,230 @@
+"""A pipeline means the same however it is compiled: interpreted, in one stage, one model per node, as a pipe.
+
+Random pipelines and items, some of them corrupt. TPGEN_EQUIVALENCE is how many pipelines (60), TPGEN_SEED the
+seed of the first: pipeline k of a run with seed s is the first of a run with seed s + k.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fake_triton import Server, TritonError
+from random_pipelines import Pipeline, batches, make_item, make_pipeline, write_files
+from tpgen.driver import BuildOptions, build, load_interpreter
+from tpgen.ir.graph import Entry
+from tpgen.runner.generated import Pipe
+from tpgen.runner.interpreter import ItemError
+from tpgen.services.wire import decode, encode
+from tpgen.types import Array, Bytes, ListOf, Text, Type
+
+COUNT = int(os.environ.get("TPGEN_EQUIVALENCE", "60"))
+SEED = int(os.environ.get("TPGEN_SEED", "1"))
+ITEMS = 8
+Outcome = dict[str, Any] | ItemError
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("random")
+    write_files(made)
+    return made
+
+
+@pytest.mark.parametrize("seed", range(SEED, SEED + COUNT))
+def test_all_ways_agree(seed: int, folder: Path) -> None:
+    rng = random.Random(seed)
+    made = make_pipeline(rng, folder, f"p{seed}")
+    (entry,) = made.compiled.graph.entries
+    items = [make_item(rng, made.compiled) for _ in range(ITEMS)]
+    try:
+        expected = interpreted(made, entry, items)
+        for fuse in ("auto", "none"):
+            options = BuildOptions(fuse=fuse, cores=2)
+            target = folder / f"repository_{seed}_{fuse}"
+            build(folder / f"p{seed}.toml", target, options)
+            with Server(target) as server:
+                check_single_items(server, entry, items, expected)
+                check_batches(server, entry, items, expected, rng)
+            if fuse == "auto":
+                check_pipe(target / entry.name / "1", entry, items, expected)
+    except BaseException:
+        print(f"seed {seed}\n{made.text}")
+        raise
+
+
+def interpreted(made: Pipeline, entry: Entry, items: Sequence[Mapping[str, Any]]) -> list[Outcome]:
+    interpreter = load_interpreter(made.compiled)
+    alone = [interpreter.run(entry, [item])[0] for item in items]
+    together = interpreter.run(entry, items)
+    for index, (one, other) in enumerate(zip(alone, together, strict=True)):
+        if isinstance(one, ItemError):
+            assert isinstance(other, ItemError)
+            assert str(other) == moved(str(one), index)
+        else:
+            assert not isinstance(other, ItemError), other
+            check_values(entry, one, other)
+    return alone
+
+
+def moved(message: str, index: int) -> str:
+    """The message of a failed item 0 as that of another place in its request."""
+    return message.replace("] item 0: ", f"] item {index}: ")
+
+
+def check_single_items(
+    server: Server, entry: Entry, items: Sequence[Mapping[str, Any]], expected: Sequence[Outcome]
+) -> None:
+    """Each item a request of its own, all of them in one dynamic batch."""
+    spec = server.models[entry.name].spec
+    requests = [encode(spec, as_sent(entry, item))[1][0].tensors for item in items]
+    for answer, wanted in zip(server.infer(entry.name, requests), expected, strict=True):
+        if isinstance(wanted, ItemError):
+            check_error(answer, [str(wanted)], is_input=wanted.is_input)
+        else:
+            assert not isinstance(answer, TritonError), answer
+            (found,) = decode(spec, answer, 1)
+            check_values(entry, wanted, received(entry, found))
+
+
+def check_batches(
+    server: Server,
+    entry: Entry,
+    items: Sequence[Mapping[str, Any]],
+    expected: Sequence[Outcome],
+    rng: random.Random,
+) -> None:
+    """Requests of several items; one with a failed item fails, and no other."""
+    spec = server.models[entry.name].spec
+    parts = []
+    requests = []
+    for part in batches(rng, len(items), entry.max_batch):
+        sent = {port.key: [as_sent(entry, items[i])[port.key] for i in part] for port in entry.inputs}
+        start = part.start
+        for request in encode(spec, sent)[1]:
+            parts.append(range(start, start + request.items))
+            start += request.items
+            requests.append(request.tensors)
+    for part, answer in zip(parts, server.infer(entry.name, requests), strict=True):
+        wanted = [expected[i] for i in part]
+        failed = {i: w for i, w in enumerate(wanted) if isinstance(w, ItemError)}
+        if failed:
+            messages = [moved(str(w), i) for i, w in failed.items()]
+            check_error(answer, messages)
+            continue
+        assert not isinstance(answer, TritonError), answer
+        for outcome, found in zip(wanted, decode(spec, answer, len(part)), strict=True):
+            assert isinstance(outcome, dict)
+            check_values(entry, outcome, received(entry, found))
+
+
+def check_pipe(
+    directory: Path, entry: Entry, items: Sequence[Mapping[str, Any]], expected: Sequence[Outcome]
+) -> None:
+    with Pipe(directory, entry.max_batch, workers=1, threads=1) as pipe:
+        for item, wanted in zip(items, expected, strict=True):
+            data = dict(item)
+            if isinstance(wanted, ItemError):
+                with pytest.raises(ItemError) as caught:
+                    pipe(data)
+                assert (str(caught.value), caught.value.is_input) == (str(wanted), wanted.is_input)
+                assert data.keys() == item.keys()
+            else:
+                pipe(data)
+                check_values(entry, wanted, {key: data[key] for key in data if key not in item})
+
+
+def check_error(answer: Any, messages: Sequence[str], *, is_input: bool | None = None) -> None:
+    assert isinstance(answer, TritonError), f"no error, but {messages}"
+    assert answer.message() in messages
+    if is_input is not None:
+        assert answer.code() == (TritonError.INVALID_ARG if is_input else TritonError.INTERNAL)
+
+
+# --- values ------------------------------------------------------------------------------------------------
+
+
+def as_sent(entry: Entry, item: Mapping[str, Any]) -> dict[str, Any]:
+    """An item as callers of the client write it: an empty list as an array, which has a rank."""
+    return {port.key: _sendable(port.type, item[port.key], raw=port.raw) for port in entry.inputs}
+
+
+def _sendable(type_: Type, value: Any, *, raw: bool) -> Any:
+    if raw:
+        return np.frombuffer(value, np.uint8)
+    if isinstance(type_, ListOf):
+        if not value:
+            return np.zeros(empty_shape(type_), dtype_of(type_))
+        return [_sendable(type_.item, element, raw=False) for element in value]
+    return value
+
+
+def empty_shape(type_: Type) -> tuple[int, ...]:
+    if isinstance(type_, ListOf):
+        return (0, *empty_shape(type_.item))
+    return tuple(d if isinstance(d, int) else 0 for d in type_.shape) if isinstance(type_, Array) else ()
+
+
+def dtype_of(type_: Type) -> Any:
+    if isinstance(type_, ListOf):
+        return dtype_of(type_.item)
+    return type_.dtype.value if isinstance(type_, Array) else object
+
+
+def received(entry: Entry, found: Mapping[str, Any]) -> dict[str, Any]:
+    """An answer of the client as the item's values: what is absent left out, scalars and texts bare."""
+    return {
+        port.key: _bare(port.type, found[port.key]) for port in entry.outputs if found[port.key] is not None
+    }
+
+
+def _bare(type_: Type, value: Any) -> Any:
+    if isinstance(type_, ListOf):
+        return [_element(type_.item, element) for element in value]
+    if isinstance(type_, Text):
+        return value[0].decode()
+    if isinstance(type_, Bytes):
+        return value[0]
+    return value[0] if isinstance(type_, Array) and not type_.shape else value
+
+
+def _element(type_: Type, value: Any) -> Any:
+    if isinstance(type_, ListOf):
+        return _bare(type_, value)
+    return value.decode() if isinstance(type_, Text) else value
+
+
+def check_values(entry: Entry, wanted: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+    assert found.keys() == wanted.keys()
+    for port in entry.outputs:
+        if port.key in wanted:
+            for name, left, right in pairs(port.key, wanted[port.key], found[port.key]):
+                check_value(name, left, right)
+
+
+def pairs(name: str, wanted: Any, found: Any) -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(wanted, list | tuple):
+        assert len(found) == len(wanted), f"{name}: {len(found)} elements, {len(wanted)} expected"
+        for index, (left, right) in enumerate(zip(wanted, found, strict=True)):
+            yield from pairs(f"{name}[{index}]", left, right)
+    else:
+        yield name, wanted, found
+
+
+def check_value(name: str, wanted: Any, found: Any) -> None:
+    if isinstance(wanted, bytes | str):
+        assert found == wanted, name
+        return
+    wanted, found = np.asarray(wanted), np.asarray(found)
+    assert (found.dtype, found.shape) == (wanted.dtype, wanted.shape), name
+    if wanted.dtype.kind != "f":
+        assert np.array_equal(found, wanted), name
+        return
+    scale = max(1.0, float(np.abs(wanted[np.isfinite(wanted)]).max(initial=0.0)))
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5 * scale, err_msg=name)
