@@ -237,6 +237,7 @@ def near_hint(word: str, candidates: Iterable[str]) -> str | None:
 def _lookup(
     declared: AttributeField, use: Use, arguments: Mapping[str, Value], values: NodeValues
 ) -> Value | None:
+    values.used.update(declared.spellings)  # known here, even where an argument or a qualified key wins
     if declared.key in arguments:
         return arguments[declared.key]
     for spelling in declared.spellings:
