@@ -111,7 +111,7 @@ class Node:
             function(item)
         except ItemError as problem:
             self._decline(item, problem, stale)
-        except Exception as problem:  # noqa: BLE001  (it must stay with this item)
+        except (Exception, SystemExit) as problem:  # noqa: BLE001  (it must stay with this item)
             self._break(item, problem)
             return False
         else:
@@ -122,7 +122,7 @@ class Node:
     def _run_batch(self, items, ready, kernel, reads, writes):
         try:
             results = kernel(*([item[key] for item in ready] for key in reads))
-        except Exception as problem:  # noqa: BLE001  (it must stay with these items)
+        except (Exception, SystemExit) as problem:  # noqa: BLE001  (it must stay with these items)
             if len(ready) == 1:
                 self._break(ready[0], problem)
                 return [item for item in items if item is not ready[0]]

@@ -37,7 +37,7 @@ class PythonModel:
         replies = [Reply(request, self._stage) for request in requests]
         try:
             self._stage.process([item for reply in replies for item in reply.open()])
-        except Exception as problem:  # noqa: BLE001  (nothing may escape, see above)
+        except BaseException as problem:  # noqa: BLE001  (nothing may escape, see above)
             pb_utils.Logger.log_error(f"stage {self._stage.pipeline}: {type(problem).__name__}: {problem}")
         for reply in replies:
             reply.close()

@@ -96,7 +96,7 @@ class Interpreter:
                 result = values[0]
             else:
                 result = ()
-        except Exception as problem:  # noqa: BLE001  (kernels and user code raise anything)
+        except (Exception, SystemExit) as problem:  # noqa: BLE001  (kernels and user code raise anything)
             _note_problem(node, call, walker, problem)
             return
         _store(node, call, walker, result)
@@ -107,7 +107,7 @@ class Interpreter:
         columns = [[walker.keys[key] for walker in ready] for key in call.op.inputs()]
         try:
             results = kernel(*columns)
-        except Exception as problem:  # noqa: BLE001
+        except (Exception, SystemExit) as problem:  # noqa: BLE001
             if len(ready) == 1:
                 _note_problem(node, call, ready[0], problem)
             else:
@@ -152,7 +152,7 @@ def _is_item_error(value: object) -> bool:
     return isinstance(value, Exception) and type(value).__name__ == "ItemError"
 
 
-def _note_problem(node: Node, call: Call, walker: _Walker, problem: Exception) -> None:
+def _note_problem(node: Node, call: Call, walker: _Walker, problem: BaseException) -> None:
     where = f"{node.location} [{node.name}] item {walker.index}: "
     if _is_item_error(problem):
         for key in (RESULT, *call.op.outputs()):
