@@ -1,4 +1,4 @@
-"""The bridge between Triton's Python backend and a stage: each request gets its own answer, whatever happens."""
+"""The bridge between Triton's Python backend and a stage: each request is answered, whatever happens."""
 
 from __future__ import annotations
 
@@ -142,8 +142,8 @@ WRONG: dict[str, tuple[Callable[[Any], Any], str]] = {
     "dtype": (lambda made: made.astype(np.float64), "'result' is float64, float32 is declared"),
     "shape": (lambda made: made[:1], "'result' has shape [1], [2] is declared"),
     "rank": (lambda made: made[None], "'result' has shape [1, 2], [2] is declared"),
-    "kind": (lambda made: "text", "'result' is "),
-    "nothing": (lambda made: {}, "'result' is "),
+    "kind": (lambda _: "text", "'result' is "),
+    "nothing": (lambda _: {}, "'result' is "),
 }
 
 
@@ -172,7 +172,7 @@ def test_a_kernel_that_answers_another_shape_is_found_out(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        globals_of(server)["geometry"], "resize_mat", lambda *a, **k: np.zeros((4, 5), np.uint8)
+        globals_of(server)["geometry"], "resize_mat", lambda *_, **__: np.zeros((4, 5), np.uint8)
     )
     ((message, code),) = map(failure, infer(server, request(image(10))))
     assert code == TritonError.INTERNAL
