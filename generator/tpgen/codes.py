@@ -849,7 +849,7 @@ register_code(
 
 register_code(
     "TP406",
-    "a model's batch size is fixed, and max is larger",
+    "a model's batch size is fixed, and max is another",
     """
     The model was exported for one item (or a fixed number), and the node asks for batches. Ways out,
     the best first:
@@ -857,7 +857,7 @@ register_code(
     * Export it again with a dynamic first axis (torch.onnx.export: `dynamic_axes={"input": {0: "N"}}`).
     * `tpgen build --dynamic-batch`: a copy of the model is rewritten, and it is proved with onnxruntime
       that a batch gives what its items give one by one.
-    * `max = 1`.
+    * Set `max` to the number that the model was exported for: smaller batches are filled up to it.
     """,
 )
 

@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from tpgen.diagnostics import PipelineError
-from tpgen.driver import BuildOptions, build, check, reference
+from tpgen.driver import BuildOptions, build, check, pipe, reference
 
 TOML = '[net]\nbackend = "TensorrtTensor"\nmodel = "net.onnx"\nmax = 4\n'
 
@@ -89,3 +89,47 @@ def test_a_pipeline_in_the_current_folder_is_named_after_it(
     (folder / "pipeline.toml").write_text('[hello]\nbackend = "Identity"\n')
     monkeypatch.chdir(folder)
     assert check("pipeline.toml").pipelines == ("greeter",)
+
+
+def _softmax_model(path: Path, shape: list[int]) -> None:
+    info = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in "xy"]
+    graph = helper.make_graph([helper.make_node("Softmax", ["x"], ["y"])], "softmax", info[:1], info[1:])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+
+
+def _answers(toml: Path, items: list[list[float]]) -> list[np.ndarray]:
+    found = [{"data": np.array(item, np.float32)} for item in items]
+    with pipe(toml) as run:
+        run(found)
+    return [item["result"] for item in found]
+
+
+def _softmax(values: list[float]) -> np.ndarray:
+    powers = np.exp(np.array(values, np.float32))
+    return powers / powers.sum()
+
+
+ROWS = [[0.0, 1.0, 2.0, 3.0, 4.0], [1.0, 1.0, 0.0, 5.0, 1.0], [0.0] * 5, [2.0, 1.0, 0.0, 0.0, 1.0]]
+
+
+def test_batches_of_a_model_with_a_fixed_batch_are_filled_up(tmp_path: Path) -> None:
+    _softmax_model(tmp_path / "net.onnx", [3, 5])
+    (tmp_path / "net.toml").write_text(TOML.replace("max = 4", "max = 3"))
+    for row, answer in zip(ROWS, _answers(tmp_path / "net.toml", ROWS), strict=True):
+        np.testing.assert_allclose(answer, _softmax(row), rtol=1e-5)
+
+
+@pytest.mark.parametrize("largest", [1, 2, 4])
+def test_calls_of_another_size_than_a_fixed_batch_are_refused(tmp_path: Path, largest: int) -> None:
+    _softmax_model(tmp_path / "net.onnx", [3, 5])
+    (tmp_path / "net.toml").write_text(TOML.replace("max = 4", f"max = {largest}"))
+    with pytest.raises(PipelineError) as caught:
+        check(tmp_path / "net.toml", BuildOptions(cores=1))
+    assert [(d.code, "set max = 3" in str(d.hint)) for d in caught.value.diagnostics] == [("TP406", True)]
+
+
+def test_a_model_of_vectors_takes_one_item_at_a_time(tmp_path: Path) -> None:
+    _softmax_model(tmp_path / "net.onnx", [5])
+    (tmp_path / "net.toml").write_text(TOML)
+    for row, answer in zip(ROWS, _answers(tmp_path / "net.toml", ROWS), strict=True):
+        np.testing.assert_allclose(answer, _softmax(row), rtol=1e-5)

@@ -78,6 +78,8 @@ def _attach(
         return call
     is_onnx = op.declared_signature() is None
     files[call.label] = ModelFile(path, _digest(path, *_data_files(path, op)), is_onnx=is_onnx)
+    if signature.batch is BatchAxis.FIXED:
+        op = replace(op, min_batch=signature.batch_size)
     return replace(call, op=replace(op, signature=signature))
 
 
@@ -102,11 +104,8 @@ def _dynamic_copy(path: Path, scratch: Path) -> Path:
 
 
 def _needs_dynamic_batch(signature: ModelSignature, node: Node) -> bool:
-    return (
-        signature.batch is BatchAxis.FIXED
-        and signature.batch_size is not None
-        and node.settings.max_batch > signature.batch_size
-    )
+    """True if the node's calls are of another size than the model's; smaller batches are filled up to it."""
+    return signature.batch is BatchAxis.FIXED and node.settings.max_batch != signature.batch_size
 
 
 def _report_fixed_batch(path: Path, signature: ModelSignature, node: Node, span: Span, bag: Bag) -> None:

@@ -52,6 +52,8 @@ def _decide_fixed(
     other = next((other for other in fixed if fixed[other] != size), None)
     if other is not None:
         return _none(f"the first axis of '{name}' is {size} and that of '{other}' is {fixed[other]}")
+    if size > 1 and all(len(tensor.shape) == 1 for tensor in (*inputs, *outputs)):
+        return _none(f"all tensors are vectors of {size}, which are items rather than batches of scalars")
     free_inputs = [tensor.name for tensor in inputs if tensor.name not in fixed]
     free_outputs = [tensor.name for tensor in outputs if tensor.name not in fixed]
     if free_outputs and not free_inputs:
