@@ -183,8 +183,8 @@ def test_sizes_that_do_not_fit_the_array_are_refused(sizes: list[int]) -> None:
 
 def test_what_is_wrong_with_an_input_names_the_item_and_the_element() -> None:
     _, text = both_sides(Text(), optional=False)
-    with pytest.raises(ItemError, match="^item 1: 'key' is not UTF-8 text"):
+    with pytest.raises(ItemError, match=r"^item 1: 'key' is not UTF-8 text"):
         text.decode({"key": np.array([[b"a"], [b"\xff"]], object)})
     _, texts = both_sides(ListOf(Text()), optional=False)
-    with pytest.raises(ItemError, match="^item 0, element 1: 'key' is not UTF-8 text"):
+    with pytest.raises(ItemError, match=r"^item 0, element 1: 'key' is not UTF-8 text"):
         texts.decode({"key": np.array([[b"a", b"\xff"]], object)})
