@@ -45,15 +45,18 @@ def test_all_ways_agree(seed: int, folder: Path) -> None:
     items = [make_item(rng, made.compiled) for _ in range(ITEMS)]
     try:
         expected = interpreted(made, entry, items)
+        interfaces = set()
         for fuse in ("auto", "none"):
             options = BuildOptions(fuse=fuse, cores=2)
             target = folder / f"repository_{seed}_{fuse}"
             build(folder / f"p{seed}.toml", target, options)
             with Server(target) as server:
+                interfaces.add(repr(server.models[entry.name].spec))
                 check_single_items(server, entry, items, expected)
                 check_batches(server, entry, items, expected, rng)
             if fuse == "auto":
                 check_pipe(target / entry.name / "1", entry, items, expected)
+        assert len(interfaces) == 1
     except BaseException:
         print(f"seed {seed}\n{made.text}")
         raise

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import small_models
 from engines.onnx_build import FLOAT, model, node, save, tensor
 from golden import Golden
 from tpgen.codes import CODES
@@ -29,16 +30,7 @@ NAMES = sorted(path.stem for path in HERE.glob("*.toml"))
 
 def write_models(folder: Path) -> None:
     """The models that the pipelines name."""
-    image = ["N", 3, 224, 224]
-    flat = [node("GlobalAveragePool", "image", "mean"), node("Flatten", "mean", "logits")]
-    save(model(flat, [tensor("image", image)], [tensor("logits", ["N", 3])]), folder / "rgb.onnx")
-    free = ["N", 3, "H", "W"]
-    save(model(flat, [tensor("image", free)], [tensor("logits", ["N", 3])]), folder / "any.onnx")
-    single = [1, 3, 224, 224]
-    save(model(flat, [tensor("image", single)], [tensor("logits", [1, 3])]), folder / "batch1.onnx")
-    inputs = [tensor("left", ["N", 4]), tensor("right", ["N", 4])]
-    both = [node("Add", "left right", "sum")]
-    save(model(both, inputs, [tensor("sum", ["N", 4])]), folder / "two.onnx")
+    small_models.write_models(folder)
     weighted = [node("MatMul", "x w", "y")]
     built = model(
         weighted, [tensor("x", ["N", 4])], [tensor("y", ["N", 4])], {"w": np.eye(4, dtype=np.float32)}

@@ -6,11 +6,13 @@ Symbols are renumbered in order of appearance, so that equal graphs print equal 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
-from ..types import Array, ListOf, State, Symbol, Type
-from .graph import Call, Entry, Graph, Port
+from ..types import Array, ListOf, State, Symbol, TupleOf, Type
+from .graph import DATA, Call, Entry, Graph, Port, Stage
 from .op import attributes_of
+from .rewrite import ModelRewrite
 
 
 class _Names:
@@ -30,6 +32,8 @@ class _Names:
     def type(self, type_: Type) -> str:
         if isinstance(type_, ListOf):
             return f"[{self.type(type_.item)}]"
+        if isinstance(type_, TupleOf):
+            return f"({', '.join(self.type(item) for item in type_.items)})"
         if not isinstance(type_, Array):
             return str(type_)
         dims = ",".join(str(d) if isinstance(d, int) else self.of(d) for d in type_.shape)
@@ -47,11 +51,7 @@ def print_graph(graph: Graph) -> str:
     names = _Names()
     lines = [f"pipeline {graph.name}"]
     lines += [line for entry in graph.entries for line in _entry_lines(entry, names)]
-    lines += [
-        f"stage {stage.name}: {' '.join(stage.nodes)}"
-        f" (max batch {stage.max_batch}, instances {stage.instances}){_why(stage.why)}"
-        for stage in graph.stages
-    ]
+    lines += [line for stage in graph.stages for line in _stage_lines(stage, names)]
     for node in graph.nodes.values():
         arrow = f" -> {', '.join(node.next)}" if node.next else ""
         lines.append(f"node {node.name} @{node.location}{arrow}")
@@ -65,14 +65,20 @@ def print_graph(graph: Graph) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _why(text: str) -> str:
-    return f" because {text}" if text else ""
-
-
 def _entry_lines(entry: Entry, names: _Names) -> list[str]:
     lines = [f"entry {entry.name} at {entry.root} (max batch {entry.max_batch})"]
     lines += [f"  in  {_port_text(port, names)}" for port in entry.inputs]
     lines += [f"  out {_port_text(port, names)}" for port in entry.outputs]
+    return lines
+
+
+def _stage_lines(stage: Stage, names: _Names) -> list[str]:
+    size = f"(max batch {stage.max_batch}, instances {stage.instances})"
+    why = f" because {stage.why}" if stage.why else ""
+    lines = [f"stage {stage.name}: {' '.join(stage.nodes)} {size}{why}"]
+    taken = " from result" if stage.takes_over else ""
+    lines += [f"  in  {_port_text(port, names)}{taken if port.key == DATA else ''}" for port in stage.inputs]
+    lines += [f"  out {_port_text(port, names)}" for port in stage.outputs]
     return lines
 
 
@@ -85,12 +91,18 @@ def _call_text(call: Call) -> str:
     arguments = ", ".join(
         f"{f.name}={_value_text(value)}"
         for f in attributes_of(type(call.op))
-        if f.declared.from_toml
-        and ((value := getattr(call.op, f.name)) != f.default or f.required)
+        if f.declared.from_toml and ((value := getattr(call.op, f.name)) != f.default or f.required)
     )
     keys = f"{', '.join(call.op.inputs())} -> {', '.join(call.op.outputs())}"
-    rewrite = f" rewrite {call.rewrite}" if call.rewrite else ""
+    rewrite = f", model with {_rewrite_text(call.rewrite)}" if call.rewrite else ""
     return f"{call.op.name}({arguments}): {keys}{rewrite}"
+
+
+def _rewrite_text(rewrite: ModelRewrite) -> str:
+    asked = ((f.name, getattr(rewrite, f.name)) for f in fields(rewrite) if f.name != "input_name")
+    default = ModelRewrite(rewrite.input_name)
+    changed = (f"{name}={value}" for name, value in asked if value != getattr(default, name))
+    return f"{rewrite.input_name}({', '.join(changed)})"
 
 
 def _value_text(value: Any) -> str:
