@@ -2376,14 +2376,14 @@ register_code(
     """,
 )
 
-# --- TP9xx: notes about decisions ----------------------------------------------------------------------------
+# --- TP9xx: notes about decisions -------------------------------------------------------------------------
 
 register_code(
     "TP901",
     "built for the CPU because no target was given",
     """
-    The pipeline has TensorRT nodes, and neither the command line nor the TOML says what it is built for. It is
-    built for the CPU, where ONNX Runtime runs the models. To say that this is meant:
+    The pipeline has TensorRT nodes, and neither the command line nor the TOML says what it is built for. It
+    is built for the CPU, where ONNX Runtime runs the models. To say that this is meant:
 
         [pipeline]
         target = "cpu"
