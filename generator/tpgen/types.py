@@ -293,11 +293,14 @@ def join_states(left: State, right: State, owner: str) -> State:
 
 
 def crosses_wire(type_: Type) -> bool:
-    """True if a value of this type can travel between Triton models."""
-    if isinstance(type_, ListOf):
-        nested = type_.item.item if isinstance(type_.item, ListOf) else type_.item
-        return isinstance(nested, Array | Bytes | Text)
-    return isinstance(type_, Array | Bytes | Text)
+    """True if a value of this type can travel between Triton models.
+
+    Triton has bfloat16, but numpy has not, and Python models get and give numpy arrays.
+    """
+    nested = type_.item if isinstance(type_, ListOf) else type_
+    nested = nested.item if isinstance(nested, ListOf) else nested
+    is_bfloat16 = isinstance(nested, Array) and nested.dtype is DType.BFLOAT16
+    return isinstance(nested, Array | Bytes | Text) and not is_bfloat16
 
 
 def is_fixed(type_: Type) -> bool:

@@ -133,3 +133,21 @@ def test_a_model_of_vectors_takes_one_item_at_a_time(tmp_path: Path) -> None:
     (tmp_path / "net.toml").write_text(TOML)
     for row, answer in zip(ROWS, _answers(tmp_path / "net.toml", ROWS), strict=True):
         np.testing.assert_allclose(answer, _softmax(row), rtol=1e-5)
+
+
+@pytest.mark.parametrize("cast", ["input", "output"])
+def test_tensors_that_numpy_has_no_dtype_for_are_refused(tmp_path: Path, cast: str) -> None:
+    kinds = {
+        "x": TensorProto.FLOAT,
+        "y": TensorProto.FLOAT,
+        {"input": "x", "output": "y"}[cast]: TensorProto.BFLOAT16,
+    }
+    infos = [helper.make_tensor_value_info(name, kind, ["N", 4]) for name, kind in kinds.items()]
+    graph = helper.make_graph(
+        [helper.make_node("Cast", ["x"], ["y"], to=kinds["y"])], "cast", infos[:1], infos[1:]
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, tmp_path / "net.onnx")
+    (tmp_path / "net.toml").write_text(TOML)
+    with pytest.raises(PipelineError, match="bfloat16, which Python models can neither give nor take"):
+        check(tmp_path / "net.toml", BuildOptions(cores=1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from ..ir.graph import DATA, RESULT
@@ -57,6 +57,7 @@ class ModelOp(Op):
     def infer(self, call: InferCall) -> Mapping[str, Type]:
         assert self.signature is not None
         infos = self.signature.inputs
+        self._check_dtypes((*infos, *self.signature.outputs))
         if self.source == (DATA,) and len(infos) > 1:
             found = call.type(DATA)
             if not isinstance(found, TupleOf) or len(found.items) != len(infos):
@@ -79,6 +80,17 @@ class ModelOp(Op):
             return {RESULT: outputs[0]}
         named = {info.name: type_ for info, type_ in zip(self.signature.outputs, outputs, strict=True)}
         return {RESULT: TupleOf(outputs), **named}
+
+    def _check_dtypes(self, infos: Iterable[TensorInfo]) -> None:
+        """Refuse tensors that numpy, and so a Python stage, has no dtype for."""
+        for info in infos:
+            if info.dtype is DType.BFLOAT16:
+                mismatch(
+                    "TP305",
+                    f"the model's '{info.name}' is bfloat16, which Python models can neither give nor take",
+                    "export the model with a cast to float32 there",
+                    attribute="model",
+                )
 
     def _check_normalisation(self, name: str, found: Type) -> None:
         """``mean`` and ``std`` hold one value per channel of the one input; no channel is divided by 0."""

@@ -72,6 +72,9 @@ def _bind_node(node: Node, written: set[str], inputs: dict[str, Port], context: 
 def _port(key: str, call: Call, context: Context) -> Port:
     declared = context.options.inputs.get(key)
     if declared is not None:
+        if not crosses_wire(declared.type):
+            message = f"input '{key}' is {declared.type}, which Python models cannot take"
+            context.bag.error("TP308", message, declared.span, hint="declare float32: operators cast it")
         return Port(key, present(declared.type), declared.span, declared.raw)
     wanted: Type = call.op.wants(key) or Bytes()
     return Port(key, present(wanted), call.span)
