@@ -205,7 +205,7 @@ def write_files(directory: Path, name: str, files: dict[str, str | bytes | None]
         file = directory / path
         file.parent.mkdir(parents=True, exist_ok=True)
         if content is None:
-            file.mkdir()
+            file.mkdir(exist_ok=True)
         elif isinstance(content, bytes):
             file.write_bytes(content)
         elif content.startswith("->"):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ...diagnostics import Diagnostic, Severity
 from ..versions import DEFAULT_TARGET, parse_release
-from .model import Entry, Model, Repository
+from .model import CONFIG, Entry, Model, Repository
 from .read import read_repository
 from .rules import DIRECTORY_RULES, MODEL_RULES
 
@@ -31,7 +31,10 @@ def lint_repository(directory: Path, target: str = DEFAULT_TARGET) -> list[Diagn
     """
     parse_release(target)
     repository = read_repository(directory, target)
-    return [*_about_repository(repository), *_about_models(repository)]
+    found = list(_about_repository(repository))
+    if CONFIG not in repository.entries:
+        found += _about_models(repository)
+    return found
 
 
 def _about_repository(repository: Repository) -> Iterator[Diagnostic]:
@@ -39,6 +42,10 @@ def _about_repository(repository: Repository) -> Iterator[Diagnostic]:
     if repository.problem is not None:
         message = f"'{root}' can't be read as a model repository: {repository.problem}"
         hint = "name a directory of model directories"
+        yield Diagnostic("TP800", Severity.ERROR, message, hint=hint, file=root)
+    elif CONFIG in repository.entries:
+        message = f"'{root}' is a model, and no model repository"
+        hint = f"name the directory around it: {repository.root.absolute().parent}"
         yield Diagnostic("TP800", Severity.ERROR, message, hint=hint, file=root)
     elif not repository.models:
         message = f"'{root}' holds no model directories, so the server serves nothing"

@@ -10,7 +10,7 @@ from ...source import SourceFile
 from ..config_pbtxt import ConfigSyntaxError, messages, parse
 from .model import CONFIG, ConfigText, Entry, Model, Repository
 from .scan import Places, scan
-from .schema import without_newer_fields
+from .schema import parseable
 
 _MAX_BYTES = 4 << 20
 
@@ -85,9 +85,11 @@ def _read_model(repository: Repository, name: str) -> Model:
     syntax = None
     if text.problem is None:
         try:
-            config = parse(without_newer_fields(text.places, repository.target))
+            config = parse(parseable(text.places, repository.target))
         except ConfigSyntaxError as error:
             syntax = error
+        except (ValueError, TypeError, OverflowError, RecursionError) as error:
+            syntax = ConfigSyntaxError(str(error), None, None)  # protobuf's parser lets some of these through
     return Model(name, directory, entries, text, config, repository, syntax)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from ..config_pbtxt import messages
 from ..versions import FIRST_RELEASE, parse_release
 from .scan import Node, Places
+
+_SIGN = re.compile(r"-(\s+)(?=[\d.])")
 
 
 class Known(NamedTuple):
@@ -43,17 +46,20 @@ def needs_newer(path: str, target: str) -> bool:
     return path in FIRST_RELEASE and parse_release(FIRST_RELEASE[path]) > parse_release(target)
 
 
-def without_newer_fields(places: Places, target: str) -> str:
-    """The text with blanks for the fields that only another release than the protobuf's knows.
+def parseable(places: Places, target: str) -> str:
+    """The text as protobuf's parser for Python wants it, with everything in its place.
 
-    The rules report those that `target` lacks; the rest of the configuration is judged as if they were not
-    there.
+    Blanks stand for the fields that only another release than the parser's knows: the rules report those that
+    `target` lacks, and judge the rest as if they were not there. The server's parser takes a blank between a
+    sign and its number; Python's does not.
     """
     text = places.source.text
     for found in known_fields(places):
         if found.path in FIRST_RELEASE and (found.declared is None or needs_newer(found.path, target)):
             start, end = found.node.name.start, found.node.end
             text = text[:start] + "".join(c if c == "\n" else " " for c in text[start:end]) + text[end:]
+        elif sign := _SIGN.match(text, found.node.start, found.node.end):
+            text = text[: sign.start()] + sign[1] + "-" + text[sign.end() :]
     return text
 
 
