@@ -129,7 +129,7 @@ def _inputs(
     Failed items never cross (their request has failed), so only quiet absence does.
     """
     needed = touched.read | (touched.changed & set(answered) - {RESULT})
-    ports = (ready[key] for key in sorted(needed) if key in ready)
+    ports = (port for key, port in ready.items() if key in needed)
     return tuple(
         replace(
             port,
