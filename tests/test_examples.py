@@ -52,3 +52,9 @@ def test_an_example_compiles_to_what_is_expected(
     golden.tree(examples.EXAMPLES / example / "expected" / fuse, shown(tmp_path / "repository"))
     again = build(examples.pipeline(example), tmp_path / "repository", chosen)
     assert not again.changed
+
+
+def test_generated_code_has_no_long_lines() -> None:
+    for path in examples.EXAMPLES.glob("*/expected/**/*.py"):
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            assert len(line) <= 110, f"{path}:{number}"

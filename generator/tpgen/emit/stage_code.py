@@ -17,6 +17,8 @@ from .wire_form import port_code
 
 _RESERVED = frozenset({"pipeline", "inputs", "outputs", "nodes", "load", "run", "process"})
 LINE = 100
+BODY = 8  # the indentation of a method's statements
+ASSIGNED = 20  # about what stands in front of a value that is assigned
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ class StageCode:
             if swaps and admits:
                 lines.append(f"items = self.{attribute}.admit(items)")
             write = self._together if calls[0].op.has(Trait.BATCHED) else self._each
-            lines.append(write(attribute, calls, swaps=swaps and not admits))
+            lines += write(attribute, calls, swaps=swaps and not admits)
         comment = f"{node.location} [{node.name}] {node.backend}"
         return NodeView(attribute, node.name, node.location, one_line(comment, LINE - 10), tuple(lines))
 
@@ -116,14 +118,13 @@ class StageCode:
         behind = [*others, *(self.graph.nodes[name].calls[0] for name in node.next)]
         return is_result_left or any(call.filter == RUN for call in behind)
 
-    def _together(self, attribute: str, calls: Sequence[Call], *, swaps: bool) -> str:
+    def _together(self, attribute: str, calls: Sequence[Call], *, swaps: bool) -> list[str]:
         (call,) = calls
-        swap = ", swap=True" if swaps else ""
-        reads, writes = tuple(call.op.inputs()), tuple(call.op.outputs())
-        arguments = f"{self._kernel(call)}, {literal(reads)}, {literal(writes)}{swap}"
-        return f"items = self.{attribute}.together(items, {arguments})"
+        reads, writes = (literal(tuple(keys)) for keys in (call.op.inputs(), call.op.outputs()))
+        arguments = ["items", self._kernel(call), reads, writes, *(["swap=True"] if swaps else [])]
+        return broken_call(f"items = self.{attribute}.together", arguments, BODY)
 
-    def _each(self, attribute: str, calls: Sequence[Call], *, swaps: bool) -> str:
+    def _each(self, attribute: str, calls: Sequence[Call], *, swaps: bool) -> list[str]:
         name = self.identifiers.make(f"_{attribute}")
         lines: list[str] = []
         if swaps:
@@ -133,7 +134,8 @@ class StageCode:
             lines += self._statement(call, swapped=after is not None and after.filter == SWAP)
         self.functions.append(FunctionView(name, tuple(lines or ["pass"])))
         stale = self._stale(calls[-1])
-        return f"items = self.{attribute}.each(items, self.{name}{f', {literal(stale)}' if stale else ''})"
+        arguments = ["items", f"self.{name}", *([literal(stale)] if stale else [])]
+        return broken_call(f"items = self.{attribute}.each", arguments, BODY)
 
     def _stale(self, call: Call) -> tuple[str, ...]:
         """The keys that a failure of the call takes away, besides ``result``."""
@@ -176,7 +178,7 @@ class StageCode:
         """The kernel's call as lines; a long one is broken, one argument a line."""
         values = [f"item[{literal(key)}]" for key in call.op.inputs()]
         arguments = [] if call.op.has(Trait.STATEFUL) else self._arguments(call)
-        return broken_call(self._kernel(call), [*values, *arguments], 8)
+        return broken_call(self._kernel(call), [*values, *arguments], BODY + ASSIGNED)
 
     def _kernel(self, call: Call) -> str:
         """The expression of the kernel: a function, or what was constructed at load."""
@@ -193,7 +195,7 @@ class StageCode:
             arguments.append("threads=context.threads")
         if call.op.has(Trait.USER_CODE):
             arguments.insert(0, 'directory=context.path("user")')
-        code = "\n        ".join(broken_call(f"{module}.{name}", arguments, 8))
+        code = "\n        ".join(broken_call(f"{module}.{name}", arguments, BODY + ASSIGNED))
         self.loads.append(LoadView(attribute, f"{self._where(call)} {one_line(call.label, 80)}", code))
         return f"self.{attribute}"
 
@@ -256,10 +258,10 @@ def sequence(items: Sequence[str], indent: int) -> str:
     return "(\n" + "".join(f"{pad}{item},\n" for item in items) + " " * indent + ")"
 
 
-def broken_call(function: str, arguments: Sequence[str], indent: int) -> list[str]:
-    """A call as one line, or with one argument a line if that would be long."""
+def broken_call(function: str, arguments: Sequence[str], before: int) -> list[str]:
+    """A call as one line, or one argument a line if that is long; ``before``: characters in front of it."""
     flat = f"{function}({', '.join(arguments)})"
-    if len(flat) + indent + 20 <= LINE:
+    if before + len(flat) <= LINE:
         return [flat]
     return [f"{function}(", *(f"    {argument}," for argument in arguments), ")"]
 

@@ -34,5 +34,10 @@ class PipelineStage(Stage):
     def run(self, items):
         # pipeline.toml:3 [match] TensorrtTensor
         items = self.match.start(items)
-        items = self.match.together(items, self.match_tensorrttensor, ("left", "right"), ("result", "similarity", "difference"))
+        items = self.match.together(
+            items,
+            self.match_tensorrttensor,
+            ("left", "right"),
+            ("result", "similarity", "difference"),
+        )
         return items
