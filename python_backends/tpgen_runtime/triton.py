@@ -7,6 +7,7 @@ after the first answer (Triton 24.10 corrupts its heap then), so everything is c
 
 import json
 import os
+import sys
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
@@ -29,7 +30,9 @@ class PythonModel:
         config = json.loads(args["model_config"])
         directory = os.path.join(args["model_repository"], args["model_version"])
         self._stage = self.stage_class()
-        self._stage.load(LoadContext(directory, _threads(config)))
+        threads = _threads(config)
+        self._stage.load(LoadContext(directory, threads))
+        _limit_opencv(threads)
         self._metrics = Metrics(self._stage, pb_utils)
 
     def execute(self, requests):
@@ -136,6 +139,12 @@ class Reply:
             self._sender.send(response, flags=_FINAL)
         except Exception as problem:  # noqa: BLE001  e.g. the client is gone; raising would take the server down
             pb_utils.Logger.log_warn(f"stage {self._stage.pipeline}: an answer could not be sent: {problem}")
+
+
+def _limit_opencv(threads):
+    """Keep OpenCV, if the stage uses it, to the instance's share: its default is a pool of all cores."""
+    if "cv2" in sys.modules:
+        sys.modules["cv2"].setNumThreads(threads)
 
 
 def _threads(config):
