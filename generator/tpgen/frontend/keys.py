@@ -237,14 +237,14 @@ def near_hint(word: str, candidates: Iterable[str]) -> str | None:
 def _lookup(
     declared: AttributeField, use: Use, arguments: Mapping[str, Value], values: NodeValues
 ) -> Value | None:
-    values.used.update(declared.spellings)  # known here, even where an argument or a qualified key wins
+    qualified = [f"{name}::{spelling}" for spelling in declared.spellings for name in use.cls.names]
+    values.used.update(declared.spellings, qualified)  # known here, even where another one wins
     if declared.key in arguments:
         return arguments[declared.key]
-    for spelling in declared.spellings:
-        for name in use.cls.names:
-            qualified = values.find(f"{name}::{spelling}")
-            if qualified is not None:
-                return qualified
+    for key in qualified:
+        value = values.find(key)
+        if value is not None:
+            return value
     for spelling in declared.spellings:
         value = values.find(spelling)
         if value is not None:
