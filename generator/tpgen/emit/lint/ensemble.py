@@ -45,7 +45,8 @@ def is_a_whole_ensemble(model: Model) -> Iterator[Diagnostic]:
     if not model.is_ensemble:
         return
     if model.config.platform != backends.ENSEMBLE:
-        message = f"'{model.name}' has ensemble_scheduling, and its platform is '{model.config.platform}'"
+        platform = f"the platform '{model.config.platform}'" if model.config.platform else "no platform"
+        message = f"'{model.name}' has ensemble_scheduling, and {platform}"
         yield model.error("TP880", message, "platform", hint='write platform: "ensemble"')
     if not steps(model):
         message = f"the ensemble '{model.name}' has no steps"

@@ -94,6 +94,9 @@ def versions_are_read_right(model: Model) -> Iterator[Diagnostic]:
                 f"the version '{version.directory}' of '{model.name}' is too large: the server dies of it"
             )
             yield model.error_in("TP807", message, version.directory, hint="use a small number")
+        elif version.number < 0 and not model.is_ensemble:
+            message = f"the server takes '{version.directory}' of '{model.name}' for a version it can't load"
+            yield model.error_in("TP807", message, version.directory, hint="use a number from 1")
         elif _is_misread(model, version) and not model.is_ensemble:
             message = (
                 f"the server takes '{version.directory}' for version {version.number} of '{model.name}' and "
@@ -132,8 +135,9 @@ def model_file_exists(model: Model) -> Iterator[Diagnostic]:
         path = model.path_of(f"{version.number}/{file}")
         if _is_misread(model, version) or _is_there(model, path.is_file(), path.exists()):
             continue
-        waits = "; the server waits for it for ever" if model.backend == backends.PYTHON else ""
-        message = f"version {version.number} of '{model.name}' has no {file}{waits}"
+        waits = model.backend == backends.PYTHON and not path.exists()
+        message = f"version {version.number} of '{model.name}' has no {file}"
+        message += "; the server waits for it for ever" if waits else ""
         hint = f"put the model there, or set default_model_filename (backend {model.backend})"
         yield model.error_in("TP809", message, f"{version.number}/{file}", hint=hint)
 

@@ -160,7 +160,7 @@ def execute_exists(model: Model) -> Iterator[Diagnostic]:
             hint = "add def execute(self, requests), which returns one response for each request"
             yield model.error_at("TP834", message, code.span(cls), hint=hint)
         elif method is not None and not _takes(method, 2):
-            message = f"execute of model '{model.name}' is called with the list of requests, and can't be"
+            message = f"execute of model '{model.name}' does not take the list of requests: all of them fail"
             yield model.error_at("TP834", message, code.span(method), hint="def execute(self, requests):")
 
 
@@ -171,14 +171,15 @@ def other_methods_fit(model: Model) -> Iterator[Diagnostic]:
         for name, count, form in _CALLS:
             method = _method(cls, name) if cls is not None else None
             if method is not None and not _takes(method, count):
-                message = f"{name} of model '{model.name}' can't be called as the server does"
-                yield model.error_at("TP835", message, code.span(method), hint=f"def {form}:")
+                message = f"{name} of model '{model.name}' does not take what the server passes"
+                static = "@staticmethod " if name == "auto_complete_config" else ""
+                yield model.error_at("TP835", message, code.span(method), hint=f"{static}def {form}:")
 
 
 _CALLS = (
     ("__init__", 1, "__init__(self)"),
     ("initialize", 2, "initialize(self, args)"),
-    ("auto_complete_config", 1, "auto_complete_config(auto_complete_model_config), a @staticmethod"),
+    ("auto_complete_config", 1, "auto_complete_config(auto_complete_model_config)"),
 )
 
 

@@ -11,6 +11,14 @@ from ..versions import FIRST_RELEASE
 from .model import Model
 from .schema import Known, known_fields, map_entries, needs_newer
 
+_OTHER_NAMES = {  # of the protocol, of numpy, of protobuf
+    "TYPE_BYTES": "TYPE_STRING",
+    "TYPE_FLOAT16": "TYPE_FP16",
+    "TYPE_FLOAT": "TYPE_FP32",
+    "TYPE_FLOAT32": "TYPE_FP32",
+    "TYPE_FLOAT64": "TYPE_FP64",
+    "TYPE_DOUBLE": "TYPE_FP64",
+}
 _FORM = "fields are NAME: VALUE or NAME { FIELDS }, lists [ VALUE, VALUE ], comments begin with #"
 
 
@@ -30,6 +38,8 @@ def fields_exist(model: Model) -> Iterator[Diagnostic]:
         known = [field.name for field in found.message.fields]
         close = did_you_mean(found.node.name.text, known)
         hint = f"did you mean '{close}'?" if close else f"fields of {kind}: {', '.join(known)}"
+        if found.node.name.text in messages().ModelConfig.DESCRIPTOR.fields_by_name:
+            hint = "it is a field of the configuration itself: is a closing bracket missing above?"
         yield model.error_at("TP811", message, model.text.places.name_of(found.node), hint=hint)
 
 
@@ -104,8 +114,9 @@ def _in_plain_words(text: str, token: str) -> tuple[str, str]:
 
 def _enum_hint(kind: str, value: str) -> str:
     values = _enum_values(kind)
-    wanted = {"TYPE_BYTES": "TYPE_STRING", "BYTES": "TYPE_STRING"}.get(value.upper())
-    close = wanted or did_you_mean(value.upper(), values) or did_you_mean(f"TYPE_{value.upper()}", values)
+    full = f"TYPE_{value.upper().removeprefix('TYPE_')}"
+    wanted = full if full in values else _OTHER_NAMES.get(full)
+    close = wanted or did_you_mean(value.upper(), values) or did_you_mean(full, values)
     return f"did you mean {close}?" if close else f"one of {', '.join(values)}"
 
 

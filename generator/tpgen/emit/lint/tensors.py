@@ -55,8 +55,8 @@ def tensors_are_described(model: Model) -> Iterator[Diagnostic]:
             missing.append("dims")
         for field in missing:
             message = f"{tensor.label} of '{model.name}' has no {field}"
-            hint = _HINTS[field]
-            yield model.error("TP820", message, tensor.kind, tensor.index, field, hint=hint)
+            place = (tensor.kind, tensor.index, "name" if tensor.value.name else field)
+            yield model.error("TP820", message, *place, hint=_HINTS[field])
 
 
 _HINTS = {

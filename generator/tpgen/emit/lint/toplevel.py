@@ -76,6 +76,6 @@ def requests_can_be_made(model: Model) -> Iterator[Diagnostic]:
         size = model.config.max_batch_size
         message = f"'{model.name}' has no input, and max_batch_size {size}: every request fails"
         yield model.error("TP828", message, "max_batch_size", hint="add the input, or set max_batch_size: 0")
-    if not model.config.output:
+    if not model.config.output and model.text.exists:
         message = f"'{model.name}' has no output, so its answers are empty"
         yield model.warning("TP828", message, "name", hint="add the outputs that execute returns")
