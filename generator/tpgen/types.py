@@ -301,8 +301,3 @@ def crosses_wire(type_: Type) -> bool:
     nested = nested.item if isinstance(nested, ListOf) else nested
     is_bfloat16 = isinstance(nested, Array) and nested.dtype is DType.BFLOAT16
     return isinstance(nested, Array | Bytes | Text) and not is_bfloat16
-
-
-def is_fixed(type_: Type) -> bool:
-    """True if every item's value has the same shape."""
-    return isinstance(type_, Array) and all(isinstance(d, int) for d in type_.shape)

@@ -25,7 +25,6 @@ from tpgen.types import (
     Unjoinable,
     assured,
     crosses_wire,
-    is_fixed,
     join_states,
     join_types,
     present,
@@ -152,13 +151,6 @@ def test_what_was_tested_is_there() -> None:
 )
 def test_what_crosses_the_wire(type_: Type, crosses: bool) -> None:
     assert crosses_wire(type_) is crosses
-
-
-def test_what_is_fixed() -> None:
-    assert is_fixed(HWC)
-    assert not is_fixed(BGR)
-    assert not is_fixed(Bytes())
-    assert not is_fixed(ListOf(HWC))
 
 
 def test_types_as_messages_show_them() -> None:

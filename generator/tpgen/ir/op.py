@@ -52,11 +52,9 @@ class Trait(Enum):
     SETS_COLOR = "only changes the channel order, to the `color` attribute"
     BINDS = "its `bind(keys, is_root=)` decides which of the keys that exist here it reads"
     TO_CHW = "only moves channels in front: HWC to CHW, dtype kept"
-    NORMALIZES = "computes (x - mean) / std per channel in float32; attributes `mean` and `std`"
     GPU_CONVENTION = "named after a GPU operator; its numeric convention is computed on the CPU here"
     THREADED = "the kernel takes `threads`, the number it may use, at load"
     USER_CODE = "runs a user's Python; attributes `module` and `name`"
-    OPAQUE_KEYS = "reads and writes keys that cannot be known at compile time"
 
 
 class InferError(Exception):

@@ -281,7 +281,7 @@ class SaveMats(_Save):
         return {"result": ListOf(image)}
 
 
-@operator("Normalize", group="image", kernel="image:normalize", traits={Trait.PURE, Trait.NORMALIZES})
+@operator("Normalize", group="image", kernel="image:normalize", traits={Trait.PURE})
 class Normalize(Op):
     """``(x - mean) / std`` per channel, in float32, on ``[C,H,W]`` or ``[H,W,C]``."""
 

@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping
 
 from ..ir.op import InferCall, Op, Trait, attr, mismatch, operator
-from ..types import Array, Color, DType, Layout, Type
+from ..types import Array, DType, Layout, Type
 from .array_rules import INTEGERS, NUMBERS, number_input
+from .image_rules import as_image, layout_name
 
 FILE_DTYPES = tuple(d.value for d in NUMBERS)
 CREATED = {"byte": DType.UINT8, "char": DType.UINT8, "float": DType.FLOAT32}
@@ -73,30 +74,13 @@ class _ChannelsFirst(Op):
     derived = ("layout",)
 
     def derive(self, types: Mapping[str, Type]) -> Mapping[str, str]:
-        found = types["data"]
-        assert isinstance(found, Array)
-        return {"layout": _layout(found).value}
+        return {"layout": layout_name(types["data"])}
 
     def _channels_first(self, call: InferCall, dtype: DType | None) -> Array:
-        found = number_input(call, ranks=(3,))
-        first, second, third = found.shape
-        shape = found.shape if _layout(found) is Layout.CHW else (third, first, second)
-        color = Color.UNKNOWN if found.color is Color.NONE else found.color
-        return Array(dtype or found.dtype, shape, Layout.CHW, color)
-
-
-def _layout(image: Array) -> Layout:
-    """HWC or CHW: as inferred, else the one whose channel axis has 1, 3 or 4 entries."""
-    if image.layout in (Layout.HWC, Layout.CHW):
-        return image.layout
-    first, _, last = image.shape
-    if image.layout is Layout.VARIES or (first in (1, 3, 4)) is (last in (1, 3, 4)):
-        mismatch(
-            "TP302",
-            f"'data' is {image}: which axis holds the channels is not known",
-            'declare it where it enters: [pipeline.inputs] data = "uint8[H,W,3] HWC" (or CHW)',
-        )
-    return Layout.CHW if first in (1, 3, 4) else Layout.HWC
+        image = as_image(number_input(call, ranks=(3,)), layout=None)
+        first, second, third = image.shape
+        shape = image.shape if image.layout is Layout.CHW else (third, first, second)
+        return Array(dtype or image.dtype, shape, Layout.CHW, image.color)
 
 
 @operator("NCHWTensor", group="tensor", kernel="tensor:channels_first", traits={Trait.PURE})
