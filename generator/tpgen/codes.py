@@ -2181,6 +2181,20 @@ register_code(
 )
 
 register_code(
+    "TP872",
+    "a metric that is not described",
+    """
+    `model_metrics` chooses the buckets of histograms: each `metric_control` names the family of
+    metrics, and the buckets.
+
+        model_metrics {
+          metric_control [{ metric_identifier { family: "nv_inference_first_response_histogram_ms" }
+                            histogram_options { buckets: [ 10, 100, 1000 ] } }]
+        }
+    """,
+)
+
+register_code(
     "TP880",
     "half an ensemble",
     """

@@ -102,6 +102,11 @@ def _tag(key: str) -> str:
     return f'metric_tags {{ key: "{key}" value: "a-b \\"c\\"" }}'
 
 
+def _metric(buckets: str) -> str:
+    control = f'metric_identifier {{ family: "f" }} histogram_options {{ {buckets} }}'
+    return f"model_metrics {{ metric_control [{{ {control} }}] }}"
+
+
 PARAMETERS = (
     refused("cpu_false", "TP867", more=_parameter(_CPU_ONLY, "false")),
     refused("cpu_capital", "TP867", more=_parameter(_CPU_ONLY, "NO")),
@@ -126,6 +131,8 @@ PARAMETERS = (
     Case("tag_dash", "TP870 error", Server.DIES, python(more=_tag("data-center"))),
     Case("tag_reserved", "TP870 error", Server.DIES, python(more=_tag("__a"))),
     good("tag_good", more=_tag("data_center")),
+    Case("metric_no_buckets", "TP872 error", Server.UNSEEN, python(more=_metric("")), target="24.11"),
+    Case("metric_buckets", None, Server.UNSEEN, python(more=_metric("buckets: [ 1, 2 ]")), target="24.11"),
     warned("accelerator_of_python", "TP871", more=f"optimization {{ {_ACCELERATORS} }}"),
     good("memory_of_python", more="optimization { input_pinned_memory { enable: false } }"),
 )

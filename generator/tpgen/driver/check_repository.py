@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..diagnostics import Diagnostic
-from ..emit.lint import lint_repository
 from ..emit.versions import DEFAULT_TARGET
 
 
@@ -25,5 +24,7 @@ def check_repository(path: str | Path, target: str = DEFAULT_TARGET) -> Reposito
         ValueError: `target` is no release, or an unsupported one.
         ToolMissing: without tritonclient, which brings the protobuf of configurations.
     """
+    from ..emit.lint import lint_repository  # a score of modules that only this needs
+
     directory = Path(path)
     return RepositoryCheck(directory, tuple(lint_repository(directory, target)))

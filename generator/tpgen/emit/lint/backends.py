@@ -17,7 +17,8 @@ PLATFORMS: Mapping[str, frozenset[str]] = {
     ONNX: frozenset({"onnxruntime_onnx"}),
     TENSORRT: frozenset({"tensorrt_plan"}),
     "tensorflow": frozenset({"tensorflow_graphdef", "tensorflow_savedmodel"}),
-    "pytorch": frozenset({"pytorch_libtorch"}),
+    # The first is that of 24.10; the others came later.
+    "pytorch": frozenset({"pytorch_libtorch", "libtorch", "torch_aoti"}),
 }
 BACKEND_OF_PLATFORM: Mapping[str, str] = {
     platform: backend for backend, platforms in PLATFORMS.items() for platform in platforms
@@ -77,6 +78,10 @@ def effective(config: ModelConfig, files: frozenset[str], directory: str) -> str
 
 def model_file(backend: str, config: ModelConfig) -> str | None:
     """The file that the backend will look for in a version directory; None if that is not known."""
+    if backend not in MODEL_FILES and backend != "tensorflow":
+        return None
+    if backend == "pytorch" and (config.runtime or "libtorch" not in config.platform):
+        return None  # it takes files of several names
     if config.default_model_filename:
         return str(config.default_model_filename)
     if backend == "tensorflow":

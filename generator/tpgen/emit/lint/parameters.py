@@ -76,6 +76,19 @@ def metric_tags_are_labels(model: Model) -> Iterator[Diagnostic]:
             yield model.error("TP870", message, "metric_tags", Key(tag), "key", hint=hint)
 
 
+def metrics_are_complete(model: Model) -> Iterator[Diagnostic]:
+    """TP872: a control of a metric names a family, and buckets of its histogram."""
+    # The protobuf at hand may not know these fields, so they are looked for in the text.
+    for metrics in model.text.places.root.named("model_metrics"):
+        for control in metrics.named("metric_control"):
+            for outer, inner in (("metric_identifier", "family"), ("histogram_options", "buckets")):
+                if not any(node.named(inner) for node in control.named(outer)):
+                    message = f"a metric_control of '{model.name}' has no {outer} with {inner}"
+                    span = model.text.places.span_of(control)
+                    hint = f"add {outer} {{ {inner}: … }}"
+                    yield model.error_at("TP872", message, span, hint=hint)
+
+
 def optimizations_are_read(model: Model) -> Iterator[Diagnostic]:
     """TP871: a Python model optimizes nothing."""
     optimization = model.config.optimization

@@ -99,6 +99,7 @@ MODEL_RULES: tuple[Rule, ...] = (
     parameters.environment_exists,
     parameters.strategies_are_known,
     parameters.metric_tags_are_labels,
+    parameters.metrics_are_complete,
     parameters.optimizations_are_read,
     ensemble.is_a_whole_ensemble,
     ensemble.has_no_instances,
