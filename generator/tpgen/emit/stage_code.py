@@ -147,31 +147,31 @@ class StageCode:
         """The code of one call; ``swapped``: the next call takes the result over as ``data``."""
         op = call.op
         targets = [DATA if swapped and key == RESULT else key for key in op.outputs()]
-        assigned = ", ".join(
+        assigned = [
             "_" if swapped and key == DATA and RESULT in op.outputs() else f"item[{literal(target)}]"
             for key, target in zip(op.outputs(), targets, strict=True)
-        )
+        ]
         gone = [key for key in op.deletes() if key not in targets]
         if op.has(Trait.DECLINES):  # without an answer, none may stand from before
             gone += [key for key in op.outputs() if key in self._states(call)]
         lines = [f"item.pop({literal(key)}, None)" for key in gone]
         if op.has(Trait.FORWARDS):
             forwarded = f"item[{literal(op.inputs()[0])}]"
-            return [] if assigned == forwarded else [*lines, f"{assigned} = {forwarded}"]
+            return [] if assigned == [forwarded] else [*lines, *assignment(assigned, [forwarded], BODY)]
         if not op.kernel:
             return lines
         code = self._call_code(call)
         if not targets:
             return [*code, *lines]
         if not op.has(Trait.DECLINES):
-            return [f"{assigned} = {code[0]}", *code[1:], *lines]
+            return [*assignment(assigned, code, BODY), *lines]
         return [
             f"value = {code[0]}",
             *code[1:],
             *lines,
             "if value is None:",
             "    return",
-            f"{assigned} = value",
+            *assignment(assigned, ["value"], BODY),
         ]
 
     def _call_code(self, call: Call) -> list[str]:
@@ -270,6 +270,14 @@ def safe_name(path: str) -> str:
     """A file's base name for comments and docstrings: what is not plain is replaced."""
     name = PurePosixPath(path).name
     return one_line("".join(c if c.isalnum() or c in "._- " else "_" for c in name), 60)
+
+
+def assignment(targets: Sequence[str], value: Sequence[str], indent: int) -> list[str]:
+    """An assignment of a value, given as lines; one target a line if there are too many for one."""
+    first = ", ".join(targets)
+    if len(targets) < 2 or len(first) + len(" = ") + len(value[0]) + indent <= LINE:
+        return [f"{first} = {value[0]}", *value[1:]]
+    return ["(", *(f"    {target}," for target in targets), f") = {value[0]}", *value[1:]]
 
 
 def one_line(text: str, width: int) -> str:
