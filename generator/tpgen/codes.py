@@ -367,6 +367,21 @@ register_code(
     """,
 )
 
+register_code(
+    "TP119",
+    "an operator package that can't be loaded",
+    """
+    An installed package declares operators through the entry point `tpgen.operators`, but importing it
+    fails, or an operator has a name that is taken or an attribute of a type that no TOML value has.
+
+        @operator("AcmeAdd", group="acme", kernel="acme_ops.kernels:add")
+        class AcmeAdd(Op):
+            amount: complex = attr("What is added.")        # int, float, bool, str or tuples of these
+
+    Correct the package, or uninstall it: no pipeline needs it that does not name its operators.
+    """,
+)
+
 # --- TP2xx: graph -------------------------------------------------------------------------------------------
 
 register_code(

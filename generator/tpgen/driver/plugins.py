@@ -6,7 +6,8 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
 from ..diagnostics import Diagnostic, PipelineError, Severity
-from ..ir.op import REGISTRY
+from ..frontend.values import KINDS
+from ..ir.op import REGISTRY, Op, attributes_of
 
 GROUP = "tpgen.operators"
 
@@ -22,10 +23,18 @@ def load_plugins() -> None:
         before = set(REGISTRY)
         try:
             entry.load()
+            for name in sorted(set(REGISTRY) - before):
+                _check_attributes(REGISTRY[name])
+                REGISTRY[name].requirement = _requirement(entry)
         except Exception as problem:
             raise PipelineError([_broken(entry, problem)]) from problem
-        for name in set(REGISTRY) - before:
-            REGISTRY[name].requirement = _requirement(entry)
+
+
+def _check_attributes(cls: type[Op]) -> None:
+    for f in attributes_of(cls):
+        if f.declared.from_toml and f.annotation.removesuffix(" | None") not in KINDS:
+            known = ", ".join(sorted(KINDS))
+            raise TypeError(f"{cls.__name__}.{f.name} is declared as {f.annotation}; known are {known}")
 
 
 def _requirement(entry: EntryPoint) -> str:
@@ -35,7 +44,7 @@ def _requirement(entry: EntryPoint) -> str:
 def _broken(entry: EntryPoint, problem: Exception) -> Diagnostic:
     package = entry.dist.name if entry.dist is not None else entry.value
     return Diagnostic(
-        "TP117",
+        "TP119",
         Severity.ERROR,
         f"the operator package '{package}' cannot be loaded: {type(problem).__name__}: {problem}",
         hint=f"mend or remove it: pip uninstall {package}",

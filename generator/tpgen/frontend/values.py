@@ -157,6 +157,9 @@ _PARSERS: dict[str, Callable[[str, Any], Any]] = {
 }
 
 
+KINDS = frozenset(_PARSERS)  # the annotations that an attribute from the TOML can have
+
+
 def parse_extent(key: str, value: Any) -> tuple[int, int]:
     """The smallest and largest batch size in a ``min`` or ``max`` value.
 

@@ -211,11 +211,16 @@ _attribute_cache: dict[type, tuple[AttributeField, ...]] = {}
 def _attributes(cls: type) -> tuple[AttributeField, ...]:
     if cls not in _attribute_cache:
         _attribute_cache[cls] = tuple(
-            AttributeField(f.name, str(f.type), f.default is MISSING, f.default, f.metadata["attr"])
+            AttributeField(f.name, _annotation(f.type), f.default is MISSING, f.default, f.metadata["attr"])
             for f in dataclasses.fields(cls)
             if "attr" in f.metadata
         )
     return _attribute_cache[cls]
+
+
+def _annotation(kind: Any) -> str:
+    """A field's type as text, whether its module has ``from __future__ import annotations`` or not."""
+    return kind.__name__ if isinstance(kind, type) else str(kind)
 
 
 def declared_attributes(cls: type) -> tuple[AttributeField, ...]:
