@@ -5,7 +5,10 @@ The protobuf comes with tritonclient and is imported on first use.
 
 from __future__ import annotations
 
+import importlib.util
 import re
+from functools import cache
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from ..diagnostics import ToolMissing
@@ -22,15 +25,26 @@ class ConfigSyntaxError(ValueError):
         self.column = column
 
 
+@cache
 def messages() -> Any:
-    """The module with ModelConfig and its parts. ToolMissing without tritonclient."""
+    """The module with ModelConfig and its parts. ToolMissing without tritonclient.
+
+    It is loaded by its file: the package around it imports gRPC, which takes longer than most checks.
+    """
+    package = importlib.util.find_spec("tritonclient")
+    folders = (package.submodule_search_locations if package else None) or ()
+    files = (Path(folder) / "grpc" / "model_config_pb2.py" for folder in folders)
     try:
-        from tritonclient.grpc import model_config_pb2
-    except ImportError as error:
+        spec = importlib.util.spec_from_file_location("_model_config_pb2", next(filter(Path.is_file, files)))
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    except (StopIteration, ImportError) as error:
         raise ToolMissing(
             "model configurations need tritonclient with its gRPC part", "pip install 'tritonclient[grpc]'"
         ) from error
-    return model_config_pb2
+    return module
 
 
 def render(config: ModelConfig, header: str = "") -> str:
