@@ -13,7 +13,7 @@ import pytest
 
 import examples
 import tpgen
-from tpgen.driver import pipe
+from tpgen.driver import pipe, reference
 
 OPS = """
 import numpy as np
@@ -90,6 +90,8 @@ def test_user_code_that_changes_its_input_does_not_change_the_callers(tmp_path: 
     item = {"data": np.ones(3, np.float32)}
     with pipe(tmp_path / "double.toml") as run:
         run(item)
+    compiled, interpreter = reference(tmp_path / "double.toml")
+    interpreter.run(compiled.reference.entries[0], [item])
     assert item["data"].tolist() == [1, 1, 1]
     assert item["result"].tolist() == [2, 2, 2]
 

@@ -6,6 +6,7 @@ models and served repositories are checked against it.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,8 +71,11 @@ class Interpreter:
         return cls(graph, kernels)
 
     def run(self, entry: Entry, items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any] | ItemError]:
-        """The outputs of each item (absent ones left out), or the error that it ended with."""
-        walkers = [_Walker(index, dict(item)) for index, item in enumerate(items)]
+        """The outputs of each item (absent ones left out), or the error that it ended with.
+
+        The items stay as they are, also where user code changes its inputs in place.
+        """
+        walkers = [_Walker(index, copy.deepcopy(dict(item))) for index, item in enumerate(items)]
         for name in self.graph.component(entry.root):
             self._run_node(self.graph.nodes[name], walkers)
         return [_outcome(walker, entry) for walker in walkers]
