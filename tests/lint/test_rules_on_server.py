@@ -1,6 +1,7 @@
 """A real server does with each case what the rules say: it loads it, refuses it, fails its requests, or dies.
 
-Hangs are left out: they were seen by hand, and a test could only wait for them.
+A run takes a sample of the cases, `pytest -m slow tests/lint` the others. Hangs are left out: they were seen
+by hand, and a test could only wait for them.
 """
 
 from __future__ import annotations
