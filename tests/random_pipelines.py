@@ -281,6 +281,13 @@ def make_pipeline(rng: random.Random, folder: Path, name: str) -> Pipeline:
     return maker.with_outputs(made) if rng.random() < 0.7 else made
 
 
+def read_pipeline(text: str, folder: Path, name: str) -> Pipeline:
+    """A given pipeline."""
+    found = Maker(random.Random(), folder, name)._compiled(text)
+    assert found is not None, f"this does not compile: {text}"
+    return found
+
+
 # --- items -------------------------------------------------------------------------------------------------
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from fake_triton import Server, TritonError
-from random_pipelines import Pipeline, batches, make_item, make_pipeline, write_files
+from random_pipelines import Pipeline, batches, make_item, make_pipeline, read_pipeline, write_files
 from tpgen.driver import BuildOptions, build, load_interpreter
 from tpgen.ir.graph import Entry
 from tpgen.runner.generated import Pipe
@@ -40,7 +40,104 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("seed", range(SEED, SEED + COUNT))
 def test_all_ways_agree(seed: int, folder: Path) -> None:
     rng = random.Random(seed)
-    made = make_pipeline(rng, folder, f"p{seed}")
+    compare(make_pipeline(rng, folder, f"p{seed}"), folder, f"p{seed}", rng)
+
+
+# Pipelines on which the ways once differed, each with what was wrong.
+ONCE_WRONG = {
+    "data is overwritten beside the result that becomes data": """
+        [a]
+        backend = "Sequential[Add[note:x],Copy[data:result,note:data],DecodeMat]"
+        """,
+    "a result is made up for, and declined later": """
+        [a]
+        backend = "Sequential[DecodeMat,(Run)Python[mine:maybe]]"
+        next = "b"
+        [b]
+        backend = "Python[mine:maybe]"
+        """,
+    "a key comes from a node before the one where items end": """
+        [pipeline]
+        outputs = ["note", "result"]
+        [a]
+        backend = "Add[note:early]"
+        next = "b"
+        [b]
+        backend = "Python[mine:maybe]"
+        next = "c"
+        [c]
+        backend = "FloatTensor"
+        next = "d"
+        [d]
+        backend = "Add[note:late]"
+        """,
+    "a key is taken away, and written again": """
+        [pipeline]
+        outputs = ["note", "result"]
+        [a]
+        backend = "Add[note:early]"
+        next = "b"
+        [b]
+        backend = "Sequential[Python[mine:maybe],Remove[note]]"
+        next = "c"
+        [c]
+        backend = "Sequential[Python[mine:maybe],Identity]"
+        next = "d"
+        [d]
+        backend = "Add[note:late]"
+        """,
+    "a client's key is read in the second node": """
+        [pipeline.inputs]
+        data = {type = "bytes", wire = "uint8"}
+        more = "float32[N,4]"
+        [a]
+        backend = "DecodeMat"
+        next = "b"
+        [b]
+        backend = "Copy[more:kept]"
+        """,
+    "an operator fails whose keys another one wrote before": """
+        [pipeline]
+        outputs = ["note", "result"]
+        [a]
+        backend = "Sequential[Add[note:early],Python[mine:fussy],(Run)Identity]"
+        """,
+    "items that failed go on in another node": """
+        [a]
+        backend = "Sequential[DecodeMat,Python[mine:fussy]]"
+        next = "b"
+        [b]
+        backend = "Sequential[(Run)Identity,Python[mine:maybe]]"
+        """,
+    "a kernel on lists ends items between two others": """
+        [a]
+        backend = "S[Python[mine:fussy],Python[mine:together],(Run)Python[mine:maybe],Python[mine:Lists]]"
+        """,
+    "the names of two keys are those of a key and its size": """
+        [pipeline]
+        outputs = ["result"]
+        [a]
+        backend = "Sequential[Python[mine:maybe],Copy[data:size],Result2Key(key=beta),AddInt[beta_count:3]]"
+        next = "b"
+        [b]
+        backend = "FloatTensor"
+        next = "c"
+        [c]
+        backend = "Sequential[Copy[beta:x],Copy[beta_count:result]]"
+        """,
+}
+
+
+@pytest.mark.parametrize("what", ONCE_WRONG)
+def test_what_once_differed(what: str, folder: Path) -> None:
+    name = f"once{[*ONCE_WRONG].index(what)}"
+    made = read_pipeline(ONCE_WRONG[what], folder, name)
+    for seed in range(3):
+        compare(made, folder, name, random.Random(seed))
+
+
+def compare(made: Pipeline, folder: Path, name: str, rng: random.Random) -> None:
+    """Runs random items through every way to run a pipeline."""
     (entry,) = made.compiled.graph.entries
     items = [make_item(rng, made.compiled) for _ in range(ITEMS)]
     try:
@@ -48,8 +145,8 @@ def test_all_ways_agree(seed: int, folder: Path) -> None:
         interfaces = set()
         for fuse in ("auto", "none"):
             options = BuildOptions(fuse=fuse, cores=2)
-            target = folder / f"repository_{seed}_{fuse}"
-            build(folder / f"p{seed}.toml", target, options)
+            target = folder / f"repository_{name}_{fuse}"
+            build(folder / f"{name}.toml", target, options)
             with Server(target) as server:
                 interfaces.add(repr(server.models[entry.name].spec))
                 check_single_items(server, entry, items, expected)
@@ -58,7 +155,7 @@ def test_all_ways_agree(seed: int, folder: Path) -> None:
                 check_pipe(target / entry.name / "1", entry, items, expected)
         assert len(interfaces) == 1
     except BaseException:
-        print(f"seed {seed}\n{made.text}")
+        print(f"{name}\n{made.text}")
         raise
 
 

@@ -114,9 +114,6 @@ class Node:
         except (Exception, SystemExit) as problem:  # noqa: BLE001  (it must stay with this item)
             self._break(item, problem)
             return False
-        else:
-            if item.reason is not None and RESULT in item:  # what failed before was made up for
-                item.reason = None
         return True
 
     def _run_batch(self, items, ready, kernel, reads, writes):
@@ -145,13 +142,13 @@ class Node:
         if problem is not None:
             self._decline(item, problem, writes)
             return
+        if RESULT in writes:  # whatever failed before, this operator ran
+            item.reason = None
         if all(value is None for value in values):  # the kernel declined: no result, and no reason
             for key in writes:
                 item.pop(key, None)
             return
         item.update(zip(writes, values, strict=True))
-        if RESULT in writes:
-            item.reason = None
 
     def _decline(self, item, problem, writes):
         self.errors += 1

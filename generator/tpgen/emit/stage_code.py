@@ -130,12 +130,19 @@ class StageCode:
         if swaps:
             lines += [f'if "{RESULT}" not in item:', "    return"]
             lines.append(f'item["{DATA}"] = item.pop("{RESULT}")')
+        if self._makes_up_for_failures(calls[0]):
+            lines.append("item.reason = None  # whatever failed before, this operator runs")
         for call, after in zip_longest(calls, calls[1:]):
             lines += self._statement(call, swapped=after is not None and after.filter == SWAP)
         self.functions.append(FunctionView(name, tuple(lines or ["pass"])))
         stale = self._stale(calls[-1])
         arguments = ["items", f"self.{name}", *([literal(stale)] if stale else [])]
         return broken_call(f"items = self.{attribute}.each", arguments, BODY)
+
+    def _makes_up_for_failures(self, call: Call) -> bool:
+        """True if the call also runs for items that failed, and writes a new ``result``."""
+        before = self._states(call).get(RESULT)
+        return call.filter == RUN and RESULT in call.op.outputs() and before is not None and before.failed
 
     def _stale(self, call: Call) -> tuple[str, ...]:
         """The keys that a failure of the call takes away, besides ``result``."""

@@ -143,13 +143,13 @@ def _store(node: Node, call: Call, walker: _Walker, result: Any) -> None:
     if problem is not None:
         _note_problem(node, call, walker, problem)
         return
+    if RESULT in keys:
+        walker.reason = None  # whatever failed before, this operator ran
     for key in (*call.op.deletes(), *keys):
         walker.keys.pop(key, None)
     if not keys or (call.op.has(Trait.DECLINES) and all(value is None for value in values)):
         return
     walker.keys.update(zip(keys, values, strict=True))
-    if RESULT in keys:
-        walker.reason = None  # what failed before was made up for
 
 
 def _is_item_error(value: object) -> bool:
