@@ -106,6 +106,7 @@ def test_every_code_has_a_golden() -> None:
 # Codes without a pipeline that shows them here, and the test that does.
 ELSEWHERE = {
     "TP001": "test_files_that_cannot_be_read",
+    "TP119": "tests/driver: an operator package must be installed to be broken",
     "TP212": "tests/passes: only an operator package can have an operator that writes nothing",
 }
 

@@ -286,6 +286,13 @@ TYPES = (
         ("lib_sender",),
     ),
     Case(
+        "d_cache",
+        "TP844 error",
+        Server.REFUSES,
+        ensemble(step("lib_sender"), batch="max_batch_size: 1", more="response_cache { enable: true }"),
+        ("lib_sender",),
+    ),
+    Case(
         "d_join",
         "TP896 error",
         Server.REFUSES,

@@ -240,6 +240,19 @@ def _is_decoupled(repository: Repository, name: str) -> bool:
     return False
 
 
+def decoupled_steps_exclude_the_cache(model: Model) -> Iterator[Diagnostic]:
+    """TP844: an ensemble with a decoupled step is decoupled itself."""
+    if not model.config.response_cache.enable or not model.is_ensemble:
+        return
+    for step in steps(model):
+        if _is_decoupled(model.repository, step.model_name):
+            message = (
+                f"response_cache of ensemble '{model.name}' does not go with '{step.model_name}', decoupled"
+            )
+            yield model.error("TP844", message, "response_cache", "enable", hint="leave response_cache out")
+            return
+
+
 def optional_inputs_may_be_absent(model: Model) -> Iterator[Diagnostic]:
     """TP897: who leaves out an optional input of an ensemble fails where a step requires it."""
     optional = {tensor.name: index for index, tensor in enumerate(model.config.input) if tensor.optional}

@@ -118,6 +118,7 @@ MODEL_RULES: tuple[Rule, ...] = (
     ensemble_types.unbatched_steps_take_batches,
     ensemble_types.ensembles_end,
     ensemble_types.decoupled_answers_do_not_join,
+    ensemble_types.decoupled_steps_exclude_the_cache,
     ensemble_types.optional_inputs_may_be_absent,
     ensemble.parts_can_be_asked_for,
     ensemble_types.dali_outputs_are_mapped,
