@@ -143,8 +143,8 @@ def _batching(graph: Graph, stage: Stage, inputs: Inputs) -> configs.Batching:
     settings = [graph.nodes[name].settings for name in stage.nodes]
     waits = [s.batching_timeout_ms for s in settings if s.batching_timeout_ms]
     timeouts = [s.timeout_ms for s in settings if s.timeout_ms]
-    delay = int(max(waits) * 1000) if inputs.batching == "timed" and waits else None
-    timeout = int(min(timeouts) * 1000) if timeouts else configs.QUEUE_TIMEOUT_US
+    delay = max(1, round(max(waits) * 1000)) if inputs.batching == "timed" and waits else None
+    timeout = max(1, round(min(timeouts) * 1000)) if timeouts else configs.QUEUE_TIMEOUT_US
     return configs.Batching(delay, timeout)
 
 
