@@ -1931,9 +1931,7 @@ register_code(
     "TP843",
     "a share of slots that can't be",
     """
-    `minimum_slot_utilization` of the direct strategy is a share of the slots, from 0 to 1. For half of them:
-
-        sequence_batching { direct { minimum_slot_utilization: 0.5 } }
+    `minimum_slot_utilization` of the direct strategy is a share: 0 to 1.
     """,
 )
 
@@ -2363,7 +2361,7 @@ register_code(
     "TP895",
     "an ensemble runs itself",
     """
-    An ensemble may run other ensembles, as long as none of them leads back to it. Break the circle.
+    An ensemble may run other ensembles, as long as none of them leads back to it.
     """,
 )
 
@@ -2372,7 +2370,7 @@ register_code(
     "answers that do not match",
     """
     A decoupled model gives any number of answers to a request. A step can't join one of its outputs
-    with a tensor that does not come from the same answers.
+    with a tensor that does not come from the same answers, and an ensemble can't answer with both.
     """,
 )
 

@@ -293,6 +293,13 @@ TYPES = (
         ("lib_sender",),
     ),
     Case(
+        "d_outputs",
+        "TP896 error",
+        Server.REFUSES,
+        ensemble(step("lib_sender"), batch="max_batch_size: 1", output=tensors("output", "y", "x")),
+        ("lib_sender",),
+    ),
+    Case(
         "d_join",
         "TP896 error",
         Server.REFUSES,

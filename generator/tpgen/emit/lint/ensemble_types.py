@@ -199,29 +199,38 @@ def _way(came_from: dict[str, str], last: str) -> list[str]:
 
 
 def decoupled_answers_do_not_join(model: Model) -> Iterator[Diagnostic]:
-    """TP896: a step's inputs come from the same answers of the same decoupled model."""
-    for index, names in _joins(model):
-        step = steps(model)[index]
-        message = (
-            f"'{step.model_name}', step {index + 1} of ensemble '{model.name}', joins "
-            f"{' and '.join(names)}, of which there is not the same number"
-        )
-        hint = "a decoupled model gives any number of answers: take all inputs from it, or none"
-        yield model.error("TP896", message, *STEP, index, "input_map", hint=hint)
+    """TP896: what a step reads, and what the ensemble answers, come from the same answers of one model."""
+    origin = _origins(model) if steps(model) else {}
+    hint = "a decoupled model gives any number of answers: take all tensors from it, or none"
+    for index, step in enumerate(steps(model)):
+        if names := _of_several(origin, sorted(step.input_map.values())):
+            message = (
+                f"'{step.model_name}', step {index + 1} of ensemble '{model.name}', joins {names}, "
+                "of which there is not the same number"
+            )
+            yield model.error("TP896", message, *STEP, index, "model_name", hint=hint)
+    if names := _of_several(origin, [output.name for output in model.config.output]):
+        message = f"ensemble '{model.name}' answers {names}, of which there is not the same number"
+        yield model.error("TP896", message, "output", len(model.config.output) - 1, "name", hint=hint)
 
 
-def _joins(model: Model) -> Iterator[tuple[int, list[str]]]:
-    """The steps that join tensors of different origin: the last decoupled step on the way, or none (-1)."""
+def _of_several(origin: dict[str, int], tensors: list[str]) -> str:
+    """The first tensors of each origin, or nothing if all have the same."""
+    by_origin = {origin[tensor]: f"'{tensor}'" for tensor in reversed(tensors) if tensor in origin}
+    return " and ".join(sorted(by_origin.values())) if len(by_origin) > 1 else ""
+
+
+def _origins(model: Model) -> dict[str, int]:
+    """For each tensor the last decoupled step on its way, -1 for none."""
     origin = {tensor.name: -1 for tensor in model.config.input}
     all_steps = steps(model)
     for index in run_order(model):
         step = all_steps[index]
-        by_origin = {origin[tensor]: tensor for _, tensor in sorted(step.input_map.items())}
-        if len(by_origin) > 1:
-            yield index, [f"'{tensor}'" for _, tensor in sorted(by_origin.items())]
-        mine = index if _is_decoupled(model.repository, step.model_name) else max(by_origin, default=-1)
+        decoupled = _is_decoupled(model.repository, step.model_name)
+        mine = index if decoupled else max((origin[t] for t in step.input_map.values()), default=-1)
         for tensor in step.output_map.values():
             origin.setdefault(tensor, mine)
+    return origin
 
 
 def _is_decoupled(repository: Repository, name: str) -> bool:
