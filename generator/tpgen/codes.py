@@ -1931,7 +1931,7 @@ register_code(
     "TP843",
     "a share of slots that can't be",
     """
-    `minimum_slot_utilization` of the direct strategy is a share: 0 to 1.
+    `minimum_slot_utilization` of the direct strategy is a share of the slots, from 0 to 1, such as 0.5 for half of them.
     """,
 )
 
@@ -2361,7 +2361,7 @@ register_code(
     "TP895",
     "an ensemble runs itself",
     """
-    An ensemble may run other ensembles, as long as none of them leads back to it.
+    An ensemble may run other ensembles, as long as none of them leads back to it. Break the circle.
     """,
 )
 
