@@ -1931,7 +1931,7 @@ register_code(
     "TP843",
     "a share of slots that can't be",
     """
-    `minimum_slot_utilization` of the direct strategy is a share of the slots, from 0 to 1, such as 0.5 for half of them.
+    `minimum_slot_utilization` of the direct strategy is a share of the slots, from 0 to 1, such as 0.5.
     """,
 )
 
