@@ -113,6 +113,13 @@ ONCE_WRONG = {
         [a]
         backend = "S[Python[mine:fussy],Python[mine:together],(Run)Python[mine:maybe],Python[mine:Lists]]"
         """,
+    "only an operator that is left out reads the input": """
+        [a]
+        backend = "Sequential[Identity,CreateTensor(shape=[2,3],type=float)]"
+        next = "b"
+        [b]
+        backend = "Copy[other:kept]"
+        """,
     "the names of two keys are those of a key and its size": """
         [pipeline]
         outputs = ["result"]

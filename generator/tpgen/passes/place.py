@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from ..ir.graph import DATA, RESULT, SWAP, Entry, Graph, Port, Stage, companion_of
@@ -37,12 +37,14 @@ def _stages_of(graph: Graph, entry: Entry, context: Context) -> list[Stage]:
     # What stands ready for the next stage, as the port of the stage (or the client) that it comes from.
     ready = {port.key: port for port in entry.inputs}
     answered = {port.key: port for port in entry.outputs}
+    all_touched = [_touched(graph, nodes) for nodes in groups]
+    unread = _unread(entry, all_touched)
     stages = []
-    for index, nodes in enumerate(groups):
+    for index, (nodes, touched) in enumerate(zip(groups, all_touched, strict=True)):
         following = groups[index + 1] if index + 1 < len(groups) else None
-        touched = _touched(graph, nodes)
         takes_over = index > 0 and graph.nodes[nodes[0]].calls[0].filter == SWAP
-        inputs = _inputs(ready, touched, answered, takes_over=takes_over)
+        needed = touched.needed(answered) if index else touched.needed(answered) | unread
+        inputs = _inputs(ready, needed, takes_over=takes_over)
         if following is None:
             outputs = [port for port in entry.outputs if port.key in touched.changed]
         else:
@@ -55,7 +57,7 @@ def _stages_of(graph: Graph, entry: Entry, context: Context) -> list[Stage]:
                 entry.name if len(groups) == 1 else f"{graph.name}__{nodes[0]}",
                 entry.name,
                 tuple(nodes),
-                inputs or entry.inputs,  # a Triton model needs one
+                inputs,
                 tuple(outputs),
                 max_batch=entry.max_batch,
                 instances=_instances(graph, nodes, context),
@@ -107,6 +109,10 @@ class _Touched:
     read: frozenset[str]
     changed: frozenset[str]
 
+    def needed(self, answered: Collection[str]) -> frozenset[str]:
+        """What the nodes read; and what they change of the answer, for items that end before they do."""
+        return self.read | (self.changed & frozenset(answered) - {RESULT})
+
 
 def _touched(graph: Graph, nodes: list[str]) -> _Touched:
     read: set[str] = set()
@@ -121,14 +127,18 @@ def _touched(graph: Graph, nodes: list[str]) -> _Touched:
     return _Touched(frozenset(read), frozenset(changed))
 
 
-def _inputs(
-    ready: Mapping[str, Port], touched: _Touched, answered: Collection[str], *, takes_over: bool
-) -> tuple[Port, ...]:
-    """What the nodes read; and what they change of the answer, for items that end before they do.
+def _unread(entry: Entry, touched: Iterable[_Touched]) -> frozenset[str]:
+    """What clients send and no stage reads any more; a Triton model may not leave out an input."""
+    unread = standing = frozenset(port.key for port in entry.inputs)
+    answered = frozenset(port.key for port in entry.outputs)
+    for one in touched:
+        unread -= one.needed(answered) & standing
+        standing -= one.changed
+    return unread
 
-    Failed items never cross (their request has failed), so only quiet absence does.
-    """
-    needed = touched.read | (touched.changed & set(answered) - {RESULT})
+
+def _inputs(ready: Mapping[str, Port], needed: Collection[str], *, takes_over: bool) -> tuple[Port, ...]:
+    """The ports of the needed keys. Failed items never cross, so a key can only be absent quietly."""
     ports = (port for key, port in ready.items() if key in needed)
     return tuple(
         replace(
