@@ -49,6 +49,15 @@ def test_build_again_changes_nothing(resize: Path, tpgen: Tpgen, tmp_path: Path)
     assert text.out == f"nothing changed: {directory} is up to date\n"
 
 
+def test_build_again_with_a_value_set_changes_the_repository(
+    resize: Path, tpgen: Tpgen, tmp_path: Path
+) -> None:
+    directory = tmp_path / "repository"
+    tpgen("build", resize, "-o", directory)
+    assert "uint8[9,12,3]" in tpgen("build", resize, "-o", directory, "--set", "resize.resize_h=9").out
+    assert "uint8[8,12,3]" in tpgen("build", resize, "-o", directory).out
+
+
 def test_build_options_reach_the_compiler(
     tpgen: Tpgen, small_resnet: Path, tmp_path: Path, photo: Path
 ) -> None:

@@ -171,6 +171,7 @@ def fingerprint(compiled: Compiled) -> str:
         compiled.source.text,
         PurePath(compiled.source.path).name,
         asdict(options),
+        sorted([*place, value] for place, value in compiled.values.items()),
         sorted((label, file.sha256) for label, file in compiled.models.items()),
         sorted(
             (call.label, attribute, hashlib.sha256(path.read_bytes()).hexdigest())

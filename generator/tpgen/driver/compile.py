@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,10 @@ AfterPass = Callable[[str, Graph], None]
 
 @dataclass(frozen=True)
 class Compiled:
-    """A pipeline: ``reference`` is what it means, ``graph`` what is emitted."""
+    """A pipeline: ``reference`` is what it means, ``graph`` what is emitted.
+
+    ``values`` are those of ``--set``, by node and key.
+    """
 
     source: SourceFile
     reference: Graph
@@ -33,6 +36,7 @@ class Compiled:
     options: Options
     models: dict[str, ModelFile]
     decisions: tuple[str, ...]
+    values: Mapping[tuple[str, str], str]
 
     @property
     def base(self) -> Path:
@@ -74,7 +78,8 @@ def compile_pipeline(
         return None
     if not (options.target or loaded.table.keys.target):
         _say_that_it_is_the_cpu(loaded, bag)
-    return Compiled(source, reference, optimised, loaded, chosen, models, tuple(context.decisions))
+    decisions = tuple(context.decisions)
+    return Compiled(source, reference, optimised, loaded, chosen, models, decisions, options.values)
 
 
 def _pass_options(loaded: Loaded, options: BuildOptions, bag: Bag) -> Options:
