@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 
 from .errors import ItemError
-from .image_header import is_complete_jpeg, read_header
+from .image_header import read_header
+from .image_structure import sound
 
 _CV_COLOR_DTYPES = (np.uint8, np.uint16, np.float32)
 
@@ -38,8 +39,6 @@ def _checked_header(data, max_pixels):
     if header is None:
         raise ItemError(_not_decodable(data))
     _check_size(header.width, header.height, max_pixels)
-    if header.format == "JPEG" and not is_complete_jpeg(data):
-        raise ItemError(f"a truncated JPEG ({len(data)} bytes, no end-of-image marker)")
     return header
 
 
@@ -57,7 +56,11 @@ def _not_decodable(data):
 
 def _decode(data, header, max_pixels):
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        encoded = np.frombuffer(sound(data, header.format), np.uint8)
+        if header.format == "JPEG 2000" and header.channels < 3:  # OpenCV needs to be told
+            image = cv2.cvtColor(cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE), cv2.COLOR_GRAY2BGR)
+        else:
+            image = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
     except cv2.error:
         image = None
     if image is None:

@@ -26,14 +26,14 @@ def read_header(data):
 
 
 def _jpeg(data):
-    for marker, start in _jpeg_segments(data):
+    for marker, start in jpeg_segments(data):
         if marker in _FRAMES:
             height, width, channels = struct.unpack_from(">HHB", data, start + 3)
             return Header("JPEG", width, height, channels)
     return None
 
 
-def _jpeg_segments(data):
+def jpeg_segments(data):
     """Markers before the first scan, each with the offset of its length field; ends with the scan (0xDA)."""
     position = 2
     while position < len(data):
@@ -48,17 +48,6 @@ def _jpeg_segments(data):
         if marker == 0xDA:
             return
         position += 2 + struct.unpack_from(">H", data, position + 2)[0]
-
-
-def is_complete_jpeg(data):
-    """False if the end-of-image marker is missing behind the first scan: the file was cut off."""
-    try:
-        for marker, start in _jpeg_segments(data):
-            if marker == 0xDA:
-                return data.rfind(b"\xff\xd9", start) >= 0
-    except struct.error:
-        pass
-    return False
 
 
 def _png(data):
@@ -117,7 +106,8 @@ def _jpeg2000(data):
     position = data.find(_JPEG2000_SIZE)
     while position >= 0:
         width, height, left, top = struct.unpack_from(">IIII", data, position + 8)
-        sizes.append((width - left, height - top))
+        (channels,) = struct.unpack_from(">H", data, position + 40)
+        sizes.append((width - left, height - top, channels))
         position = data.find(_JPEG2000_SIZE, position + 1)
     return Header("JPEG 2000", *max(sizes, key=lambda size: size[0] * size[1])) if sizes else None
 

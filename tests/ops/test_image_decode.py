@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import resource
 import struct
 import zlib
 from typing import Any
@@ -98,7 +99,7 @@ def test_messages() -> None:
     assert reason(b"\xff\xd8\xff") == "not a decodable image (3 bytes starting ff d8 ff)"
     assert reason(jpeg[:-2]) == f"a truncated JPEG ({len(jpeg) - 2} bytes, no end-of-image marker)"
     assert reason(jpeg, max_pixels=526) == "image of 31 × 17 pixels exceeds max_pixels = 526"
-    assert reason(FILES["png"][:-30]).endswith("broken, truncated or unsupported PNG")
+    assert reason(FILES["png"][:-30]) == "a truncated PNG (125 bytes, no end of the last chunk)"
 
 
 def test_limit_is_the_largest_allowed() -> None:
@@ -129,6 +130,50 @@ def test_truncated_files_are_refused(name: str, cut: float) -> None:
     data = FILES[name]
     with pytest.raises(ItemError):
         decode_mat(data[: int(len(data) * cut)], max_pixels=LIMIT)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA"])
+@pytest.mark.parametrize("form", ["JPEG2000", "PNG"])
+def test_the_structure_check_hands_on_what_opencv_reads(form: str, mode: str) -> None:
+    data = by_pillow(form, mode)
+    expected = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert np.array_equal(decode_mat(data, max_pixels=LIMIT), expected)
+
+
+def test_a_grey_codestream_is_read_as_its_file_is() -> None:
+    bare = decode_mat(by_pillow("JPEG2000", "L", no_jp2=True), max_pixels=LIMIT)
+    assert np.array_equal(bare, decode_mat(by_pillow("JPEG2000", "L"), max_pixels=LIMIT))
+
+
+@pytest.mark.parametrize(("at", "value"), [(84, 218), (49, 1)])  # no start of the codestream; another height
+def test_jpeg_2000_files_that_crash_opencv(at: int, value: int) -> None:
+    data = bytearray(FILES["jpeg 2000"])
+    data[at] = value
+    try:
+        decode_mat(bytes(data), max_pixels=LIMIT)
+    except ItemError as problem:
+        assert "JPEG 2000" in str(problem)
+
+
+def test_jpeg_2000_with_other_colours_is_refused() -> None:
+    with pytest.raises(ItemError, match="other than sRGB or grey: convert it"):
+        decode_mat(by_pillow("JPEG2000", "YCbCr"), max_pixels=LIMIT)
+    data = FILES["jpeg 2000"]
+    in_bgr = struct.pack(">I4sH9H", 28, b"cdef", 3, 0, 0, 3, 1, 0, 2, 2, 0, 1)
+    start = data.index(b"jp2h") - 4
+    (length,) = struct.unpack_from(">I", data, start)
+    header = struct.pack(">I", length + len(in_bgr)) + data[start + 4 : start + length] + in_bgr
+    with pytest.raises(ItemError, match="reordered channels"):
+        decode_mat(data[:start] + header + data[start + length :], max_pixels=LIMIT)
+
+
+def test_a_png_chunk_longer_than_the_file_is_not_allocated() -> None:
+    data = bytearray(FILES["png"])
+    data[8] = 60  # the first chunk says that it has a gigabyte
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ItemError, match="truncated PNG"):
+        decode_mat(bytes(data), max_pixels=LIMIT)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
 
 
 def test_bytes_behind_the_end_do_not_matter() -> None:

@@ -34,8 +34,8 @@ class DecodeMat(Op):
     """Decode an encoded image to uint8 ``[H,W,3]`` in BGR order.
 
     Any format that OpenCV reads. EXIF orientation is applied; grey images get three equal channels, alpha is
-    dropped, 16-bit samples lose their lower byte, CMYK is converted. Undecodable or truncated bytes, and
-    images of more than ``max_pixels``, leave no ``result``.
+    dropped, 16-bit samples lose their lower byte, CMYK is converted. Undecodable or truncated bytes,
+    images of more than ``max_pixels``, and JPEG 2000 in colours other than sRGB or grey leave no ``result``.
     """
 
     max_pixels: int = attr("Largest height × width that is decoded.", default=MAX_PIXELS, ge=1)
