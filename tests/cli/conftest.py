@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli_commands import RESIZE, Result, Tpgen
-from tpgen.cli import run
+from tpgen.cli import run_command
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def tpgen(capsys: pytest.CaptureFixture[str]) -> Tpgen:
     def call(*arguments: str | Path) -> Result:
         out = io.StringIO()
         capsys.readouterr()
-        status = run([str(argument) for argument in arguments], out)
+        status = run_command([str(argument) for argument in arguments], out)
         return Result(status, out.getvalue(), capsys.readouterr().err)
 
     return call

@@ -20,12 +20,15 @@ def imported(code: str) -> set[str]:
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["explain", "TP102"]])
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
-    assert imported(f"from tpgen.cli import run; assert run({arguments!r}) == 0") & HEAVY == set()
+    assert (
+        imported(f"from tpgen.cli import run_command; assert run_command({arguments!r}) == 0") & HEAVY
+        == set()
+    )
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_of_a_command_imports_no_library_of_its_work(command: str) -> None:
-    found = imported(f"from tpgen.cli import run; assert run([{command!r}, '--help']) == 0")
+    found = imported(f"from tpgen.cli import run_command; assert run_command([{command!r}, '--help']) == 0")
     assert found & {"onnx", "jinja2", "tritonclient", "onnxruntime", "cv2"} == set()
 
 

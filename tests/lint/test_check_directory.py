@@ -18,7 +18,7 @@ from tpgen.driver import BuildOptions, build, check_repository
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
     """Exit status, stdout and stderr of a command."""
     out = io.StringIO()
-    status = cli.run(arguments, out)
+    status = cli.run_command(arguments, out)
     return status, out.getvalue(), capsys.readouterr().err
 
 

@@ -159,9 +159,16 @@ MUTATIONS = (
     ),
     Mutation(
         "every JPEG taken as truncated",
-        "image_header.py",
+        "image_structure.py",
         'return data.rfind(b"\\xff\\xd9", start) >= 0',
         "return False",
+        seen_by="DecodeMat",
+    ),
+    Mutation(
+        "every PNG taken as truncated",
+        "image_structure.py",
+        "return position <= len(data)",
+        "return position < len(data)",
         seen_by="DecodeMat",
     ),
     Mutation(

@@ -53,7 +53,7 @@ def cli() -> None:
     """Compile TOML pipelines into Triton model repositories; serve, check and measure them."""
 
 
-def run(arguments: Sequence[str], out: TextIO | None = None) -> int:
+def run_command(arguments: Sequence[str], out: TextIO | None = None) -> int:
     """Runs one command; everything that it can raise becomes an exit status, and is reported.
 
     Args:
@@ -77,7 +77,7 @@ def main() -> None:
         out = os.fdopen(os.dup(1), "w", encoding="utf-8")
         os.dup2(2, 1)
     try:
-        status = run(arguments, out)
+        status = run_command(arguments, out)
         out.flush()
     except BrokenPipeError:  # the reader has seen enough, as in `tpgen explain TP102 | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
