@@ -1,5 +1,7 @@
 """Model inference in a Python stage: batching by shape, and the ONNX Runtime session."""
 
+import threading
+
 import numpy as np
 
 from .errors import ItemError
@@ -11,6 +13,8 @@ class Model:
     ``mean`` and ``std`` (one value per channel, 0 to 255 scale) normalise the first input, whose items are
     ``[C,H,W]``. Items of equal shapes run together, in batches of at most ``max_batch``; a batch smaller
     than ``min_batch`` is filled up by repeating its last item. ``batched``: the model has a batch axis.
+
+    The arrays that `_infer` gets may be memory that the next batch uses again; its answers may not.
     """
 
     def __init__(self, inputs, outputs, mean, std, max_batch, min_batch, batched):
@@ -22,15 +26,15 @@ class Model:
         self._max_batch = max_batch if batched else 1
         self._min_batch = min_batch
         self._batched = batched
+        self._memory = threading.local()
 
     def __call__(self, *columns):
         """One list per input (or one list of tuples) in, the same per output."""
-        rows = self._rows(columns)
-        prepared = [self._prepare(row) for row in rows]
+        rows = [[_array(*one) for one in zip(row, self._dtypes, strict=True)] for row in self._rows(columns)]
         answers = [None] * len(rows)
-        for group in _groups_of_equal_shape(prepared):
+        for group in _groups_of_equal_shape(rows):
             for start in range(0, len(group), self._max_batch):
-                self._run(group[start : start + self._max_batch], prepared, answers)
+                self._run(group[start : start + self._max_batch], rows, answers)
         if len(self._outputs) == 1:
             return [answer if isinstance(answer, ItemError) else answer[0] for answer in answers]
         tuples = [
@@ -51,16 +55,14 @@ class Model:
         """
         raise NotImplementedError
 
-    def _prepare(self, row):
-        values = list(row)
-        if self._mean is not None or self._std is not None:
-            values[0] = normalize(values[0], self._mean, self._std)
-        return [_cast(value, dtype) for value, dtype in zip(values, self._dtypes, strict=True)]
-
-    def _run(self, positions, prepared, answers):
+    def _run(self, positions, rows, answers):
         """Run one batch; a batch that the model refuses is an `ItemError` for its items."""
+        columns = list(zip(*(rows[p] for p in positions), strict=True))
         try:
-            outputs = self._infer(self._stacked([prepared[p] for p in positions]))
+            if self._batched:
+                outputs = self._infer([self._batch(index, column) for index, column in enumerate(columns)])
+            else:
+                outputs = self._infer([self._alone(index, value) for index, (value,) in enumerate(columns)])
         except ItemError as problem:
             for position in positions:
                 answers[position] = problem
@@ -68,14 +70,40 @@ class Model:
         for row, position in enumerate(positions):
             answers[position] = tuple(o[row] if self._batched else o for o in outputs)
 
-    def _stacked(self, rows):
-        if not self._batched:
-            return rows[0]
-        missing = self._min_batch - len(rows)
-        rows = rows + [rows[-1]] * missing if missing > 0 else rows
-        if len(rows) == 1:
-            return [value[np.newaxis] for value in rows[0]]
-        return [np.stack(column) for column in zip(*rows, strict=True)]
+    def _batch(self, index, values):
+        """The values of input ``index`` along a new first axis, normalised, of the model's dtype."""
+        size = max(len(values), self._min_batch)
+        dtype = np.dtype(self._dtypes[index])
+        if dtype.hasobject or (size == 1 and not self._normalizes(index)):
+            values = [*values, *[values[-1]] * (size - len(values))]
+            return np.ascontiguousarray(values[0][np.newaxis] if size == 1 else np.stack(values), dtype)
+        batch = self._kept_memory(index, (size, *values[0].shape), dtype)
+        for target, value in zip(batch, values, strict=False):
+            if self._normalizes(index):
+                _normalize_into(target, value, self._mean, self._std)
+            else:
+                target[...] = value
+        batch[len(values) :] = batch[len(values) - 1]
+        return batch
+
+    def _alone(self, index, value):
+        """The value of input ``index`` of a model without a batch axis."""
+        if self._normalizes(index):
+            normalized = np.empty(value.shape, np.float32)
+            _normalize_into(normalized, value, self._mean, self._std)
+            value = normalized
+        return np.ascontiguousarray(value, self._dtypes[index]).reshape(value.shape)
+
+    def _normalizes(self, index):
+        return index == 0 and (self._mean is not None or self._std is not None)
+
+    def _kept_memory(self, index, shape, dtype):
+        """An array for the batches of one input. Fresh memory for each costs more than the copy into it."""
+        kept = self._memory.__dict__
+        size = int(np.prod(shape)) * dtype.itemsize
+        if index not in kept or kept[index].size < size:
+            kept[index] = np.empty(size, np.uint8)
+        return kept[index][:size].view(dtype).reshape(shape)
 
 
 class OnnxModel(Model):
@@ -110,12 +138,16 @@ class OnnxModel(Model):
             raise ItemError(f"the model does not take this input: {str(problem).splitlines()[0]}") from None
 
 
-def normalize(tensor, mean, std):
+def _normalize_into(target, tensor, mean, std):
     """``(tensor - mean) / std`` in float32; ``mean`` and ``std`` are ``[C,1,1]``, or None."""
-    result = tensor.astype(np.float32)
+    result = target if target.dtype == np.float32 else np.empty(tensor.shape, np.float32)
+    result[...] = tensor
     if mean is not None:
-        result = result - mean
-    return result if std is None else result / std
+        result -= mean
+    if std is not None:
+        result /= std
+    if result is not target:
+        target[...] = result
 
 
 def _per_channel(values, neutral):
@@ -124,16 +156,15 @@ def _per_channel(values, neutral):
     return np.asarray(values, np.float32).reshape(-1, 1, 1)
 
 
-def _cast(value, dtype):
-    if dtype is np.object_:
-        return np.asarray(value, dtype=np.object_)
-    return np.ascontiguousarray(value, dtype=dtype)
+def _array(value, dtype):
+    """A value as an array; strings as objects, as numpy's own strings lose zeros at their end."""
+    return np.asarray(value, dtype=np.object_ if dtype == np.object_ else None)
 
 
-def _groups_of_equal_shape(prepared):
+def _groups_of_equal_shape(rows):
     """Positions of the rows, those with equal shapes together, in order of first appearance."""
     groups = {}
-    for position, row in enumerate(prepared):
+    for position, row in enumerate(rows):
         groups.setdefault(tuple(value.shape for value in row), []).append(position)
     return groups.values()
 

@@ -2,6 +2,10 @@
 
 A stage gets *items*, dictionaries from keys to values, from one or several requests, and takes them
 through its nodes. Whatever happens to one item stays with that item's request.
+
+Nodes hand their items on one by one: an image goes through all operators that work on single items before
+the next one is touched, while it is in the processor's cache, and a batch never holds all its decoded images.
+Only where a kernel works on lists do the items wait for each other.
 """
 
 import os
@@ -42,6 +46,7 @@ class Item(dict):
 class Node:
     """A TOML node inside a stage: runs its operators over items and keeps its figures.
 
+    Takes any iterable of items, and gives one that must be read to its end.
     ``where`` is the place in the TOML, ``pipeline.toml:6``. ``skipped`` are items that end here because
     there is no ``result`` to take over.
     """
@@ -57,42 +62,40 @@ class Node:
 
     def start(self, items):
         """The items that enter: all of them."""
-        self._count(items)
-        return items
+        return self._counted(items)
 
     def take_over(self, items, key=RESULT):
         """The items that enter: those with a ``result``, which becomes ``data``. The others are done."""
-        entering = self.admit(items, key)
-        self._count(entering)
-        return entering
+        return self._counted(self.admit(items, key))
 
     def admit(self, items, key=RESULT):
         """`take_over` between two operators of the node."""
-        admitted = []
         for item in items:
             if key in item:
                 item[DATA] = item.pop(key)
-                admitted.append(item)
+                yield item
             else:
                 self.skipped += 1
                 item.finish()
-        return admitted
 
     def each(self, items, function, stale=()):
-        """Run a function on every item; returns those that go on.
+        """Run a function on every item; gives those that go on.
 
         ``stale``: keys that its last operator writes, and others wrote before; if it fails, they go.
         """
-        started = time.perf_counter()
-        going_on = [item for item in items if self._run_one(item, function, stale)]
-        self.seconds += time.perf_counter() - started
-        return going_on
+        for item in items:
+            started = time.perf_counter()
+            goes_on = self._run_one(item, function, stale)
+            self.seconds += time.perf_counter() - started
+            if goes_on:
+                yield item
 
     def together(self, items, kernel, reads, writes, swap=False):
-        """Run a kernel that works on lists over all items; returns those that go on.
+        """Run a kernel that works on lists over all items; gives those that go on.
 
         ``swap``: ``result`` becomes ``data`` first, and items without one go on untouched.
         """
+        items = list(items)
         started = time.perf_counter()
         ready = [item for item in items if RESULT in item] if swap else items
         if swap:
@@ -102,9 +105,12 @@ class Node:
         self.seconds += time.perf_counter() - started
         return going_on
 
-    def _count(self, items):
-        self.items += len(items)
-        self.batches += 1 if items else 0
+    def _counted(self, items):
+        before = self.items
+        for item in items:
+            self.batches += self.items == before
+            self.items += 1
+            yield item
 
     def _run_one(self, item, function, stale):
         try:
@@ -176,7 +182,7 @@ class Stage:
         """Load models and user code, once per process."""
 
     def run(self, items):
-        """Take items through the nodes; returns those that reached the end."""
+        """Take items through the nodes; gives those that reach the end, as an iterable."""
         raise NotImplementedError
 
     def process(self, items):

@@ -30,7 +30,13 @@ class TorchScriptModel(Model):
         outputs = answer if isinstance(answer, (tuple, list)) else (answer,)
         if len(outputs) != len(self._outputs):
             raise ValueError(f"the model gives {len(outputs)} outputs, {len(self._outputs)} are declared")
-        return [output.numpy() for output in outputs]
+        return [_apart(output.numpy(), arrays) for output in outputs]
+
+
+def _apart(output, arrays):
+    """A model may hand an input through, or a view of it, whose memory is used again."""
+    shared = any(np.may_share_memory(output, array) for array in arrays)
+    return output.copy() if shared else output
 
 
 def _reason(problem):

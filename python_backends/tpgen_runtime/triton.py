@@ -1,13 +1,16 @@
 """The bridge between Triton's Python backend and a stage.
 
-Every request of a dynamic batch is answered on its own, through its response sender: a request that fails
-is answered at once, one whose items are done does not wait for the others. Nothing may escape `execute`
-after the first answer (Triton 24.10 corrupts its heap then), so everything is caught here.
+Every request of a dynamic batch is answered on its own. One whose items are done long before the others is
+answered at once, through its response sender; those that end together, in the list that `execute` returns,
+which costs less. Nothing may escape `execute` after the first answer (Triton 24.10 corrupts its heap then),
+so everything is caught here.
 """
 
+import ctypes
 import json
 import os
 import sys
+import time
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
@@ -18,6 +21,8 @@ from .stage import Item, LoadContext
 from .wire import ABSENT, WireError
 
 _FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+_WORTH_SENDING = 0.001  # seconds that an answer would wait for the rest of the batch: a sender costs 0.1 ms
 
 
 class PythonModel:
@@ -33,18 +38,27 @@ class PythonModel:
         threads = _threads(config)
         self._stage.load(LoadContext(directory, threads))
         _limit_opencv(threads)
+        _keep_freed_memory()
         self._metrics = Metrics(self._stage, pb_utils)
+        self._pace = 0.0  # seconds between two items at the end of the stage, a running mean
 
     def execute(self, requests):
-        """Answer every request through its sender; returns None, as the sender protocol wants."""
-        replies = [Reply(request, self._stage) for request in requests]
+        """Answer every request; None in the list stands for one that was answered at once."""
+        replies = [Reply(request, self._stage, at_once=len(requests) > 1) for request in requests]
         try:
-            self._stage.process([item for reply in replies for item in reply.open()])
+            self._run([item for reply in replies for item in reply.open()])
         except BaseException as problem:  # noqa: BLE001  (nothing may escape, see above)
             pb_utils.Logger.log_error(f"stage {self._stage.pipeline}: {type(problem).__name__}: {problem}")
-        for reply in replies:
-            reply.close()
-        return
+        return [reply.close() for reply in replies]
+
+    def _run(self, items):
+        previous = None
+        for done, item in enumerate(self._stage.run(items), 1):
+            if previous is not None:
+                self._pace += (time.perf_counter() - previous - self._pace) / 8
+            item.owner.at_once = (len(items) - done) * self._pace > _WORTH_SENDING
+            item.finish()
+            previous = time.perf_counter()
 
     def finalize(self):
         """Send the last figures."""
@@ -52,12 +66,16 @@ class PythonModel:
 
 
 class Reply:
-    """One request: its items, and its one answer."""
+    """One request: its items, and its one answer.
 
-    def __init__(self, request, stage):
+    ``at_once``: the answer is sent as soon as it is known; otherwise `close` hands it out.
+    """
+
+    def __init__(self, request, stage, *, at_once):
         self._request = request
-        self._sender = request.get_response_sender()
         self._stage = stage
+        self.at_once = at_once
+        self._returned = None
         self._items = []
         self._waiting = 0
         self._answered = False
@@ -91,12 +109,15 @@ class Reply:
         self._fail(message, pb_utils.TritonError.INTERNAL)
 
     def close(self):
-        """Whatever happened, no request stays without an answer."""
+        """The answer to return, None if it was sent; whatever happened, no request stays without one."""
         if not self._answered:
             self._fail(
                 f"{self._stage.pipeline}: the stage did not finish this request",
                 pb_utils.TritonError.INTERNAL,
             )
+        response, self._returned = self._returned, None
+        self._items = self._request = None  # items refer to their reply: a cycle would keep tensors for long
+        return response
 
     def _tensors(self):
         found = {}
@@ -135,8 +156,11 @@ class Reply:
 
     def _send(self, response):
         self._answered = True
+        if not self.at_once:
+            self._returned = response
+            return
         try:
-            self._sender.send(response, flags=_FINAL)
+            self._request.get_response_sender().send(response, flags=_FINAL)
         except Exception as problem:  # noqa: BLE001  e.g. the client is gone; raising would take the server down
             pb_utils.Logger.log_warn(f"stage {self._stage.pipeline}: an answer could not be sent: {problem}")
 
@@ -145,6 +169,14 @@ def _limit_opencv(threads):
     """Keep OpenCV, if the stage uses it, to the instance's share: its default is a pool of all cores."""
     if "cv2" in sys.modules:
         sys.modules["cv2"].setNumThreads(threads)
+
+
+def _keep_freed_memory():
+    """Let malloc keep what images were in. Given back, every page would be faulted in for the next image."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc's
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, 32 << 20)
+        mallopt(_M_TRIM_THRESHOLD, 128 << 20)
 
 
 def _threads(config):

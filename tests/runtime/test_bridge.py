@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import time
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -134,8 +137,48 @@ def test_an_answer_does_not_wait_for_other_requests(server: Server, monkeypatch:
     geometry = globals_of(server)["geometry"]
     resize = geometry.resize_mat
     monkeypatch.setattr(geometry, "resize_mat", lambda *a, **k: (order.append("resize"), resize(*a, **k))[1])
-    infer(server, request(image(10)), request(b"no image"))
-    assert order == ["answer", "resize", "answer"]
+    infer(server, request(b"no image"), request(image(10)))
+    assert order == ["answer", "resize"]
+
+
+def test_slow_items_are_answered_one_by_one(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    send = ResponseSender.send
+    monkeypatch.setattr(ResponseSender, "send", lambda *a, **k: (order.append("answer"), send(*a, **k)))
+    geometry = globals_of(server)["geometry"]
+    resize = geometry.resize_mat
+
+    def slow(*arguments: Any, **options: Any) -> Any:
+        order.append("resize")
+        time.sleep(0.02)
+        return resize(*arguments, **options)
+
+    monkeypatch.setattr(geometry, "resize_mat", slow)
+    infer(server, request(image(10)), request(image(11)))  # how slow they are is not known before
+    assert order == ["resize", "resize"]
+    order.clear()
+    answers = infer(server, request(image(10)), request(image(11)), request(image(12), image(13)))
+    assert order == ["resize", "answer", "resize", "answer", "resize", "resize"]
+    assert [len(answer["result"]) for answer in answers] == [1, 1, 2]
+
+
+def test_requests_are_let_go_when_they_are_answered(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cycle would keep their tensors until the next garbage collection, and Triton's shared memory full."""
+    requests: list[weakref.ref[Any]] = []
+    make = fake_triton.InferenceRequest
+
+    def made(*arguments: Any) -> Any:
+        request = make(*arguments)
+        requests.append(weakref.ref(request))
+        return request
+
+    monkeypatch.setattr(fake_triton, "InferenceRequest", made)
+    gc.disable()
+    try:
+        infer(server, request(image(10)), request(b"no image"), request(image(3)))
+        assert [one() for one in requests] == [None, None, None]
+    finally:
+        gc.enable()
 
 
 WRONG: dict[str, tuple[Callable[[Any], Any], str]] = {
@@ -154,13 +197,15 @@ def test_a_wrong_output_fails_its_request_and_names_the_key(
     spoil, message = WRONG[kind]
     stage = stage_of(server)
 
-    def process(items: list[Any]) -> None:
-        for item in stage.run(items):
+    run = stage.run
+
+    def spoiled(items: list[Any]) -> Iterator[Any]:
+        for item in run(items):
             if item["result"][0] == 11:
                 item["result"] = spoil(item["result"])
-            item.finish()
+            yield item
 
-    monkeypatch.setattr(stage, "process", process)
+    monkeypatch.setattr(stage, "run", spoiled)
     answers = infer(server, request(image(10)), request(image(10), image(11)), request(image(12)))
     text, code = failure(answers[1])
     assert (text.startswith(f"bridge: {message}"), code) == (True, TritonError.INTERNAL), text
