@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypedDict, Unpack
 
-from .codes import CODES, CodeInfo, register_code
+from .codes import CODES, CodeInfo
 from .render import excerpt, printable
 from .source import Span, TomlError
 
@@ -21,7 +21,6 @@ __all__ = [
     "Severity",
     "ToolMissing",
     "did_you_mean",
-    "register_code",
     "render",
 ]
 
@@ -66,7 +65,7 @@ class Diagnostic:
 
     def __post_init__(self) -> None:
         if self.code not in CODES:
-            raise InternalError(f"the diagnostic code {self.code} is not registered in codes.py")
+            raise InternalError(f"the diagnostic code {self.code} has no page in codes/")
 
     @classmethod
     def from_toml_error(cls, error: TomlError) -> "Diagnostic":
