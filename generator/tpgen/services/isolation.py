@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tpgen.diagnostics import ToolMissing
+from ..diagnostics import ToolMissing
 
 from .cache import cache_root, locked
 

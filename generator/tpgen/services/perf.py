@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tpgen.diagnostics import Diagnostic, PipelineError, Severity, did_you_mean
+from ..diagnostics import Diagnostic, PipelineError, Severity, did_you_mean
 
 from .client import Client, RequestError
 from .counters import Counters, Stage

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tpgen.diagnostics import ToolMissing
+from ..diagnostics import ToolMissing
 
 from .cache import cache_root, locked
 from .isolation import isolated_environment

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tpgen.diagnostics import Diagnostic, PipelineError, Severity, ToolMissing
+from ..diagnostics import Diagnostic, PipelineError, Severity, ToolMissing
 
 from . import serverlog
 from .cache import is_shell_safe, scratch_parent

@@ -26,7 +26,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from tpgen.diagnostics import did_you_mean
+from ..diagnostics import did_you_mean
 
 from .model_spec import ModelSpec, RequestError, TensorSpec, companions
 
