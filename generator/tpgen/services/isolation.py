@@ -12,7 +12,6 @@ import tempfile
 from pathlib import Path
 
 from ..diagnostics import ToolMissing
-
 from .cache import cache_root, locked
 
 _COMPLETE = "tpgen-complete"

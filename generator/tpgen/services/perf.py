@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..diagnostics import Diagnostic, PipelineError, Severity, did_you_mean
-
 from .client import Client, RequestError
 from .counters import Counters, Stage
 from .load import Figures, LoadFailed, LoadGenerator, Settings

@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..diagnostics import ToolMissing
-
 from .cache import cache_root, locked
 from .isolation import isolated_environment
 

@@ -15,7 +15,6 @@ from types import TracebackType
 from typing import Self
 
 from ..diagnostics import Diagnostic, PipelineError, Severity, ToolMissing
-
 from . import serverlog
 from .cache import is_shell_safe, scratch_parent
 from .network import call_address, can_listen, fetch, free_ports, listen_address

@@ -27,7 +27,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..diagnostics import did_you_mean
-
 from .model_spec import ModelSpec, RequestError, TensorSpec, companions
 
 Array: TypeAlias = NDArray[Any]
