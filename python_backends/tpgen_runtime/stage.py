@@ -12,6 +12,7 @@ import os
 import time
 
 from .errors import ItemError
+from .filters import BREAK, RUN, SKIP
 
 RESULT = "result"
 DATA = "data"
@@ -21,16 +22,17 @@ class Item(dict):
     """The keys of one request element, and how it fares.
 
     ``reason``: why ``result`` is absent, if an operator could not work on the item. ``owner`` is told when
-    the item is done (`finished`) or broken (`failed`).
+    the item is done (`finished`) or broken (`failed`). ``left``: it passes by what is left of its node.
     """
 
-    __slots__ = ("index", "owner", "reason")
+    __slots__ = ("index", "left", "owner", "reason")
 
     def __init__(self, values, owner=None, index=0):
         super().__init__(values)
         self.owner = owner
         self.index = index
         self.reason = None
+        self.left = False
 
     def finish(self):
         """No node will touch the item any more."""
@@ -66,10 +68,50 @@ class Node:
 
     def take_over(self, items, key=RESULT):
         """The items that enter: those with a ``result``, which becomes ``data``. The others are done."""
-        return self._counted(self.admit(items, key))
+        return self._counted(self._with(items, key))
 
-    def admit(self, items, key=RESULT):
-        """`take_over` between two operators of the node."""
+    def enter(self, items, when):
+        """The items that enter, by a filter: where it breaks, one is done; where it skips, it passes by."""
+        before = self.items
+        for item in items:
+            status = when.status(item)
+            if status == RUN:
+                self._count(item, before)
+                yield item
+            elif status == SKIP:
+                self.skipped += 1
+                item.left = True
+                yield item
+            else:
+                self.skipped += 1
+                item.finish()
+
+    def each(self, items, function, stale=(), when=None):
+        """Run a function on every item; gives those that go on.
+
+        ``stale``: keys that its last operator writes, and others wrote before; if it fails, they go.
+        ``when``: which items it runs for; where it breaks, the item leaves the node.
+        """
+        for item in items:
+            if self._passes_by(item, when):
+                yield item
+                continue
+            started = time.perf_counter()
+            goes_on = self._run_one(item, function, stale)
+            self.seconds += time.perf_counter() - started
+            if goes_on:
+                yield item
+
+    def together(self, items, kernel, reads, writes, when=None):
+        """Run a kernel on lists of all items; gives those that go on. ``when`` as in `each`."""
+        items = list(items)
+        started = time.perf_counter()
+        ready = [item for item in items if not self._passes_by(item, when)]
+        going_on = items if not ready else self._run_batch(items, ready, kernel, reads, writes)
+        self.seconds += time.perf_counter() - started
+        return going_on
+
+    def _with(self, items, key):
         for item in items:
             if key in item:
                 item[DATA] = item.pop(key)
@@ -78,39 +120,23 @@ class Node:
                 self.skipped += 1
                 item.finish()
 
-    def each(self, items, function, stale=()):
-        """Run a function on every item; gives those that go on.
-
-        ``stale``: keys that its last operator writes, and others wrote before; if it fails, they go.
-        """
-        for item in items:
-            started = time.perf_counter()
-            goes_on = self._run_one(item, function, stale)
-            self.seconds += time.perf_counter() - started
-            if goes_on:
-                yield item
-
-    def together(self, items, kernel, reads, writes, swap=False):
-        """Run a kernel that works on lists over all items; gives those that go on.
-
-        ``swap``: ``result`` becomes ``data`` first, and items without one go on untouched.
-        """
-        items = list(items)
-        started = time.perf_counter()
-        ready = [item for item in items if RESULT in item] if swap else items
-        if swap:
-            for item in ready:
-                item[DATA] = item.pop(RESULT)
-        going_on = items if not ready else self._run_batch(items, ready, kernel, reads, writes)
-        self.seconds += time.perf_counter() - started
-        return going_on
-
     def _counted(self, items):
         before = self.items
         for item in items:
-            self.batches += self.items == before
-            self.items += 1
+            self._count(item, before)
             yield item
+
+    def _count(self, item, before):
+        self.batches += self.items == before
+        self.items += 1
+        item.left = False
+
+    def _passes_by(self, item, when):
+        if not item.left and when is not None:
+            status = when.status(item)
+            item.left = status == BREAK
+            return status != RUN
+        return item.left
 
     def _run_one(self, item, function, stale):
         try:

@@ -124,7 +124,8 @@ def test_without_an_output_there_is_no_pipeline() -> None:
         def infer(self, call: Any) -> dict[str, Any]:
             return {}
 
-    from tpgen.ir.graph import RUN, Call
+    from tpgen.ir.filters import RUN
+    from tpgen.ir.graph import Call
     from tpgen.source import SourceFile, Span
 
     span = Span(SourceFile("p.toml", '[a]\nbackend = "Nothing"\n'), 1, 2)

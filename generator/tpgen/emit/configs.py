@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..ir.graph import DATA, RESULT, Entry, Port, Stage
+from ..ir.filters import DATA, RESULT
+from ..ir.graph import Entry, Port, Stage
 from .config_pbtxt import messages
 from .wire_form import WireTensor, wire_tensors
 

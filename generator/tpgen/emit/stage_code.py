@@ -8,7 +8,8 @@ from itertools import groupby, zip_longest
 from pathlib import PurePosixPath
 from typing import Any
 
-from ..ir.graph import DATA, RESULT, RUN, SWAP, Call, Graph, Node, Stage
+from ..ir.filters import DATA, OR, RESULT, RUN, SWAP, Check, Filter, Has
+from ..ir.graph import Call, Graph, Node, Stage
 from ..ir.op import Trait, attributes_of
 from ..types import State, Type
 from .names import Identifiers, literal
@@ -62,6 +63,7 @@ class StageCode:
     packages: dict[str, str] = field(default_factory=dict)  # modules from outside, with their requirement
     loads: list[LoadView] = field(default_factory=list)
     functions: list[FunctionView] = field(default_factory=list)
+    filters: set[str] = field(default_factory=set)  # names from the runtime's filters
 
     def __post_init__(self) -> None:
         self.identifiers = Identifiers(_RESERVED)
@@ -94,37 +96,65 @@ class StageCode:
             lines.append("")
         if self.modules:
             lines.append(f"from tpgen_runtime import {', '.join(sorted(self.modules))}")
+        if self.filters:
+            lines.append(f"from tpgen_runtime.filters import {', '.join(sorted(self.filters))}")
         lines.append("from tpgen_runtime.stage import Node, Stage")
         lines.append(f"from tpgen_runtime.wire import {', '.join(ports_used)}")
         return lines
 
     def _node(self, index: int, node: Node) -> NodeView:
         attribute = self.identifiers.make(node.name)
-        lines = [_entering(attribute, node, first=index == 0, stage=self.stage)]
-        admits = self._goes_on_without_swap(node)
-        for position, calls in _segments(node, alone=admits):
-            swaps = position > 0 and calls[0].filter == SWAP
-            if swaps and admits:
-                lines.append(f"items = self.{attribute}.admit(items)")
-            write = self._together if calls[0].op.has(Trait.BATCHED) else self._each
-            lines += write(attribute, calls, swaps=swaps and not admits)
+        lines = [self._entering(attribute, node, first=index == 0)]
+        filtered = any(call.filter != SWAP for call in node.calls[1:])
+        for position, calls in _segments(node, alone=filtered):
+            filter_ = calls[0].filter if position > 0 else RUN
+            if calls[0].op.has(Trait.BATCHED):
+                lines += self._together(attribute, calls, filter_)
+            elif filtered:
+                lines += self._each(attribute, calls, filter_)
+            else:
+                lines += self._each(attribute, calls, RUN, swaps=filter_ == SWAP)
         comment = f"{node.location} [{node.name}] {node.backend}"
         return NodeView(attribute, node.name, node.location, one_line(comment, LINE - 10), tuple(lines))
 
-    def _goes_on_without_swap(self, node: Node) -> bool:
-        """True if some operator leaves a ``result`` where it is, or runs for items that have none."""
-        first, *others = node.calls
-        is_result_left = first.filter == RUN and RESULT in self._states(first)
-        behind = [*others, *(self.graph.nodes[name].calls[0] for name in node.next)]
-        return is_result_left or any(call.filter == RUN for call in behind)
+    def _entering(self, attribute: str, node: Node, *, first: bool) -> str:
+        """The statement by which items enter a node."""
+        filter_ = node.calls[0].filter
+        if first and self.stage.takes_over:
+            return f"items = self.{attribute}.take_over(items, {literal(DATA)})"
+        if filter_ == SWAP:
+            return f"items = self.{attribute}.take_over(items)"
+        if filter_ == RUN:
+            return f"items = self.{attribute}.start(items)"
+        return f"items = self.{attribute}.enter(items, {self._filter(filter_)})"
 
-    def _together(self, attribute: str, calls: Sequence[Call], *, swaps: bool) -> list[str]:
+    def _filter(self, filter_: Filter) -> str:
+        """The expression of a filter."""
+        if filter_ in _NAMED_FILTERS:
+            self.filters.add(_NAMED_FILTERS[filter_])
+            return _NAMED_FILTERS[filter_]
+        checks = [self._check(check) for check in filter_.checks]
+        moves = [f"moves={literal(filter_.moves)}"] if filter_.moves else []
+        self.filters.add("Filter")
+        return f"Filter({', '.join([*checks, *moves])})"
+
+    def _check(self, check: Check) -> str:
+        condition = "has" if isinstance(check.condition, Has) else "lacks"
+        self.filters |= {condition, check.otherwise.name}
+        return f"{condition}({literal(check.condition.key)}, {check.otherwise.name})"
+
+    def _together(self, attribute: str, calls: Sequence[Call], filter_: Filter) -> list[str]:
         (call,) = calls
         reads, writes = (literal(tuple(keys)) for keys in (call.op.inputs(), call.op.outputs()))
-        arguments = ["items", self._kernel(call), reads, writes, *(["swap=True"] if swaps else [])]
+        arguments = ["items", self._kernel(call), reads, writes, *self._filter_argument(filter_)]
         return broken_call(f"items = self.{attribute}.together", arguments, BODY)
 
-    def _each(self, attribute: str, calls: Sequence[Call], *, swaps: bool) -> list[str]:
+    def _filter_argument(self, filter_: Filter) -> list[str]:
+        return [] if filter_ == RUN else [f"when={self._filter(filter_)}"]
+
+    def _each(
+        self, attribute: str, calls: Sequence[Call], filter_: Filter, *, swaps: bool = False
+    ) -> list[str]:
         name = self.identifiers.make(f"_{attribute}")
         lines: list[str] = []
         if swaps:
@@ -137,12 +167,13 @@ class StageCode:
         self.functions.append(FunctionView(name, tuple(lines or ["pass"])))
         stale = self._stale(calls[-1])
         arguments = ["items", f"self.{name}", *([literal(stale)] if stale else [])]
+        arguments += self._filter_argument(filter_)
         return broken_call(f"items = self.{attribute}.each", arguments, BODY)
 
     def _makes_up_for_failures(self, call: Call) -> bool:
         """True if the call also runs for items that failed, and writes a new ``result``."""
         before = self._states(call).get(RESULT)
-        return call.filter == RUN and RESULT in call.op.outputs() and before is not None and before.failed
+        return RESULT in call.op.outputs() and before is not None and before.failed
 
     def _stale(self, call: Call) -> tuple[str, ...]:
         """The keys that a failure of the call takes away, besides ``result``."""
@@ -227,15 +258,8 @@ class StageCode:
         return {key: state.type for key, state in self._states(call).items() if state.type is not None}
 
 
+_NAMED_FILTERS = {SWAP: "SWAP", OR: "OR"}
 _PORT_CLASSES = ("Array", "Bytes", "List", "Text")
-
-
-def _entering(attribute: str, node: Node, *, first: bool, stage: Stage) -> str:
-    if first and stage.takes_over:
-        return f"items = self.{attribute}.take_over(items, {literal(DATA)})"
-    if node.calls[0].filter == SWAP:
-        return f"items = self.{attribute}.take_over(items)"
-    return f"items = self.{attribute}.start(items)"
 
 
 def _segments(node: Node, *, alone: bool) -> Iterator[tuple[int, list[Call]]]:

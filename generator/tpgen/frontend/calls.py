@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..diagnostics import Bag, did_you_mean
-from ..ir.graph import RUN, SWAP, Call, Filter
+from ..ir.filters import RUN, SWAP, Filter
+from ..ir.graph import Call
 from ..ir.op import REGISTRY, Op, attributes_of
 from ..ops.unsupported import UNSUPPORTED
 from ..ops.user import PythonOp

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..diagnostics import Bag, did_you_mean
-from ..ir.graph import RUN, SWAP, Call, Graph, Node, Settings
+from ..ir.filters import RUN, SWAP
+from ..ir.graph import Call, Graph, Node, Settings
 from ..ir.op import REGISTRY, Trait, attributes_of, declared_attributes
 from ..source import SourceFile, Span, TomlDocument
 from .calls import UserCode, build_calls

@@ -1,8 +1,9 @@
 """The graph: nodes of operator calls on the keys of an item, as the TOML wrote them.
 
 An item is a dictionary. Each node holds a sequence of calls; before a call stands its *filter*: ``Run``
-starts the call as it is, ``swap`` first moves ``result`` to ``data`` and ends the item where there is no
-result. Passes never change a graph; they return another one.
+starts the call as it is, ``swap`` first moves ``result`` to ``data``. Where the filter before a node's first
+call breaks, the item ends; where another one does, the item leaves the node. A skip passes over one call,
+before the first call over the whole node. Passes never change a graph; they return another one.
 """
 
 from __future__ import annotations
@@ -14,11 +15,10 @@ from pathlib import PurePath
 
 from ..source import SourceFile, Span
 from ..types import State, Type
+from .filters import Filter
 from .op import Op
 from .rewrite import ModelRewrite
 
-DATA = "data"
-RESULT = "result"
 # What stands behind a key in the names of the tensors that travel with it: its sizes, whether it is there.
 COMPANIONS = ("count", "count2", "shape", "valid", "tag")
 
@@ -27,20 +27,6 @@ def companion_of(name: str, keys: Collection[str]) -> str | None:
     """The key among these whose companion a name would be taken for: ``boxes`` for ``boxes_count``."""
     key, _, kind = name.rpartition("_")
     return key if kind in COMPANIONS and key in keys else None
-
-
-@dataclass(frozen=True)
-class Filter:
-    """What decides, item by item, whether a call runs."""
-
-    name: str
-
-    def __str__(self) -> str:
-        return self.name
-
-
-RUN = Filter("Run")
-SWAP = Filter("swap")
 
 
 @dataclass(frozen=True)
@@ -143,6 +129,7 @@ class TypeTable:
     leaving: Mapping[str, Mapping[str, State]]  # by node
     final: Mapping[str, Mapping[str, State]]  # by root: at the end, early ends included
     ends_quietly: frozenset[str] = frozenset()  # nodes at or before whose end an item may have ended quietly
+    ends_with_result: frozenset[str] = frozenset()  # ... may have ended although it has a result
 
 
 @dataclass(frozen=True)

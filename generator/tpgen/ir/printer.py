@@ -10,7 +10,8 @@ from dataclasses import fields
 from typing import Any
 
 from ..types import Array, ListOf, State, Symbol, TupleOf, Type
-from .graph import DATA, Call, Entry, Graph, Port, Stage
+from .filters import DATA
+from .graph import Call, Entry, Graph, Port, Stage
 from .op import attributes_of
 from .rewrite import ModelRewrite
 

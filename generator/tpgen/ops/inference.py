@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
-from ..ir.graph import DATA, RESULT
+from ..ir.filters import DATA, RESULT
 from ..ir.op import InferCall, Op, Trait, attr, mismatch, operator
 from ..ir.signature import BatchAxis, ModelSignature, TensorInfo
 from ..types import Array, Color, Dim, DType, Layout, Symbol, Text, TupleOf, Type

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..ir.graph import DATA
+from ..ir.filters import DATA
 from ..ir.op import Trait, attr, operator
 from ..ir.signature import BatchAxis, ModelSignature, TensorInfo
 from ..types import Array, DType, Type

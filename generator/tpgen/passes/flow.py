@@ -5,31 +5,69 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from ..ir.graph import DATA, RESULT, RUN, SWAP, Filter
+from ..ir.filters import RESULT, Condition, Filter, Has, Lacks, Otherwise
 from ..ir.op import Op, Trait
 from ..types import ABSENT, Opaque, State, Type, Unjoinable, assured, join_states
 
 Keys = Mapping[str, State]
 
 
-def after_filter(filter_: Filter, keys: Keys) -> tuple[Keys | None, Keys | None]:
-    """The keys where the call runs, and where the item ends here; None: that never happens."""
-    if filter_ == RUN:
-        return keys, None
-    assert filter_ == SWAP, filter_
-    result = keys.get(RESULT, ABSENT)
-    ended = {**keys, RESULT: replace(result, type=None, present=False)} if not _certain(result) else None
-    if result.absent:
-        return None, ended
-    together = {key for key, state in keys.items() if result.origin and state.origin == result.origin}
-    running = {key: assured(state) if key in together else state for key, state in keys.items()}
-    running[DATA] = assured(result)
-    del running[RESULT]
-    return running, ended
+@dataclass(frozen=True)
+class Split:
+    """The keys of the items behind a filter: of those that run (None: none does), and of the others."""
+
+    running: Keys | None
+    aside: tuple[tuple[Otherwise, Keys], ...]
 
 
-def _certain(state: State) -> bool:
-    return state.present and not state.optional
+def split_by(filter_: Filter, keys: Keys) -> Split:
+    """What a filter makes of the items that arrive with these keys."""
+    running: Keys | None = keys
+    aside: list[tuple[Otherwise, Keys]] = []
+    for check in filter_.checks:
+        if running is None:
+            break
+        running, left = _divided(check.condition, running)
+        if left is not None:
+            aside.append((check.otherwise, left))
+    return Split(_moved(filter_, running) if running is not None else None, tuple(aside))
+
+
+def _divided(condition: Condition, keys: Keys) -> tuple[Keys | None, Keys | None]:
+    """The keys where a condition holds, and where not; None: that never happens."""
+    match condition:
+        case Has(key):
+            return _with(key, keys), _without(key, keys)
+        case Lacks(key):
+            return _without(key, keys), _with(key, keys)
+
+
+def _with(key: str, keys: Keys) -> Keys | None:
+    state = keys.get(key, ABSENT)
+    if state.absent:
+        return None
+    together = _together(key, keys)
+    return {name: assured(state) if name in together else state for name, state in keys.items()}
+
+
+def _without(key: str, keys: Keys) -> Keys | None:
+    state = keys.get(key, ABSENT)
+    if state.present and not state.optional:
+        return None
+    gone = _together(key, keys)
+    return {name: replace(s, type=None, present=False) if name in gone else s for name, s in keys.items()}
+
+
+def _together(key: str, keys: Keys) -> set[str]:
+    """The keys that are there or not there with this one."""
+    origin = keys[key].origin if key in keys else ""
+    return {key, *(name for name, state in keys.items() if origin and state.origin == origin)}
+
+
+def _moved(filter_: Filter, keys: Keys) -> Keys:
+    moved = {target: keys[source] for source, target in filter_.moves}
+    gone = {source for source, _ in filter_.moves}
+    return {**{key: state for key, state in keys.items() if key not in gone}, **moved}
 
 
 def after_call(op: Op, keys: Keys, written: Mapping[str, Type], label: str) -> Keys:
@@ -50,8 +88,10 @@ class End:
 
 
 def early_end(keys: Keys) -> End:
-    """The end of items without a ``result``. Where that is a failure, every other key is lost with it."""
-    result = keys[RESULT]
+    """The end of items at a filter. Where ``result`` is lost to a failure, every other key is, too."""
+    result = keys.get(RESULT, ABSENT)
+    if result.present:
+        return End(keys)
     return End(keys, State(None, present=False, quiet=result.quiet, failed=result.failed))
 
 

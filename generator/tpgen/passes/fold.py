@@ -15,7 +15,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..ir.graph import DATA, SWAP, Call, Entry, Graph, Node
+from ..ir.filters import DATA, RUN, SWAP
+from ..ir.graph import Call, Entry, Graph, Node
 from ..ir.op import REGISTRY, Trait
 from ..ir.rewrite import ModelRewrite
 from ..types import Array, Color, DType, Layout
@@ -97,6 +98,8 @@ def _packable(graph: Graph, entry: Entry, call: Call, behind: list[Call]) -> tup
     if not behind or call.filter != SWAP or not behind[-1].op.has(Trait.TO_CHW):
         return None
     to_chw = behind[-1]
+    if any(_may_pass_by(graph, one) for one in (call, *behind[-2:])):
+        return None
     image = _type_before(graph, to_chw)
     model_input: Any = call.op
     if image.dtype is not DType.UINT8 or model_input.signature.inputs[0].dtype is not DType.FLOAT32:
@@ -107,6 +110,12 @@ def _packable(graph: Graph, entry: Entry, call: Call, behind: list[Call]) -> tup
     if to_chw.filter != SWAP or convert is None or not _swaps_channels(graph, convert):
         return to_chw, None
     return to_chw, convert
+
+
+def _may_pass_by(graph: Graph, call: Call) -> bool:
+    """True if some items may go on without the call, by a filter in its node."""
+    (node,) = (node for node in graph.nodes.values() if any(c.label == call.label for c in node.calls))
+    return any(one.filter not in (RUN, SWAP) for one in node.calls)
 
 
 def _swaps_channels(graph: Graph, call: Call) -> bool:

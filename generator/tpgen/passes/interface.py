@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from ..diagnostics import did_you_mean
-from ..ir.graph import DATA, RESULT, SWAP, Call, Entry, Graph, Node, Port, companion_of
+from ..ir.filters import DATA, RESULT
+from ..ir.graph import Call, Entry, Graph, Node, Port, companion_of
 from ..ir.op import Trait
 from ..types import Bytes, State, TupleOf, Type, crosses_wire, present
 from .base import Context
@@ -53,9 +54,9 @@ def _bind_node(node: Node, written: set[str], inputs: dict[str, Port], context: 
     """Bind the node's models; note the keys it reads that nothing has written so far."""
     calls = []
     for call in node.calls:
-        if call.filter == SWAP:
-            written.discard(RESULT)
-            written.add(DATA)
+        if not call.filter.can_skip:
+            written.difference_update(source for source, _ in call.filter.moves)
+        written.update(target for _, target in call.filter.moves)
         if call.op.has(Trait.BINDS):
             there = written | set(context.options.inputs)
             bound = call.op.bind(there, is_root=not written)  # type: ignore[attr-defined]
@@ -63,7 +64,8 @@ def _bind_node(node: Node, written: set[str], inputs: dict[str, Port], context: 
         for key in call.op.inputs():
             if key not in written and key not in inputs:
                 inputs[key] = _port(key, call, context)
-        written.difference_update(call.op.deletes())
+        if not call.filter.can_skip:
+            written.difference_update(call.op.deletes())
         written.update(call.op.outputs())
         calls.append(call)
     return replace(node, calls=tuple(calls))

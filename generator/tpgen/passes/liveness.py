@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from ..ir.graph import DATA, RESULT, SWAP, Call, Entry, Graph
+from collections.abc import Iterator
+
+from ..ir.filters import RESULT, Check, Has, Otherwise
+from ..ir.graph import Call, Entry, Graph, Node
 
 
 def live_before_nodes(graph: Graph, entry: Entry) -> dict[str, frozenset[str]]:
     """For each node of an entry: the keys that it, what follows it, or the entry's answer may read."""
-    answered = _answered(entry)
-    live = frozenset(port.key for port in entry.outputs)
+    live = _outputs(entry)
     found: dict[str, frozenset[str]] = {}
     for name in reversed(graph.component(entry.root)):
-        for call in reversed(graph.nodes[name].calls):
-            live = _before(call, live, answered)
+        *_, (_, live) = _walk_back(graph.nodes[name], entry, live)
         found[name] = live
     return found
 
@@ -23,24 +24,47 @@ def live_after_call(graph: Graph, entry: Entry, label: str) -> frozenset[str]:
     Raises:
         KeyError: the entry has no such call.
     """
-    answered = _answered(entry)
-    live = frozenset(port.key for port in entry.outputs)
+    live = _outputs(entry)
     for name in reversed(graph.component(entry.root)):
-        for call in reversed(graph.nodes[name].calls):
+        behind = live
+        for call, before in _walk_back(graph.nodes[name], entry, live):
             if call.label == label:
-                return live
-            live = _before(call, live, answered)
+                return behind
+            behind = before
+        live = behind
     raise KeyError(label)
 
 
-def _answered(entry: Entry) -> frozenset[str]:
-    """Outputs that an item may answer with from any point on, because it can end before the last node.
+def _outputs(entry: Entry) -> frozenset[str]:
+    return frozenset(port.key for port in entry.outputs)
 
-    ``result`` is not among them: an item ends early just because it has none.
+
+def _walk_back(node: Node, entry: Entry, live: frozenset[str]) -> Iterator[tuple[Call, frozenset[str]]]:
+    """The calls from the last to the first, each with the keys that are live before its filter."""
+    behind_node = live
+    for position, call in reversed([*enumerate(node.calls)]):
+        behind_call = live
+        live = (live - frozenset(call.op.outputs())) | frozenset(call.op.inputs())
+        live -= {target for _, target in call.filter.moves}
+        live |= call.filter.keys
+        for check in call.filter.checks:
+            if position > 0:
+                live |= behind_call if check.otherwise is Otherwise.SKIP else behind_node
+            else:
+                live |= behind_node if check.otherwise is Otherwise.SKIP else _answered(entry, check)
+        live |= _answered_anyway(entry)
+        yield call, live
+
+
+def _answered(entry: Entry, check: Check) -> frozenset[str]:
+    """Outputs that an item which ends here answers with. One that ends for want of a key does not have it."""
+    missing = {check.condition.key} if isinstance(check.condition, Has) else set()
+    return _outputs(entry) - missing
+
+
+def _answered_anyway(entry: Entry) -> frozenset[str]:
+    """Outputs that an item may answer with from any point on, because an operator may fail or decline.
+
+    ``result`` is not among them: it is then gone.
     """
-    return frozenset(port.key for port in entry.outputs) - {RESULT}
-
-
-def _before(call: Call, live: frozenset[str], answered: frozenset[str]) -> frozenset[str]:
-    live = (live - frozenset(call.op.outputs())) | frozenset(call.op.inputs()) | answered
-    return (live - {DATA}) | {RESULT} if call.filter == SWAP else live
+    return _outputs(entry) - {RESULT}

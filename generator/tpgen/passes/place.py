@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from ..ir.graph import DATA, RESULT, SWAP, Entry, Graph, Port, Stage, companion_of
+from ..ir.filters import DATA, RESULT, SWAP
+from ..ir.graph import Entry, Graph, Port, Stage, companion_of
 from ..types import State, crosses_wire
 from .base import Context
 from .liveness import live_before_nodes
@@ -86,12 +87,15 @@ def _one_per_node(
 
 def _reason_to_stay(graph: Graph, name: str, live: frozenset[str]) -> str | None:
     """Why a node has to be in one model with the node before it, if it has to."""
+    assert graph.types is not None
     for key in sorted(live):
         type_ = _state(graph, name, key).type
         if type_ is not None and not crosses_wire(type_):
             return f"'{key}' cannot cross between models: {type_}"
         if (other := companion_of(key, live)) is not None:
             return f"'{key}' has the name of a tensor that travels with '{other}'"
+    if any(before in graph.types.ends_with_result for before in graph.predecessors()[name]):
+        return f"items may have ended before '{name}' although they have a result"
     if graph.nodes[name].calls[0].filter != SWAP:
         return f"'{name}' also takes items that failed before it, which never leave a model"
     return None
@@ -119,9 +123,8 @@ def _touched(graph: Graph, nodes: list[str]) -> _Touched:
     changed: set[str] = set()
     for name in nodes:
         for call in graph.nodes[name].calls:
-            if call.filter == SWAP:
-                read |= {RESULT} - changed
-                changed |= {DATA, RESULT}
+            read |= call.filter.keys - changed
+            changed |= {key for move in call.filter.moves for key in move}
             read |= set(call.op.inputs()) - changed
             changed |= {*call.op.outputs(), *call.op.deletes()}
     return _Touched(frozenset(read), frozenset(changed))

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ..ir.graph import DATA, SWAP, Call, Graph, Node
+from ..ir.filters import DATA, SWAP
+from ..ir.graph import Call, Graph, Node
 from ..ir.op import Trait
 from ..types import Array
 from .base import Context

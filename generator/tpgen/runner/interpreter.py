@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..ir.graph import DATA, RESULT, RUN, SWAP, Call, Entry, Graph, Node
+from ..ir.filters import RESULT, Has, Otherwise
+from ..ir.graph import Call, Entry, Graph, Node
 from ..ir.op import Trait
 from .kernels import Kernel, load_kernel
 
@@ -37,6 +38,7 @@ class _Walker:
     reason: str | None = None
     failure: str | None = None
     ended: bool = False
+    left: bool = False  # it passes by what is left of its node
 
     @property
     def goes_on(self) -> bool:
@@ -81,8 +83,10 @@ class Interpreter:
         return [_outcome(walker, entry) for walker in walkers]
 
     def _run_node(self, node: Node, walkers: list[_Walker]) -> None:
-        for call in node.calls:
-            ready = [walker for walker in walkers if walker.goes_on and _admits(call, walker)]
+        for walker in walkers:
+            walker.left = False
+        for position, call in enumerate(node.calls):
+            ready = [walker for walker in walkers if walker.goes_on and _runs(call, position, walker)]
             if call.op.has(Trait.BATCHED):
                 if ready:
                     self._run_batch(node, call, ready)
@@ -124,15 +128,22 @@ class Interpreter:
             _store(node, call, walker, values)
 
 
-def _admits(call: Call, walker: _Walker) -> bool:
-    """Apply the call's filter to the item; False if it ends here."""
-    if call.filter == RUN:
-        return True
-    assert call.filter == SWAP, call.filter
-    if RESULT not in walker.keys:
-        walker.ended = True
+def _runs(call: Call, position: int, walker: _Walker) -> bool:
+    """Apply the call's filter to the item; False if it does not run for it."""
+    if walker.left:
         return False
-    walker.keys[DATA] = walker.keys.pop(RESULT)
+    for check in call.filter.checks:
+        is_there = check.condition.key in walker.keys
+        if is_there is not isinstance(check.condition, Has):
+            if check.otherwise is Otherwise.BREAK:
+                walker.ended, walker.left = position == 0, position > 0
+            else:
+                walker.left = position == 0
+            return False
+    moved = {target: walker.keys[source] for source, target in call.filter.moves}
+    for source, _ in call.filter.moves:
+        walker.keys.pop(source, None)
+    walker.keys.update(moved)
     return True
 
 
