@@ -127,7 +127,21 @@ def make_plan(compiled: Compiled, scratch: Path, bag: Bag, *, write_models: bool
         overrides=_overrides(compiled),
         record=_record(compiled),
     )
-    return plan(compiled.graph, inputs, bag)
+    planned = plan(compiled.graph, inputs, bag)
+    if inputs.overrides and not bag.has_errors:
+        _lint_overridden(planned, compiled, inputs, scratch, bag)
+    return planned
+
+
+def _lint_overridden(planned: RepoPlan, compiled: Compiled, inputs: Inputs, scratch: Path, bag: Bag) -> None:
+    """What a server would refuse, or not run as written, of the fields that the user put into a model."""
+    from ..emit.lint.merged import lint_merged  # with the rules, which most builds have no use for
+
+    models = {model.name: model for model in planned.models}
+    for stage in compiled.graph.stages:
+        overrides = [inputs.overrides[node] for node in stage.nodes if node in inputs.overrides]
+        if overrides:
+            bag.extend(lint_merged(models[stage.name], overrides, inputs.target_triton, scratch))
 
 
 def _overrides(compiled: Compiled) -> dict[str, Override]:
