@@ -23,6 +23,7 @@ from .models import model_contents
 from .options import BuildOptions
 
 DEFAULT_DIRECTORY = "model_repository"
+PROCESSES_PER_CORE = 4  # with more, cores are shared so many ways that only memory is used up
 
 
 @dataclass(frozen=True)
@@ -109,8 +110,26 @@ def _plan_all(
         if one is not None:
             compiled.append(one)
             plans.append(make_plan(one, scratch, own, write_models=write_models))
+            _note_processes(one, own)
         bag.extend(own.diagnostics)
     return plans, compiled
+
+
+def _note_processes(compiled: Compiled, bag: Bag) -> None:
+    """Each instance of a Python model is a process with memory of its own, whatever little it does."""
+    stages, cores = compiled.graph.stages, compiled.options.cores
+    processes = sum(stage.instances for stage in stages)
+    if processes <= PROCESSES_PER_CORE * cores:
+        return
+    if compiled.options.instances == "as-written":
+        way_out = 'less instance_num, or [pipeline] instances = "auto", a process per core'
+    else:
+        way_out = '[pipeline] instances = "as-written", which takes each node\'s instance_num (1)'
+    if compiled.options.fuse == "none":
+        way_out += "; or --fuse auto, which runs all nodes in the same processes"
+    message = f"{len(stages)} models make {processes} processes for {cores} core{'s' * (cores > 1)}"
+    way_out += "; tpgen explain says how much memory they need"
+    bag.note("TP903", message, hint=way_out, file=compiled.source.path)
 
 
 def make_plan(compiled: Compiled, scratch: Path, bag: Bag, *, write_models: bool = True) -> RepoPlan:
