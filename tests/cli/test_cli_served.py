@@ -105,7 +105,7 @@ def test_what_is_announced(serving: Serving) -> None:
         assert client.ready()
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl")
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl: apt-get install curl")
 def test_the_curl_line_works(serving: Serving, photo: Path) -> None:
     done = subprocess.run(
         serving.document["curl"], shell=True, cwd=photo.parent, capture_output=True, text=True, check=False
@@ -117,7 +117,7 @@ def test_the_curl_line_works(serving: Serving, photo: Path) -> None:
         np.testing.assert_array_equal(client("photo", data=photo.read_bytes())["result"], pixels)
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl")
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl: apt-get install curl")
 @pytest.mark.parametrize("model", ["two_inputs", "wide"])
 def test_curl_lines_of_arrays_work(serving: Serving, model: str, tmp_path: Path) -> None:
     from tpgen.cli.curl import curl_line
