@@ -23,8 +23,8 @@ Calling convention of kernels:
   item cannot be worked on (`Trait.FAILS`). It never changes its inputs in place.
 * `Trait.STATEFUL`: a class; ``kernel(**attributes)`` at load, the instance is then called as above.
 * `Trait.BATCHED` (always STATEFUL too): called with one list per read key and returns one list per written
-  key (bare if one); where an element could not be computed, an ``ItemError`` takes its place. It takes no keys
-  away: generated stages do that item by item only.
+  key (bare if one); where an element could not be computed, an ``ItemError`` takes its place. It
+  takes no keys away: generated stages do that item by item only.
 """
 
 from __future__ import annotations
