@@ -16,7 +16,7 @@ import tpgen.ops  # noqa: F401 - fills the registry
 from engines.onnx_build import model, node, save, tensor
 from tpgen.diagnostics import Bag
 from tpgen.driver import BuildOptions, Compiled, compile_pipeline
-from tpgen.ir.op import REGISTRY, AttributeField, Op, attributes_of
+from tpgen.ir.op import REGISTRY, AttributeField, Op, attributes_of, bracket_attribute
 from tpgen.types import Array, Bytes, DType, ListOf, Symbol, Text, Type
 
 # Decides by size alone, which rounding cannot change, what it makes of an item.
@@ -232,11 +232,11 @@ class Maker:
         return run + self._operator(REGISTRY[name], self.rng.choice(REGISTRY[name].names))
 
     def _operator(self, cls: type[Op], name: str) -> str:
-        if any(f.name == "argument" for f in attributes_of(cls)):
+        if bracket_attribute(cls):
             return f"{name}[{self._brackets(cls.names[0])}]"
         given = [*FIXED.get(cls.names[0], ())]
         for f in attributes_of(cls) if not given else ():
-            if f.declared.from_toml and f.declared.target is None and (f.required or self.rng.random() < 0.5):
+            if f.is_key and f.declared.target is None and (f.required or self.rng.random() < 0.5):
                 value = self._value(f)
                 if value:
                     given.append(f"{f.key}={value}")

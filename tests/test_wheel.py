@@ -84,3 +84,11 @@ def test_command_of_the_wheel_compiles_an_example(installed: Path, tmp_path: Pat
     (example / "pipeline.toml").write_text((ROOT / "model_repos" / "hello" / "pipeline.toml").read_text())
     run(installed / "tpgen", "build", example / "pipeline.toml", "-o", tmp_path / "repository", cwd=tmp_path)
     assert (tmp_path / "repository" / "hello" / "config.pbtxt").is_file()
+
+
+def test_command_of_the_wheel_explains_a_code(installed: Path, tmp_path: Path) -> None:
+    page = (ROOT / "generator" / "tpgen" / "codes" / "TP102.md").read_text()
+    title, *paragraphs = page.removeprefix("# ").split("\n\n")
+    said = run(installed / "tpgen", "explain", "TP102", cwd=tmp_path)
+    assert title in said.splitlines()[0]
+    assert "\n\n".join(paragraphs).strip() in said

@@ -127,14 +127,57 @@ def test_run_of_several_samples_one_of_which_fails(
     inputs = ["--input", f"data=@{photo}", "--input", "data=garbage", "--input", f"data=@{photo}"]
     done = tpgen("run", resize, *inputs, "-o", tmp_path / "out.npz")
     assert done.status == 1
-    assert "error[TP723]: sample 2: resize.toml:3 [decode] item 0: not a decodable image" in done.err
+    assert "resize.toml:3:11: error[TP723]: sample 2: [decode] not a decodable image" in done.err
     assert [line for line in done.out.splitlines() if line.startswith("sample")] == ["sample 1", "sample 3"]
     with np.load(tmp_path / "out.npz") as saved:
         assert set(saved.files) == {"0/result", "2/result"}
     document = tpgen("run", resize, *inputs, "--json").document
     assert [sample["error"] is None for sample in document["samples"]] == [True, False, True]
     assert np.shape(document["samples"][0]["outputs"]["result"]) == (8, 12, 3)
-    assert [record["code"] for record in document["diagnostics"]] == ["TP723"]
+    assert document["samples"][1]["error"].startswith("resize.toml:3 [decode] item 0: not a decodable")
+    (record,) = document["diagnostics"]
+    found = {key: record[key] for key in ("code", "file", "line", "column", "node")}
+    assert found == {"code": "TP723", "file": str(resize), "line": 3, "column": 11, "node": "decode"}
+
+
+def test_run_of_an_operator_that_breaks_names_its_line(tpgen: Tpgen, tmp_path: Path) -> None:
+    (tmp_path / "broken_ops.py").write_text(
+        "from tpgen_runtime import Tensor, op\n"
+        '@op(inputs={"data": Tensor("string", [])}, outputs={"result": Tensor("string", [])})\n'
+        "def broken(data):\n    raise RuntimeError(f'no {data}')\n"
+    )
+    path = tmp_path / "broken.toml"
+    path.write_text('[pipeline.inputs]\ndata = "string"\n[only]\nbackend = "Python[broken_ops:broken]"\n')
+    for options in ([], ["--reference"]):
+        done = tpgen("run", path, "--input", "data=luck", "--json", *options)
+        assert done.status == 1
+        (record,) = done.document["diagnostics"]
+        assert (record["code"], record["line"], record["node"]) == ("TP723", 4, "only"), record
+        assert "no luck" in record["message"]
+
+
+def test_run_asks_whether_the_file_was_meant(
+    resize: Path, tpgen: Tpgen, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(photo.parent)
+    done = tpgen("run", resize, "--input", f"data={photo.name}", "--json")
+    assert done.status == 1
+    (record,) = done.document["diagnostics"]
+    assert record["code"] == "TP722"
+    assert f"did you mean data=@{photo.name}?" in record["hint"]
+    quoted = tpgen("run", resize, "--input", f'data="{photo.name}"')
+    assert "error[TP723]" in quoted.err, "the text itself, as it was asked for, is no image"
+
+
+def test_a_text_may_be_the_name_of_a_file(
+    tpgen: Tpgen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "words").write_text("other words")
+    path = tmp_path / "text.toml"
+    path.write_text('[pipeline.inputs]\ndata = "string"\n[same]\nbackend = "Identity"\n')
+    monkeypatch.chdir(tmp_path)
+    done = tpgen("run", path, "--input", "data=words", "--json")
+    assert (done.status, done.document["samples"][0]["outputs"]) == (0, {"result": "words"}), done
 
 
 def test_run_gives_the_same_with_and_without_reference(

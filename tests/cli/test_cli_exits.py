@@ -74,6 +74,14 @@ def test_a_missing_file(tmp_path: Path, tpgen: Tpgen) -> None:
     assert done.err.endswith("1 error\n")
 
 
+def test_the_command_alone_shows_its_help_once(tpgen: Tpgen) -> None:
+    done = tpgen()
+    assert (done.status, done.out) == (2, "")
+    assert done.err.startswith("Usage: tpgen [OPTIONS] COMMAND")
+    assert done.err.count("Usage") == 1
+    assert "Commands:" in done.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -87,7 +95,11 @@ def test_a_missing_file(tmp_path: Path, tpgen: Tpgen) -> None:
         (["check", "x.toml", "--print-after", "infr"], "did you mean 'infer'?"),
         (["run", "x.toml", "--input", "image.jpg"], "not KEY=VALUE"),
         (["perf", "x.toml", "--concurrency", "many", "--input", "a=b"], "concurrency 'many' is not like"),
-        (["perf", "x.toml"], "give one with --input"),
+        (["perf", "http://127.0.0.1:1"], "give a sample with --input"),
+        (["perf", "x.toml", "--window", "0"], "--window"),
+        (["perf", "x.toml", "--window", "2s"], "--window"),
+        (["perf", "x.toml", "--stability", "0"], "--stability"),
+        (["perf", "x.toml", "--max-windows", "2"], "--max-windows"),
         (["explain", "ResizMat"], "did you mean 'ResizeMat'?"),
         (["explain", "TP9999"], "there is no code TP9999"),
     ],

@@ -105,7 +105,7 @@ def test_what_is_announced(serving: Serving) -> None:
         assert client.ready()
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl")
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl: apt-get install curl")
 def test_the_curl_line_works(serving: Serving, photo: Path) -> None:
     done = subprocess.run(
         serving.document["curl"], shell=True, cwd=photo.parent, capture_output=True, text=True, check=False
@@ -117,7 +117,7 @@ def test_the_curl_line_works(serving: Serving, photo: Path) -> None:
         np.testing.assert_array_equal(client("photo", data=photo.read_bytes())["result"], pixels)
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl")
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl: apt-get install curl")
 @pytest.mark.parametrize("model", ["two_inputs", "wide"])
 def test_curl_lines_of_arrays_work(serving: Serving, model: str, tmp_path: Path) -> None:
     from tpgen.cli.curl import curl_line
@@ -159,6 +159,38 @@ def test_perf_of_a_url(serving: Serving, photo: Path, tmp_path: Path) -> None:
     assert {"p50_ms", "p90_ms", "p99_ms", "batch"} <= set(row)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["perf.csv", "perf.json", "perf.svg"]
     assert "concurrency 2: measuring" in done.err
+
+
+@pytest.mark.slow
+def test_perf_of_a_pipeline_without_inputs(folder: Path, tmp_path: Path) -> None:
+    brief = ["--concurrency", "1", "--window", "100", "--stability", "500", "--max-windows", "3"]
+    done = program("perf", folder / "photo.toml", *brief, "-o", tmp_path / "out", "--json")
+    assert done.status == 0, done.err
+    assert "no --input: sending 16 samples made for photo(data: bytes)" in done.err
+    assert done.document["samples"] == 16
+    assert done.document["settings"] == {"measurement_ms": 100, "stability": 500.0, "max_trials": 3}
+    assert done.document["rows"][0]["throughput"] > 0
+
+
+def test_perf_without_inputs_of_several_entries(repository: Path, tmp_path: Path) -> None:
+    done = program("perf", repository, "-o", tmp_path / "out")
+    assert done.status == 1
+    assert "error[TP711]" in done.err, "the TOML of an example is not beside the repository"
+    assert "two_inputs" in done.err
+
+
+def test_perf_asks_whether_the_file_was_meant(serving: Serving, photo: Path) -> None:
+    done = program(
+        "perf",
+        serving.document["http"],
+        "--model",
+        "photo",
+        "--input",
+        f"data={photo.name}",
+        cwd=photo.parent,
+    )
+    assert done.status == 1
+    assert f"did you mean data=@{photo.name}?" in done.err
 
 
 def test_perf_of_an_unknown_model(serving: Serving, tmp_path: Path) -> None:

@@ -124,6 +124,36 @@ def test_camel_case_does_not_get_around_ownership() -> None:
         ),
         ({"dynamic_batching": {"preserve_ordering": 1}}, "is 1, but true or false is needed", None),
         ({"model_warmup": [{"name": 5}]}, "'name' is 5, but a string is needed", None),
+        (
+            {"dynamic_batching": {"priority_queue_policy": {"high": {}}}},
+            "the key 'high' of 'priority_queue_policy' is not a whole number from 0",
+            None,
+        ),
+        (
+            {"dynamic_batching": {"priority_queue_policy": {str(2**64): {}}}},
+            "the key '18446744073709551616' of 'priority_queue_policy' is not a whole number from 0",
+            None,
+        ),
+        (
+            {"sequence_batching": {"direct": {"minimum_slot_utilization": 1e39}}},
+            "'minimum_slot_utilization' is 1e+39, but a number is needed",
+            None,
+        ),
+        (
+            {"sequence_batching": {"direct": {"minimum_slot_utilization": float("nan")}}},
+            "'minimum_slot_utilization' is nan, but a number is needed",
+            None,
+        ),
+        (
+            {"dynamic_batching": {}, "sequenceBatching": {}},
+            "'dynamic_batching' and 'sequenceBatching' exclude each other",
+            "remove one of them",
+        ),
+        (
+            {"response_cache": {}, "responseCache": {}},
+            "'response_cache' and 'responseCache' exclude each other",
+            "remove one of them",
+        ),
     ],
 )
 def test_misfits_are_named(fields: dict[str, Any], message: str, hint: str | None) -> None:

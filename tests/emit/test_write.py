@@ -6,6 +6,8 @@ import errno
 import hashlib
 import json
 import os
+import shlex
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -216,6 +218,50 @@ def test_the_same_name_from_another_file_is_said(repo: Path) -> None:
     result = write([plan("ocr", [model("ocr")], source="y/second.toml")], repo)
     (found,) = result.diagnostics
     assert found.code == "TP612" and "first.toml" in found.message and "second.toml" in found.message
+
+
+@pytest.mark.parametrize("foreign", [False, True], ids=["exchange", "journal"])
+def test_an_entry_that_is_gone_takes_its_models_along(repo: Path, foreign: bool) -> None:
+    write([plan("ocr", [model("ocr.a"), model("ocr.a__det"), model("ocr.b")]), plan("x", [model("x")])], repo)
+    if foreign:
+        (repo / "mine").mkdir()
+    result = write([plan("ocr", [model("ocr")])], repo)
+    assert result.diagnostics == ()
+    assert sorted(path.name for path in repo.iterdir() if path.is_dir()) == ["mine"] * foreign + ["ocr", "x"]
+
+
+@pytest.mark.parametrize(("source", "severity"), [("ocr.toml", "warning"), ("pipeline.toml", "note")])
+def test_a_renamed_pipeline_names_what_it_leaves_and_how_to_remove_it(
+    repo: Path, source: str, severity: str
+) -> None:
+    others = [plan("other", [model("other")]), plan("third", [model("third")])]
+    write([*others, plan("old", [model("old"), model("old__a b")], source=f"x/{source}")], repo)
+    renamed = plan("new", [model("new"), model("new__a b")], source=f"x/{source}")
+    before = snapshot(repo / "old")
+    (found,) = write([renamed], repo).diagnostics
+    assert (found.code, found.severity.value) == ("TP614", severity)
+    assert "'old', 'old__a b'" in found.message and "other" not in f"{found.message} {found.hint}"
+    assert snapshot(repo / "old") == before
+
+    assert write([renamed], repo).diagnostics == (), "it is said once"
+    assert found.hint is not None
+    subprocess.run(shlex.split(found.hint.rpartition(": ")[2]), check=True)
+    assert sorted(path.name for path in repo.iterdir() if path.is_dir()) == [
+        "new",
+        "new__a b",
+        "other",
+        "third",
+    ]
+    (forgotten,) = write([renamed], repo).diagnostics
+    assert forgotten.code == "TP613"
+    assert not up_to_date({"old": "f"}, repo) and up_to_date({"new": "f", "other": "f", "third": "f"}, repo)
+
+
+def test_pipelines_of_other_files_and_those_built_together_are_no_old_names(repo: Path) -> None:
+    write([plan("a", [model("a")], source="x/pipeline.toml")], repo)
+    assert write([plan("b", [model("b")], source="x/b.toml")], repo).diagnostics == ()
+    together = [plan(name, [model(name)], source=f"{name}/pipeline.toml") for name in ("a", "c")]
+    assert write(together, repo).diagnostics == ()
 
 
 @pytest.mark.parametrize("foreign", [False, True], ids=["exchange", "journal"])

@@ -7,6 +7,7 @@ for every n.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import random
 import shutil
@@ -194,8 +195,19 @@ def test_killed_at_random_times(tmp_path: Path, foreign: bool) -> None:
             assert visible(repo) in (old, new)
         recover(repo)
         assert tree_of(repo) in (old, new)
-    write([NEW], repo)
+    write([OLD], repo)
+    write([NEW], repo)  # one of the two has something to do, and takes away the lock of the killed one
     assert tree_of(repo) == new and litter(repo) == [] and up_to_date({"ocr": "new"}, repo)
+
+
+def test_the_lock_of_a_killed_build_goes_even_if_nothing_is_left_to_do(tmp_path: Path) -> None:
+    repo = tmp_path / "repo"
+    write([NEW], repo)
+    lock = repo.with_name(".repo.tpgen-lock")
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert not write([NEW], repo).changed and lock.exists(), "somebody holds it"
+    assert not write([NEW], repo).changed and not lock.exists()
 
 
 def test_a_killed_build_is_finished_by_the_next_build(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import click
 
 from .. import __version__
 from ..diagnostics import did_you_mean
-from .exits import status_of
+from .exits import USAGE, status_of
 from .report import Report
 
 _COMMANDS = ("build", "check", "run", "serve", "verify", "perf", "explain", "demo")
@@ -45,12 +45,18 @@ class _LazyGroup(click.Group):
 
 @click.group(
     cls=_LazyGroup,
+    invoke_without_command=True,
+    subcommand_metavar="COMMAND [ARGS]...",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="'tpgen COMMAND --help' explains a command, 'tpgen explain CODE' an error code.",
 )
 @click.version_option(__version__, message="tpgen %(version)s")
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """Compile TOML pipelines into Triton model repositories; serve, check and measure them."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help(), err=True)
+        ctx.exit(USAGE)
 
 
 def run_command(arguments: Sequence[str], out: TextIO | None = None) -> int:

@@ -29,7 +29,10 @@ def command(
     print_after: tuple[str, ...],
     print_graph: bool,
 ) -> None:
-    """Check a pipeline as build does, or lint a model repository; nothing is written."""
+    """Check a pipeline, or lint a model repository.
+
+    All that build checks is checked, and nothing is written.
+    """
     if path.is_dir():
         _check_directory(report, path)
         return

@@ -34,9 +34,10 @@ _ENOUGH = 95
 @json_option
 @click.pass_obj
 def command(report: Report, tritonserver: str | None) -> int:
-    """Compile two examples, serve them, send pictures, print answers and a perf_analyzer table, stop.
+    """Compile two examples, serve and measure them.
 
-    Runs in a checkout of the project, where the examples are, in about a minute.
+    Sends pictures and prints the answers and a perf_analyzer table. Runs in a checkout of the project, where
+    the examples are, in about a minute.
     """
     from ..services.client import Client
     from ..services.perf import Settings, perf

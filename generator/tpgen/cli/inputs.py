@@ -42,8 +42,12 @@ def parse_value(key: str, text: str) -> Any:
     try:
         value = json.loads(text, parse_constant=_no_literal)
     except (ValueError, RecursionError):
-        return text
-    return text if value is None or isinstance(value, dict) else value
+        value = None
+    if value is not None and not isinstance(value, dict):
+        return value
+    from ..services.given import BareText
+
+    return BareText(text)
 
 
 def _no_literal(name: str) -> NoReturn:

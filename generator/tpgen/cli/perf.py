@@ -14,6 +14,8 @@ from .options import input_option, isolated_option, json_option, tritonserver_op
 from .report import Report
 from .targets import no_server_is_an_error, repository_of
 
+_SAMPLES = 16
+
 
 def _levels(_ctx: click.Context, _param: click.Parameter, text: str) -> list[int]:
     from ..services.perf import parse_concurrency
@@ -43,6 +45,30 @@ def _levels(_ctx: click.Context, _param: click.Parameter, text: str) -> list[int
     show_default=True,
     help="The folder for perf.csv, perf.json and perf.svg.",
 )
+@click.option(
+    "--window",
+    type=click.IntRange(50, 120_000),
+    default=2000,
+    show_default=True,
+    metavar="MS",
+    help="The length of a measuring window, in milliseconds; at least three are taken at each level.",
+)
+@click.option(
+    "--stability",
+    type=click.FloatRange(0, 1000, min_open=True),
+    default=10.0,
+    show_default=True,
+    metavar="PERCENT",
+    help="A level is done when its last three windows differ by less than this.",
+)
+@click.option(
+    "--max-windows",
+    type=click.IntRange(3, 1000),
+    default=8,
+    show_default=True,
+    metavar="N",
+    help="Windows after which figures are taken although they still vary.",
+)
 @tritonserver_option
 @isolated_option
 @json_option
@@ -54,22 +80,44 @@ def command(
     inputs: tuple[tuple[str, str], ...],
     concurrency: list[int],
     output: Path,
+    window: int,
+    stability: float,
+    max_windows: int,
     tritonserver: str | None,
     isolated: bool,
 ) -> None:
-    """Measure a served model with perf_analyzer: throughput, latency, batches, time queued and computed."""
-    from ..services.perf import perf
+    """Measure a served model under load with perf_analyzer.
 
-    if not inputs:
-        raise click.UsageError("there is no sample to send; give one with --input, as in data=@image.jpg")
-    samples = read_samples(inputs)
+    The table shows throughput, latency, the batches formed, and the time queued and computed. Without
+    --input, samples are made from the types that the pipeline declares; a URL does not tell these.
+    """
+    from ..services.perf import Settings, perf
+
+    settings = Settings(window, stability, max_windows)
+    samples = read_samples(inputs) if inputs else _made(target, model, report)
     with ExitStack() as stack, no_server_is_an_error():
         place = target if _is_url(target) else _served(stack, Path(target), report, tritonserver, isolated)
-        measured = perf(place, model, samples, concurrency, progress=report.progress)
+        measured = perf(place, model, samples, concurrency, settings=settings, progress=report.progress)
     saved = measured.save(output)
     report.put(**measured.to_json(), files=[str(path) for path in saved])
     report.say(measured.table())
     report.say(f"\nsaved {', '.join(str(path) for path in saved)}")
+
+
+def _made(target: str, model: str | None, report: Report) -> list[dict[str, Any]]:
+    """Samples from the declared types of what is to be served."""
+    if _is_url(target):
+        raise click.UsageError(
+            "a URL does not tell what to send; give a sample with --input, as in data=@image.jpg"
+        )
+    from ..services.sources import declared_samples
+
+    entry, samples = declared_samples(Path(target), model, _SAMPLES)
+    types = ", ".join(f"{port.key}: {port.type}" for port in entry.inputs)
+    report.progress(
+        f"no --input: sending {_SAMPLES} samples made for {entry.name}({types}); bytes are small JPEGs"
+    )
+    return samples
 
 
 def _is_url(target: str) -> bool:

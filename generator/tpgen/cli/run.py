@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,13 @@ from .report import Report
 
 if TYPE_CHECKING:
     from ..driver import BuildOptions
-    from ..ir.graph import Entry
+    from ..ir.graph import Entry, Node
     from ..runner.interpreter import ItemError
 
     Outcome = Mapping[str, Any] | ItemError
+
+# What a stage writes before the reason; here each item is a sample of its own.
+_LOCATED = re.compile(r"(?P<place>[^:\n]+:\d+) \[(?P<node>[^\]]+)\] item \d+: (?P<reason>.+)", re.DOTALL)
 
 
 @click.command("run")
@@ -50,15 +54,18 @@ def command(
     """Run a pipeline on samples, in this process and without a server."""
     from ..driver import check
     from ..driver.values import item_for
+    from ..services.given import refuse_file_names
 
     checked = check(pipeline, options)
     report.findings(checked.diagnostics)
     entry = _only_entry(checked.compiled[0].graph.entries)
-    items = [item_for(entry, sample) for sample in read_samples(inputs) or [{}]]
+    samples = read_samples(inputs) or [{}]
+    refuse_file_names(entry, samples)
+    items = [item_for(entry, sample) for sample in samples]
     outcomes = (
         _run_reference(pipeline, options, items) if reference else _run(pipeline, options, entry, items)
     )
-    failed = _report(report, entry, outcomes)
+    failed = _report(report, entry, outcomes, checked.compiled[0].reference.nodes.values())
     if output is not None:
         _save(output, outcomes)
         report.say(f"saved {output}")
@@ -101,7 +108,7 @@ def _run_reference(pipeline: Path, options: BuildOptions, items: Sequence[dict[s
     return [interpreter.run(entry, [item])[0] for item in items]
 
 
-def _report(report: Report, entry: Entry, outcomes: Sequence[Outcome]) -> int:
+def _report(report: Report, entry: Entry, outcomes: Sequence[Outcome], nodes: Iterable[Node]) -> int:
     """Prints the outputs of each sample, or why it failed; returns how many failed."""
     documents: list[dict[str, Any]] = []
     problems = []
@@ -109,8 +116,7 @@ def _report(report: Report, entry: Entry, outcomes: Sequence[Outcome]) -> int:
         place = f"sample {number}" if len(outcomes) > 1 else ""
         if isinstance(outcome, Exception):
             documents.append({"error": str(outcome), "outputs": None})
-            message = f"{place}: {outcome}" if place else str(outcome)
-            problems.append(Diagnostic("TP723", Severity.ERROR, message))
+            problems.append(_failure(str(outcome), place, nodes))
             continue
         outputs = {port.key: outcome.get(port.key) for port in entry.outputs}
         documents.append({"error": None, "outputs": {k: show.to_json(v) for k, v in outputs.items()}})
@@ -120,6 +126,18 @@ def _report(report: Report, entry: Entry, outcomes: Sequence[Outcome]) -> int:
     report.put(entry=entry.name, samples=documents)
     report.findings(problems)
     return len(problems)
+
+
+def _failure(text: str, sample: str, nodes: Iterable[Node]) -> Diagnostic:
+    """The finding of a sample that failed: at the place of its node, where the text names one."""
+    prefix = f"{sample}: " if sample else ""
+    match = _LOCATED.match(text)
+    node = next((node for node in nodes if match and node.name == match["node"]), None)
+    if match is None or node is None or node.location != match["place"]:
+        return Diagnostic("TP723", Severity.ERROR, f"{prefix}{text}")
+    message = f"{prefix}[{node.name}] {match['reason']}"
+    span = node.spans.get("backend", node.span)
+    return Diagnostic("TP723", Severity.ERROR, message, span, node=node.name)
 
 
 def _save(path: Path, outcomes: Sequence[Outcome]) -> None:

@@ -41,10 +41,10 @@ def command(
     tritonserver: str | None,
     isolated: bool,
 ) -> int:
-    """Serve a pipeline and check its answers against the reference, output by output.
+    """Check the served answers against the reference.
 
-    At least 16 distinct inputs are made from the given ones, or from the types of the inputs. They are sent
-    alone, concurrently and in batches.
+    The pipeline is served, and compared output by output. At least 16 distinct inputs are made from the given
+    ones, or from the types of the inputs. They are sent alone, concurrently and in batches.
     """
     from ..services.verify import verify
 

@@ -23,6 +23,7 @@ from .models import model_contents
 from .options import BuildOptions
 
 DEFAULT_DIRECTORY = "model_repository"
+PROCESSES_PER_CORE = 4  # with more, cores are shared so many ways that only memory is used up
 
 
 @dataclass(frozen=True)
@@ -109,8 +110,26 @@ def _plan_all(
         if one is not None:
             compiled.append(one)
             plans.append(make_plan(one, scratch, own, write_models=write_models))
+            _note_processes(one, own)
         bag.extend(own.diagnostics)
     return plans, compiled
+
+
+def _note_processes(compiled: Compiled, bag: Bag) -> None:
+    """Each instance of a Python model is a process with memory of its own, whatever little it does."""
+    stages, cores = compiled.graph.stages, compiled.options.cores
+    processes = sum(stage.instances for stage in stages)
+    if processes <= PROCESSES_PER_CORE * cores:
+        return
+    if compiled.options.instances == "as-written":
+        way_out = 'less instance_num, or [pipeline] instances = "auto", a process per core'
+    else:
+        way_out = '[pipeline] instances = "as-written", which takes each node\'s instance_num (1)'
+    if compiled.options.fuse == "none":
+        way_out += "; or --fuse auto, which runs all nodes in the same processes"
+    message = f"{len(stages)} models make {processes} processes for {cores} core{'s' * (cores > 1)}"
+    way_out += "; tpgen explain says how much memory they need"
+    bag.note("TP903", message, hint=way_out, file=compiled.source.path)
 
 
 def make_plan(compiled: Compiled, scratch: Path, bag: Bag, *, write_models: bool = True) -> RepoPlan:
@@ -127,7 +146,21 @@ def make_plan(compiled: Compiled, scratch: Path, bag: Bag, *, write_models: bool
         overrides=_overrides(compiled),
         record=_record(compiled),
     )
-    return plan(compiled.graph, inputs, bag)
+    planned = plan(compiled.graph, inputs, bag)
+    if inputs.overrides and not bag.has_errors:
+        _lint_overridden(planned, compiled, inputs, scratch, bag)
+    return planned
+
+
+def _lint_overridden(planned: RepoPlan, compiled: Compiled, inputs: Inputs, scratch: Path, bag: Bag) -> None:
+    """What a server would refuse, or not run as written, of the fields that the user put into a model."""
+    from ..emit.lint.merged import lint_merged  # with the rules, which most builds have no use for
+
+    models = {model.name: model for model in planned.models}
+    for stage in compiled.graph.stages:
+        overrides = [inputs.overrides[node] for node in stage.nodes if node in inputs.overrides]
+        if overrides:
+            bag.extend(lint_merged(models[stage.name], overrides, inputs.target_triton, scratch))
 
 
 def _overrides(compiled: Compiled) -> dict[str, Override]:

@@ -13,7 +13,7 @@ from .. import ops as _operators  # noqa: F401  (declares them)
 from ..codes import CODES
 from ..frontend.calls import SEQUENCES, WRAPPERS
 from ..frontend.tables import WITHOUT_EFFECT, NodeKeys, PipelineKeys
-from ..ir.op import REGISTRY, AttributeField, Op, Trait, attributes_of, declared_attributes
+from ..ir.op import REGISTRY, AttributeField, Op, Trait, attributes_of, bracket_attribute, declared_attributes
 from ..ops.unsupported import UNSUPPORTED
 
 GENERATED = "<!-- Written by docs/generate.py (make docs); change the declarations, not this page. -->\n"
@@ -117,12 +117,15 @@ def data_keys(operator: type[Op]) -> str:
 def remarks(operator: type[Op]) -> list[str]:
     """What else a user should know, one sentence each."""
     found = [text for trait, text in REMARKS.items() if trait in operator.traits]
+    brackets = bracket_attribute(operator)
+    if brackets is not None:
+        found.insert(0, f"In brackets: {meaning(brackets)}")
     return [*found, f"Differs from the original: {operator.note.rstrip('.')}."] if operator.note else found
 
 
 def toml_keys(operator: type[Op]) -> list[AttributeField]:
     """The attributes that are keys of the node."""
-    return [field for field in attributes_of(operator) if field.declared.from_toml]
+    return [field for field in attributes_of(operator) if field.is_key]
 
 
 def key_list(keys: tuple[str, ...]) -> str:

@@ -9,6 +9,7 @@ kept outside the repository.
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,8 @@ class Prune:
 
 
 Operation = Put | Drop | Prune
+
+_USUAL_SOURCE = "pipeline.toml"
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,7 @@ def compare(plans: Sequence[RepoPlan], old: Manifest | None, root: Path, digests
     listing = list_repository(root, sorted(ours), (NAME, REQUIREMENTS))
     new = next_manifest(plans, old, listing)
     _check_names(plans, old, new, listing, root)
-    return _Comparison(plans, old, new, listing, digests).change()
+    return _Comparison(plans, old, new, listing, digests, root).change()
 
 
 def _check_names(
@@ -168,7 +171,7 @@ def _check_names(
 
 
 class _Comparison:
-    """One comparison; a class because the parts share the same five things."""
+    """One comparison; a class because the parts share the same six things."""
 
     def __init__(
         self,
@@ -177,8 +180,10 @@ class _Comparison:
         new: Manifest,
         listing: Listing,
         digests: Digests,
+        root: Path,
     ) -> None:
         self.plans, self.old, self.new, self.listing, self.digests = plans, old, new, listing, digests
+        self.root = root
         self.listed = {**old.files(), **old.root_files} if old else {}
         self.rescued: dict[str, str] = {}
         self.unchanged: list[str] = []
@@ -186,6 +191,7 @@ class _Comparison:
 
     def change(self) -> Change:
         self._note_pipelines()
+        self._note_other_names()
         operations = [operation for model in self._models_in_order() for operation in self._model(model)]
         for name in self._vanished():
             operations += self._vanish(name)
@@ -217,6 +223,22 @@ class _Comparison:
                 )
                 hint = 'give one of them another name ([pipeline] name = "…") if both are wanted'
                 self.notes.append(warning("TP612", message, hint=hint))
+
+    def _note_other_names(self) -> None:
+        """What a file of this name was built into before, under another name, is served on."""
+        before = self.old.pipelines if self.old else {}
+        built = {plan.pipeline: self.new.pipelines[plan.pipeline].source for plan in self.plans}
+        for name, source in built.items():
+            for other in (o for o in before if o not in built and o in self.new.pipelines):
+                if name in before or before[other].source != source:
+                    continue
+                models = sorted(model for model in before[other].models if self.listing.is_dir(model))
+                message = f"pipeline '{other}', also built from a '{source}', is still there: {_some(models)}"
+                command = shlex.join(["rm", "-r", *(str(self.root / model) for model in models)])
+                hint = f"if '{name}' is its new name, remove it: {command}"
+                # Files of the usual name lie in folders that have nothing to do with each other.
+                say = note if source == _USUAL_SOURCE else warning
+                self.notes.append(say("TP614", message, hint=hint))
 
     def _models_in_order(self) -> Iterator[ModelPlan]:
         models = [(m.name in plan.entries, m.name, m) for plan in self.plans for m in plan.models]

@@ -32,9 +32,9 @@ def warning(code: str, message: str, *, hint: str | None = None, model: str | No
     return Diagnostic(code, Severity.WARNING, message, hint=hint, model=model)
 
 
-def note(code: str, message: str, *, model: str | None = None) -> Diagnostic:
+def note(code: str, message: str, *, hint: str | None = None, model: str | None = None) -> Diagnostic:
     """A note about the output."""
-    return Diagnostic(code, Severity.NOTE, message, model=model)
+    return Diagnostic(code, Severity.NOTE, message, hint=hint, model=model)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .findings import failure
@@ -52,6 +52,18 @@ def locked(root: Path, wait_s: float, on_wait: Callable[[str], None] | None = No
         if path is not None:
             path.unlink(missing_ok=True)
         os.close(descriptor)
+
+
+def sweep(root: Path) -> None:
+    """Removes the file that a killed holder left, if it can be removed."""
+    path = sibling(root, "lock")
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            if _take(descriptor, path):
+                path.unlink()
+        finally:
+            os.close(descriptor)
 
 
 def _open(root: Path) -> tuple[int, Path | None]:

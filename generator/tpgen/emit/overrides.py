@@ -5,6 +5,7 @@ The JSON form is protobuf's: ``snake_case`` or ``camelCase`` names, enums by nam
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -48,6 +49,13 @@ class Override:
         while path and path not in self.places:
             path = path[:-1]
         return self.places.get(path)
+
+    def nearest(self, path: FieldPath) -> tuple[int, Span | None]:
+        """The place of a field, by protobuf's names, or of what is around it; and how deep that is."""
+        places = {_declared(written): span for written, span in self.places.items()}
+        while path and path not in places:
+            path = path[:-1]
+        return len(path), places.get(path)
 
 
 def apply_override(config: ModelConfig, override: Override, target: str, bag: Bag) -> ModelConfig:
@@ -104,17 +112,18 @@ def _misfits(
     fields: Mapping[str, Any], message: Any, path: FieldPath = ()
 ) -> Iterator[tuple[FieldPath, str, str | None]]:
     """Keys that are no field of a message, and values that are not of their field's kind, at any depth."""
+    given: dict[str, str] = {}  # a field, or what it is one of several of -> the key
     for key, value in fields.items():
         here = (*path, key)
         found = _field(message, key)
         if found is None:
             yield here, f"'{key}' is no field of {message.name}", _advice(message, key)
-        elif _is_map(found):
-            inner = found.message_type.fields_by_name["value"]
-            for name, part in value.items() if isinstance(value, Mapping) else ():
-                yield from _misfit_value(inner, part, (*here, name))
-            if not isinstance(value, Mapping):
-                yield here, f"'{key}' is {_kind(value)}, but a table is needed", None
+            continue
+        other = given.setdefault((found.containing_oneof or found).name, key)
+        if other != key:
+            yield here, f"'{other}' and '{key}' exclude each other", "remove one of them"
+        if _is_map(found):
+            yield from _misfits_of_map(found, value, here)
         elif found.label == found.LABEL_REPEATED:
             for index, part in enumerate(value if isinstance(value, list) else ()):
                 yield from _misfit_value(found, part, (*here, str(index)))
@@ -123,6 +132,18 @@ def _misfits(
                 yield here, f"'{key}' is {_kind(value)}, but a list is needed", f"write {key} = {example}"
         else:
             yield from _misfit_value(found, value, here)
+
+
+def _misfits_of_map(found: Any, value: Any, path: FieldPath) -> Iterator[tuple[FieldPath, str, str | None]]:
+    if not isinstance(value, Mapping):
+        yield path, f"'{path[-1]}' is {_kind(value)}, but a table is needed", None
+        return
+    keys, values = (found.message_type.fields_by_name[name] for name in ("key", "value"))
+    kind, fits = _SCALARS[keys.cpp_type]
+    for name, part in value.items():
+        if keys.cpp_type != keys.CPPTYPE_STRING and not (name.isdecimal() and fits(int(name))):
+            yield (*path, name), f"the key '{name}' of '{found.name}' is not {kind}", None
+        yield from _misfit_value(values, part, (*path, name))
 
 
 def _misfit_value(found: Any, value: Any, path: FieldPath) -> Iterator[tuple[FieldPath, str, str | None]]:
@@ -152,7 +173,12 @@ def _whole(low: int, high: int) -> Callable[[Any], bool]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return math.isfinite(value) and abs(value) < _FLOAT_END
+
+
+_FLOAT_END = 2.0**128  # of 32 bits: ModelConfig has no others
 
 
 # By the numbers of protobuf's C++ types.
@@ -161,7 +187,6 @@ _SCALARS: Mapping[int, tuple[str, Callable[[Any], bool]]] = {
     2: ("a whole number (64 bits)", _whole(-(2**63), 2**63 - 1)),
     3: ("a whole number from 0", _whole(0, 2**32 - 1)),
     4: ("a whole number from 0", _whole(0, 2**64 - 1)),
-    5: ("a number", _is_number),
     6: ("a number", _is_number),
     7: ("true or false", lambda value: isinstance(value, bool)),
     9: ("a string", lambda value: isinstance(value, str)),
@@ -190,6 +215,24 @@ def _advice(message: Any, key: str) -> str | None:
 
 def _field(message: Any, key: str) -> Any:
     return message.fields_by_name.get(key) or message.fields_by_name.get(_snake(key))
+
+
+def _declared(path: FieldPath) -> FieldPath:
+    """A path of keys as written, with the names of fields as protobuf declares them."""
+    message = messages().ModelConfig.DESCRIPTOR
+    names: list[str] = []
+    is_name = True  # not the index of a list or the key of a map
+    for part in path:
+        found = _field(message, part) if is_name and message is not None else None
+        names.append(found.name if found is not None else part)
+        if found is None:
+            is_name = True
+            continue
+        is_name = found.label != found.LABEL_REPEATED
+        message = (
+            found.message_type.fields_by_name["value"].message_type if _is_map(found) else found.message_type
+        )
+    return tuple(names)
 
 
 def _snake(key: str) -> str:

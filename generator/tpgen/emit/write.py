@@ -19,7 +19,7 @@ from . import exchange, journal, steps
 from .change import Change, Put, check_plans, compare
 from .findings import disk_errors, failure, warning
 from .listing import Digests, list_repository, sha256_of
-from .lock import locked
+from .lock import locked, sweep
 from .manifest import NAME, REQUIREMENTS, read_manifest
 from .repo_plan import CopyFrom, RepoPlan
 from .staging import Inside, Sibling, Staging, is_scratch, open_staging, save_copy
@@ -53,6 +53,7 @@ def write(
     check_plans(plans)
     root = _resolve(directory)
     if _holds_already(plans, root):
+        sweep(root)
         return WriteResult(False, (), (), _planned(plans))
     with disk_errors(directory), _parents_of(root), locked(root, wait_s, on_wait):
         _recover(root)

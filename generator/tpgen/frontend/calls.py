@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..diagnostics import Bag, did_you_mean
+<<<<<<< HEAD
 from ..ir.filters import RUN, SWAP, Filter
 from ..ir.graph import Call
 from ..ir.op import REGISTRY, Op, attributes_of
+=======
+from ..ir.graph import RUN, SWAP, Call, Filter
+from ..ir.op import REGISTRY, Op, Trait, bracket_attribute
+>>>>>>> main
 from ..ops.unsupported import UNSUPPORTED
-from ..ops.user import PythonOp
 from .expression import Expr, ExpressionError, Text, parse_items
 from .keys import NodeValues, Use, build_op
 from .shown import shown
@@ -86,9 +90,14 @@ def build_calls(backend: Text, first: Filter, values: NodeValues, user: UserCode
             continue
         op, spans = built
         label = _label(values.node, op, used)
-        if isinstance(op, PythonOp):
+        if op.has(Trait.USER_CODE):
             completed = complete(
-                op, use.span, values, user.base, node_keys=user.node_keys, includes=user.includes
+                op,  # type: ignore[arg-type]  # what the trait says
+                use.span,
+                values,
+                user.base,
+                node_keys=user.node_keys,
+                includes=user.includes,
             )
             if completed is None:
                 is_complete = False
@@ -159,8 +168,7 @@ def _use(expr: Expr, index: int, count: int, bag: Bag, node: str) -> Use | None:
     cls = _operator_class(expr, bag, node)
     if cls is None:
         return None
-    takes_argument = any(f.name == "argument" for f in attributes_of(cls))
-    if expr.content is not None and not takes_argument:
+    if expr.content is not None and bracket_attribute(cls) is None:
         bag.error(
             "TP112",
             f"'{expr.name}' takes no operator in brackets",

@@ -124,10 +124,9 @@ def build_op(use: Use, values: NodeValues) -> tuple[Op, Mapping[str, Span]] | No
     spans: dict[str, Span] = {}
     missing: list[AttributeField] = []
     for declared in attributes_of(use.cls):
-        if declared.name == "argument":
-            found["argument"] = use.content or ""
-            continue
-        if not declared.declared.from_toml:
+        if declared.declared.in_brackets:
+            found[declared.name] = use.content or ""
+        if not declared.is_key:
             continue
         try:
             value = _lookup(declared, use, arguments, values)
@@ -145,7 +144,7 @@ def build_op(use: Use, values: NodeValues) -> tuple[Op, Mapping[str, Span]] | No
 
 def _arguments(use: Use, values: NodeValues) -> tuple[dict[str, Value], list[str]]:
     """The ``(key=value)`` arguments, bare ones filling the attributes in order; and the unknown keys."""
-    declared = [f for f in attributes_of(use.cls) if f.declared.from_toml and f.name != "argument"]
+    declared = [f for f in attributes_of(use.cls) if f.is_key]
     known = {spelling: f for f in declared for spelling in f.spellings}
     found: dict[str, Value] = {}
     unknown: list[str] = []
@@ -218,10 +217,10 @@ def _listed(operators: Mapping[str, type[Op]]) -> str:
 
 def _near_key(key: str, operators: Mapping[str, type[Op]], node_keys: Collection[str]) -> str | None:
     operator, qualified, _ = key.rpartition("::")
-    own = [f.key for cls in operators.values() for f in attributes_of(cls) if f.declared.from_toml]
-    known = [*node_keys, *(name for name in own if name != "argument")]
+    own = [f.key for cls in operators.values() for f in attributes_of(cls) if f.is_key]
+    known = [*node_keys, *own]
     if qualified and operator in operators:
-        known = [f"{operator}::{f.key}" for f in attributes_of(operators[operator]) if f.declared.from_toml]
+        known = [f"{operator}::{f.key}" for f in attributes_of(operators[operator]) if f.is_key]
     return near_hint(key, known)
 
 

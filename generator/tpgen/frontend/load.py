@@ -332,7 +332,7 @@ def _spellings() -> set[str]:
         spelling
         for cls in set(REGISTRY.values())
         for f in attributes_of(cls)
-        if f.declared.from_toml and f.name != "argument"
+        if f.is_key
         for spelling in f.spellings
     }
 
@@ -341,7 +341,7 @@ def _is_qualified_key(key: str) -> bool:
     """Whether a key has its operator's name in front, such as ``ResizeMat::resize_h``."""
     operator, _, bare = key.rpartition("::")
     declared = attributes_of(REGISTRY[operator]) if operator in REGISTRY else ()
-    return any(bare in f.spellings for f in declared if f.declared.from_toml)
+    return any(bare in f.spellings for f in declared if f.is_key)
 
 
 def _report_globals(globals_: Globals, bag: Bag) -> None:

@@ -23,7 +23,8 @@ Calling convention of kernels:
   item cannot be worked on (`Trait.FAILS`). It never changes its inputs in place.
 * `Trait.STATEFUL`: a class; ``kernel(**attributes)`` at load, the instance is then called as above.
 * `Trait.BATCHED` (always STATEFUL too): called with one list per read key and returns one list per written
-  key (bare if one); where an element could not be computed, an ``ItemError`` takes its place.
+  key (bare if one); where an element could not be computed, an ``ItemError`` takes its place. It
+  takes no keys away: generated stages do that item by item only.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class Trait(Enum):
     TO_CHW = "only moves channels in front: HWC to CHW, dtype kept"
     GPU_CONVENTION = "named after a GPU operator; its numeric convention is computed on the CPU here"
     THREADED = "the kernel takes `threads`, the number it may use, at load"
-    USER_CODE = "runs a user's Python; attributes `module` and `name`"
+    USER_CODE = "runs a user's Python, which declares what it reads, writes and takes"
 
 
 class InferError(Exception):
@@ -84,6 +85,7 @@ class Attribute:
     target: str | None = None  # has a meaning on this target only; elsewhere accepted and listed by explain
     from_toml: bool = True  # False: set by the compiler (a signature), not a key
     file: bool = False  # a path relative to the TOML; the kernel gets the path of the vendored copy
+    in_brackets: bool = False  # no key: the text between the brackets behind the operator's name
 
 
 _Value = TypeVar("_Value")
@@ -102,9 +104,12 @@ def attr(
     target: str | None = None,
     from_toml: bool = True,
     file: bool = False,
+    in_brackets: bool = False,
 ) -> Any:
     """Declare an attribute of an operator; without ``default`` the key is required."""
-    declared = Attribute(doc, key, ge, le, tuple(choices), aliases, compile_only, target, from_toml, file)
+    declared = Attribute(
+        doc, key, ge, le, tuple(choices), aliases, compile_only, target, from_toml, file, in_brackets
+    )
     if default is MISSING:
         return field(metadata={"attr": declared}, kw_only=True)
     return field(default=default, metadata={"attr": declared}, kw_only=True)
@@ -123,6 +128,11 @@ class AttributeField:
     @property
     def key(self) -> str:
         return self.declared.key or self.name
+
+    @property
+    def is_key(self) -> bool:
+        """True for a key of the TOML; else the compiler or the text in brackets gives the value."""
+        return self.declared.from_toml and not self.declared.in_brackets
 
     @property
     def spellings(self) -> tuple[str, ...]:
@@ -218,6 +228,11 @@ def _attributes(cls: type) -> tuple[AttributeField, ...]:
     return _attribute_cache[cls]
 
 
+def bracket_attribute(cls: type[Op]) -> AttributeField | None:
+    """The attribute that takes the text in the operator's brackets, ``Copy[...]``; None: it takes none."""
+    return next((f for f in attributes_of(cls) if f.declared.in_brackets), None)
+
+
 def _annotation(kind: Any) -> str:
     """A field's type as text, whether its module has ``from __future__ import annotations`` or not."""
     return kind.__name__ if isinstance(kind, type) else str(kind)
@@ -248,6 +263,8 @@ def operator(
         declared.note = note
         if Trait.BATCHED in declared.traits and Trait.STATEFUL not in declared.traits:
             raise ValueError(f"{names[0]}: a batched kernel holds its attributes: declare it STATEFUL")
+        if Trait.BATCHED in declared.traits and (cls.removes or cls.deletes is not Op.deletes):
+            raise ValueError(f"{names[0]}: a batched operator takes no keys away")
         for name in names:
             if name in REGISTRY:
                 raise ValueError(f"operator name {name!r} is declared twice")

@@ -92,14 +92,14 @@ class _PairMoves(_Moves):
 class Copy(_PairMoves):
     """Copy values between keys, all at once: ``Copy[source:target, ...]``."""
 
-    argument: str = attr("Pairs source:target, comma list.", default="", compile_only=True)
+    argument: str = attr("Pairs source:target, comma list.", default="", compile_only=True, in_brackets=True)
 
 
 @operator("Move", "mv", group="keys", kernel="keys:select", traits={Trait.PURE}, note=_ORIGINAL)
 class Move(_PairMoves):
     """Move values between keys, all at once: ``Move[source:target, ...]``; ``data`` itself stays."""
 
-    argument: str = attr("Pairs source:target, comma list.", default="", compile_only=True)
+    argument: str = attr("Pairs source:target, comma list.", default="", compile_only=True, in_brackets=True)
 
     def deletes(self) -> tuple[str, ...]:
         pairs = self._pairs()
@@ -132,7 +132,7 @@ class _Constants(Op):
 class Add(_Constants):
     """Write constant texts: ``Add[key:value, ...]``; the data is handed on."""
 
-    argument: str = attr("Pairs key:value, comma list.", default="", compile_only=True)
+    argument: str = attr("Pairs key:value, comma list.", default="", compile_only=True, in_brackets=True)
 
     def derive(self, types: Mapping[str, Type]) -> Mapping[str, tuple[str, ...]]:
         return {"constants": tuple(self._constants().values())}
@@ -145,7 +145,7 @@ class Add(_Constants):
 class AddInt(_Constants):
     """Write constant whole numbers (int64 scalars): ``AddInt[key:1, ...]``; the data is handed on."""
 
-    argument: str = attr("Pairs key:number, comma list.", default="", compile_only=True)
+    argument: str = attr("Pairs key:number, comma list.", default="", compile_only=True, in_brackets=True)
 
     def derive(self, types: Mapping[str, Type]) -> Mapping[str, tuple[int, ...]]:
         return {"constants": tuple(int(text) for text in self._constants().values())}
@@ -163,7 +163,7 @@ class AddInt(_Constants):
 class Remove(_Moves):
     """Take keys away: ``Remove[key, ...]``; the data is handed on."""
 
-    argument: str = attr("Keys, comma list.", default="", compile_only=True)
+    argument: str = attr("Keys, comma list.", default="", compile_only=True, in_brackets=True)
 
     def deletes(self) -> tuple[str, ...]:
         return tuple(key for key in _items(self.argument) if key not in (DATA, RESULT))

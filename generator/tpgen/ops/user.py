@@ -27,7 +27,7 @@ class PythonOp(Op):
 
     derived = ("name", "parameters", "reads", "writes", "batch")
 
-    argument: str = attr("module:name.", default="", compile_only=True)
+    argument: str = attr("module:name.", default="", compile_only=True, in_brackets=True)
     module: str = attr("", default="", from_toml=False)
     function: str = attr("", default="", from_toml=False, compile_only=True)
     settings: tuple[tuple[str, Any], ...] = attr("", default=(), from_toml=False, compile_only=True)

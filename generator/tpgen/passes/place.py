@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from ..ir.filters import DATA, RESULT, SWAP
 from ..ir.graph import Entry, Graph, Port, Stage, companion_of
+from ..ir.op import Trait
 from ..types import State, crosses_wire
 from .base import Context
 from .liveness import live_before_nodes
@@ -171,7 +172,12 @@ def _outputs(graph: Graph, last: str, ready: Mapping[str, Port], wanted: Collect
 
 
 def _instances(graph: Graph, nodes: list[str], context: Context) -> int:
-    """One process per core, or what the TOML says."""
+    """One process per core, or what the TOML says.
+
+    A stage that only hands on what it gets can't hold up the others: one process will do, with its memory.
+    """
     if context.options.instances == "as-written":
         return max(graph.nodes[name].settings.instance_num for name in nodes)
-    return context.options.cores
+    calls = [call for name in nodes for call in graph.nodes[name].calls]
+    is_light = len(nodes) < len(graph.nodes) and all(call.op.has(Trait.FORWARDS) for call in calls)
+    return 1 if is_light else context.options.cores

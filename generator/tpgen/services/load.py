@@ -28,10 +28,10 @@ from .wire import Array, Request
 # perf_analyzer's exit status if throughput or latency still varied after the last window.
 _UNSTABLE = 2
 # It reports the last three windows, and calls them stable if they differ by less than its -s.
-_WINDOWS = 3
+WINDOWS = 3
 _START_SECONDS = 60.0
 _ANY_VARIATION = 1_000_000.0
-_LONGEST_WINDOW_MS = 120_000
+LONGEST_WINDOW_MS = 120_000
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Settings:
     Attributes:
         measurement_ms: the length of one window; made longer for a model that answers slower than that.
         stability: percent by which the last three windows may differ.
-        max_trials: windows until figures are taken although they still vary.
+        max_trials: windows until figures are taken although they still vary; at least three.
     """
 
     measurement_ms: int = 2000
@@ -111,7 +111,7 @@ class LoadGenerator:
         window = settings.measurement_ms
         while True:
             status, output = self._run(concurrency, window, settings.stability, settings.max_trials)
-            if "No valid requests recorded" not in output or window >= _LONGEST_WINDOW_MS:
+            if "No valid requests recorded" not in output or window >= LONGEST_WINDOW_MS:
                 break
             window *= 4
         if status == 0:
@@ -124,7 +124,7 @@ class LoadGenerator:
         if status != _UNSTABLE:
             raise LoadFailed(_reason(output))
         # Unstable levels get no report at all, so the windows are measured again with any variation allowed.
-        status, output = self._run(concurrency, window, _ANY_VARIATION, _WINDOWS)
+        status, output = self._run(concurrency, window, _ANY_VARIATION, WINDOWS)
         if status:
             raise LoadFailed(_reason(output))
         trials = f"{settings.max_trials} windows of {window} ms"

@@ -10,6 +10,7 @@ from typing import Any
 from ..diagnostics import Diagnostic, PipelineError, Severity, did_you_mean
 from .client import Client, RequestError
 from .counters import Counters, Stage
+from .given import file_hint
 from .load import Figures, LoadFailed, LoadGenerator, Settings
 from .perf_report import PerfReport, Row
 from .runtime import find_perf_analyzer
@@ -139,8 +140,12 @@ def _checked_samples(client: Client, model: str, samples: Sequence[Mapping[str, 
         except RequestError as error:
             if error.status is None:
                 raise
+            hints = (file_hint(key, value) for key, value in sample.items())
             raise _error(
-                "TP708", f"sample {number} of {len(samples)} fails: {error.message}", model=model
+                "TP708",
+                f"sample {number} of {len(samples)} fails: {error.message}",
+                hint=next(filter(None, hints), None),
+                model=model,
             ) from error
         requests += made
     return requests

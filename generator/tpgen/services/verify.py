@@ -19,14 +19,15 @@ from ..driver import BuildOptions, Compiled, build
 from ..driver.build import fingerprint
 from ..driver.local import reference
 from ..driver.values import item_for
-from ..emit.manifest import NAME as MANIFEST
 from ..emit.manifest import read_manifest
 from ..ir.graph import Entry
 from ..runner.interpreter import ItemError
 from .client import Client, RequestError
 from .compare import Comparison, compare_values
+from .given import refuse_file_names
 from .samples import Sample, enough_samples
 from .server import TritonServer
+from .sources import sources_of
 
 MINIMUM_SAMPLES = 16
 CONCURRENCY = 8
@@ -137,7 +138,7 @@ def verify(
     say = progress or _say_nothing
     with tempfile.TemporaryDirectory(prefix="tpgen-verify-") as scratch:
         if target.is_dir():
-            repository, sources = target, _sources_of(target)
+            repository, sources = target, sources_of(target)
         elif url:
             repository, sources = target, [(target, options or BuildOptions())]
         else:
@@ -156,6 +157,7 @@ def verify(
                 if target.is_dir():
                     _check_unchanged(target, compiled)
                 for entry in compiled.reference.entries:
+                    refuse_file_names(entry, samples)
                     given = [item_for(entry, sample) for sample in samples]
                     checked = enough_samples(entry, given, MINIMUM_SAMPLES)
                     report.samples += len(checked)
@@ -176,36 +178,10 @@ def _check_unchanged(directory: Path, compiled: Compiled) -> None:
     name = compiled.reference.name
     recorded = manifest.pipelines.get(name) if manifest is not None else None
     if recorded is None or recorded.fingerprint != fingerprint(compiled):
-        raise _error(
-            "TP711",
-            f"'{name}' in {directory} was built from another state of {compiled.source.path},"
-            " or with other options",
-            f"build it again, or run it on the TOML file: tpgen verify {compiled.source.path}",
-        )
-
-
-def _sources_of(directory: Path) -> list[tuple[Path, BuildOptions]]:
-    """The TOML files that a repository was built from, found by name beside it or here."""
-    manifest = read_manifest(directory)
-    if manifest is None:
-        raise _error("TP711", f"{directory} has no {MANIFEST}: tpgen did not build it", "give the TOML file")
-    found = []
-    for name, pipeline in manifest.pipelines.items():
-        candidates = [directory.resolve().parent / pipeline.source, Path(pipeline.source)]
-        source = next((path for path in candidates if path.is_file()), None)
-        if source is None:
-            raise _error(
-                "TP711",
-                f"{pipeline.source}, which '{name}' was built from, is neither beside {directory} nor here",
-                f"run it on the TOML file: tpgen verify PATH/{pipeline.source}",
-            )
-        recorded: Any = pipeline.record["options"]
-        found.append((source, BuildOptions(fuse=recorded["fuse"], cores=recorded["cores"])))
-    return found
-
-
-def _error(code: str, message: str, hint: str) -> PipelineError:
-    return PipelineError([Diagnostic(code, Severity.ERROR, message, hint=hint)])
+        message = f"'{name}' in {directory} was built from another state of {compiled.source.path}"
+        hint = f"build it again, or run it on the TOML file: tpgen verify {compiled.source.path}"
+        finding = Diagnostic("TP711", Severity.ERROR, f"{message}, or with other options", hint=hint)
+        raise PipelineError([finding])
 
 
 def _check_entry(

@@ -1,0 +1,67 @@
+"""The TOML behind what is served: where it is, and samples of the types that it declares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..diagnostics import Diagnostic, PipelineError, Severity
+from ..driver import BuildOptions, check
+from ..emit.manifest import NAME as MANIFEST
+from ..emit.manifest import read_manifest
+from ..ir.graph import Entry
+from .samples import Sample, made_samples
+
+
+def sources_of(directory: Path) -> list[tuple[Path, BuildOptions]]:
+    """The TOML files that a repository was built from, found by name beside it or here.
+
+    Raises:
+        PipelineError: TP711, tpgen did not build it, or a file is in neither place.
+    """
+    manifest = read_manifest(directory)
+    if manifest is None:
+        raise _error("TP711", f"{directory} has no {MANIFEST}: tpgen did not build it", "give the TOML file")
+    found = []
+    for name, pipeline in manifest.pipelines.items():
+        candidates = [directory.resolve().parent / pipeline.source, Path(pipeline.source)]
+        source = next((path for path in candidates if path.is_file()), None)
+        if source is None:
+            raise _error(
+                "TP711",
+                f"{pipeline.source}, which '{name}' was built from, is neither beside {directory} nor here",
+                f"name the TOML file in place of the folder: PATH/{pipeline.source}",
+            )
+        recorded: Any = pipeline.record["options"]
+        found.append((source, BuildOptions(fuse=recorded["fuse"], cores=recorded["cores"])))
+    return found
+
+
+def declared_samples(target: Path, model: str | None, count: int) -> tuple[Entry, list[Sample]]:
+    """Samples for an entry, made from the types of its inputs.
+
+    Args:
+        target: a TOML file, or a repository whose TOML files `sources_of` finds.
+        model: the entry's name; None for the only one.
+        count: how many.
+
+    Raises:
+        PipelineError: the pipeline is wrong, its TOML is not there, or no such entry can be chosen.
+    """
+    sources = sources_of(target) if target.is_dir() else [(target, BuildOptions())]
+    results = [check(path, options) for path, options in sources]
+    compiled = [one for result in results for one in result.compiled]
+    entries = {entry.name: entry for one in compiled for entry in one.reference.entries}
+    if model is None and len(entries) == 1:
+        model = next(iter(entries))
+    listed = ", ".join(f"'{name}'" for name in entries)
+    if model is None:
+        raise _error("TP706", f"there are {len(entries)} entries: {listed}", "name one with --model")
+    if model not in entries:
+        message = f"no sample can be made for '{model}', whose inputs no TOML file declares"
+        raise _error("TP706", message, f"give one with --input, or measure an entry: {listed}")
+    return entries[model], made_samples(entries[model], count)
+
+
+def _error(code: str, message: str, hint: str) -> PipelineError:
+    return PipelineError([Diagnostic(code, Severity.ERROR, message, hint=hint)])
