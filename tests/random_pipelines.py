@@ -81,7 +81,7 @@ def picture(data):
     image = np.arange((size % 5 + 1) * (size % 7 + 1) * 3, dtype=np.uint8)
     return {"boxes": np.zeros((size % 3, 4), np.int32), "result": image.reshape(size % 5 + 1, -1, 3)}
 """
-KEYS = ("alpha", "beta", "alpha_count", "data", "result", "note", "boxes", "inverse_trans", "scores")
+KEYS = ("other", "alpha", "beta", "alpha_count", "data", "result", "note", "boxes", "inverse_trans", "scores")
 NAMES = ("n", "node.x", "run", "class", "items", "self", "0", "image", "load", "a-b", "stage", "Node")
 INPUTS = (
     'data = "bytes"',
@@ -107,10 +107,27 @@ FIXED = {
     "LoadTensor": ("tensor_name=matrix.npy", "shape=[9,2]"),
     "IndexSelectTensor": ("weight=matrix.npy", "columns=2"),
 }
-# They have effects, take time, or want a file that fits what arrives.
-LEFT_OUT = {"Sleep", "PrintTensor", "SaveMat", "SaveMats", "SaveTensor", "CTCGreedyDecode"}
+# They have effects, take time, want a file that fits what arrives, or look at the whole batch.
+LEFT_OUT = {
+    *("Sleep", "PrintTensor", "SaveMat", "SaveMats", "SaveTensor", "CTCGreedyDecode"),
+    *("BatchFixHLimitW", "AlignMat"),
+}
 USER = ("maybe", "fussy", "Lists", "together", "picture")
 MODELS = ("small.onnx", "any.onnx", "vector.onnx", "two.onnx")
+NODE_FILTERS = (
+    *[""] * 12,
+    *['filter = "or"\n'] * 3,
+    "or = true\n",
+    'filter = "else"\n',
+    'filter = "Run"\n',
+    'filter = "swap"\n',
+    'filter = "result2other"\n',
+    'filter = "result2key_1"\n',
+    'filter = "IsKeyExistFilter"\nkey = "note"\n',
+    'filter = "IsKeyExistFilter"\nkey = "boxes"\n',
+    'filter = "IsOtherExistFilter"\nother = "other"\n',
+)
+ITEM_FILTERS = ("(Run)", "(or)", "(or)", "(else)", "(result2other)", "(swap)")
 NORMS = ("", "", ",mean=[10,20,30],std=[2,4,8]", ",mean=[123.675,116.28,103.53]", ",std=[58.4,57.1,57.4]")
 
 
@@ -151,6 +168,7 @@ class Maker:
     folder: Path
     name: str
     nodes: list[list[str]] = field(default_factory=list)
+    filters: list[str] = field(default_factory=list)
     head: str = ""
 
     def make(self) -> Pipeline:
@@ -166,6 +184,8 @@ class Maker:
                 (len(self.nodes[-1]) >= 4 or self.rng.random() < 0.4) and len(self.nodes) < 6
             ):
                 self.nodes.append([])
+                self.filters = self.filters[: len(self.nodes) - 1]
+                self.filters.append(self.rng.choice(NODE_FILTERS) if len(self.nodes) > 1 else "")
             self.nodes[-1].append(self._call())
             made = self._compiled(self._text(names))
             if made is None:
@@ -205,7 +225,7 @@ class Maker:
             follower = f'next = "{names[index + 1]}"\n' if index + 1 < len(self.nodes) else ""
             backend = calls[0] if len(calls) == 1 else f"Sequential[{','.join(calls)}]"
             batch = f"max = {index % 3 + 1}\n"
-            lines.append(f'["{names[index]}"]\nbackend = "{backend}"\n{batch}{follower}')
+            lines.append(f'["{names[index]}"]\nbackend = "{backend}"\n{batch}{self.filters[index]}{follower}')
         return "\n".join(lines)
 
     def _compiled(self, text: str) -> Pipeline | None:
@@ -218,7 +238,7 @@ class Maker:
     def _call(self) -> str:
         """The text of a random operator call."""
         kind = self.rng.random()
-        run = "(Run)" if self.nodes[-1] and self.rng.random() < 0.05 else ""
+        run = self.rng.choice(ITEM_FILTERS) if self.nodes[-1] and self.rng.random() < 0.15 else ""
         if kind < 0.12:
             return f"{run}Python[mine:{self.rng.choice(USER)}]"
         if kind < 0.27:

@@ -113,6 +113,39 @@ ONCE_WRONG = {
         [a]
         backend = "S[Python[mine:fussy],Python[mine:together],(Run)Python[mine:maybe],Python[mine:Lists]]"
         """,
+    "an operator declines beside a result from before, which a filter left there": """
+        [pipeline]
+        outputs = ["result"]
+        [pipeline.inputs]
+        data = "float32[N,8]"
+        [a]
+        backend = "Python[mine:fussy]"
+        next = "b"
+        [b]
+        backend = "Sequential[ArgMax,Keep(keep=[result]),Python[mine:maybe],Python[mine:together]]"
+        filter = "Run"
+        """,
+    "a key was lost with a result that is made up for": """
+        [pipeline]
+        outputs = ["result", "key"]
+        [a]
+        backend = "Sequential[Python[mine:fussy],Result2Key]"
+        next = "b"
+        [b]
+        backend = "Python[mine:maybe]"
+        filter = "Run"
+        """,
+    "operators behind one that breaks inside a sequence": """
+        [a]
+        backend = "Sequential[Python[mine:maybe],Python[mine:together],(or)Python[mine:fussy],Python[mine:maybe]]"
+        next = "b"
+        [b]
+        backend = "Sequential[Python[mine:together],Python[mine:fussy]]"
+        filter = "or"
+        next = "c"
+        [c]
+        backend = "Python[mine:fussy]"
+        """,
     "only an operator that is left out reads the input": """
         [a]
         backend = "Sequential[Identity,CreateTensor(shape=[2,3],type=float)]"

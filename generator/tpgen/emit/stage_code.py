@@ -105,7 +105,7 @@ class StageCode:
     def _node(self, index: int, node: Node) -> NodeView:
         attribute = self.identifiers.make(node.name)
         lines = [self._entering(attribute, node, first=index == 0)]
-        filtered = any(call.filter != SWAP for call in node.calls[1:])
+        filtered = self._has_filters(node)
         for position, calls in _segments(node, alone=filtered):
             filter_ = calls[0].filter if position > 0 else RUN
             if calls[0].op.has(Trait.BATCHED):
@@ -116,6 +116,12 @@ class StageCode:
                 lines += self._each(attribute, calls, RUN, swaps=filter_ == SWAP)
         comment = f"{node.location} [{node.name}] {node.backend}"
         return NodeView(attribute, node.name, node.location, one_line(comment, LINE - 10), tuple(lines))
+
+    def _has_filters(self, node: Node) -> bool:
+        """True if an operator may run for items without a ``result``, or leave an older one where it is."""
+        first, *others = node.calls
+        is_result_there = RESULT in self._states(first) and bool(others)
+        return is_result_there or any(call.filter != SWAP for call in others)
 
     def _entering(self, attribute: str, node: Node, *, first: bool) -> str:
         """The statement by which items enter a node."""

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..diagnostics import Bag, did_you_mean
-<<<<<<< HEAD
-from ..ir.filters import RUN, SWAP, Filter
+from ..ir.filters import SWAP, Filter
 from ..ir.graph import Call
-from ..ir.op import REGISTRY, Op, attributes_of
-=======
-from ..ir.graph import RUN, SWAP, Call, Filter
 from ..ir.op import REGISTRY, Op, Trait, bracket_attribute
->>>>>>> main
 from ..ops.unsupported import UNSUPPORTED
 from .expression import Expr, ExpressionError, Text, parse_items
+from .filters import item_filter
 from .keys import NodeValues, Use, build_op
 from .shown import shown
 from .user_ops import complete
@@ -35,10 +31,6 @@ WRAPPERS = {
     "Forward": "hands on to its operator",
     "Composite": "hands on to its operator",
     "C": "hands on to its operator",
-}
-FILTERS: Mapping[str, Filter] = {
-    **dict.fromkeys(("Run", "run", "Continue"), RUN),
-    "swap": SWAP,
 }
 
 
@@ -134,7 +126,7 @@ def _flatten_items(expressions: tuple[Expr, ...], first: Filter, values: NodeVal
     for position, expr in enumerate(expressions):
         filter_ = first if position == 0 else SWAP
         if expr.filter is not None:
-            filter_ = _named_filter(expr.filter, position, values) or filter_
+            filter_ = item_filter(expr.filter, position, values) or filter_
         if expr.name in SEQUENCES or (expr.name in WRAPPERS and expr.content is not None):
             if expr.arguments:
                 message = f"'{expr.name}' takes no values; those of its operators stand behind their names"
@@ -144,24 +136,6 @@ def _flatten_items(expressions: tuple[Expr, ...], first: Filter, values: NodeVal
             yield from _flatten_items(parse_items(expr.content), filter_, values)
         else:
             yield _Item(expr, filter_)
-
-
-def _named_filter(text: Text, position: int, values: NodeValues) -> Filter | None:
-    if position == 0 and text.text not in ("Run", "run", "Continue"):
-        values.bag.error(
-            "TP111", "the first operator of a sequence takes no filter", text.span, node=values.node
-        )
-        return None
-    if text.text in FILTERS:
-        return FILTERS[text.text]
-    values.bag.error(
-        "TP290",
-        f"filter {shown(text.text)} is control flow, which this version does not compile",
-        text.span,
-        hint=f"did you mean '{near}'?" if (near := did_you_mean(text.text, FILTERS)) else None,
-        node=values.node,
-    )
-    return None
 
 
 def _use(expr: Expr, index: int, count: int, bag: Bag, node: str) -> Use | None:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from ..diagnostics import Bag, did_you_mean
-from ..ir.filters import RUN, SWAP
 from ..ir.graph import Call, Graph, Node, Settings
 from ..ir.op import REGISTRY, Trait, attributes_of, declared_attributes
 from ..source import SourceFile, Span, TomlDocument
 from .calls import UserCode, build_calls
 from .expression import whole
+from .filters import node_filter
 from .keys import Globals, NodeValues, Value, near_hint, report_keys
 from .located import Located, locate
 from .pipeline_table import PipelineTable, check_model_name, read_pipeline_table
@@ -213,7 +213,7 @@ def _build_node(
     values: NodeValues, table: _Table, *, is_root: bool, following: list[str], user: UserCode
 ) -> Node | None:
     backend = _backend(values, table)
-    calls = build_calls(whole(backend), RUN if is_root else SWAP, values, user)
+    calls = build_calls(whole(backend), node_filter(values, is_root=is_root), values, user)
     settings = _settings(values)
     report_keys(values, _unknown_keys(values), _NODE_FIELDS)
     if calls is None:
@@ -344,6 +344,12 @@ def _is_qualified_key(key: str) -> bool:
     return any(bare in f.spellings for f in declared if f.is_key)
 
 
+_OF_ONE_NODE = {
+    "next": "write it in the node that goes on to another",
+    **dict.fromkeys(("filter", "or"), "write it in the node whose items it chooses"),
+}
+
+
 def _report_globals(globals_: Globals, bag: Bag) -> None:
     for key in globals_.unknown():
         if globals_.is_open and did_you_mean(key, _NODE_FIELDS) is None:
@@ -354,6 +360,6 @@ def _report_globals(globals_: Globals, bag: Bag) -> None:
         if key in CONTROL_FLOW:
             message = f"'{key}' belongs to {CONTROL_FLOW[key]}, which this version does not compile"
             bag.error("TP290", message, value.key_span)
-        elif key == "next":
-            message = "'next' stands above the first node, where it holds for every node"
-            bag.error("TP102", message, value.key_span, hint="write it in the node that goes on to another")
+        elif key in _OF_ONE_NODE:
+            message = f"'{key}' stands above the first node, where it holds for every node"
+            bag.error("TP102", message, value.key_span, hint=_OF_ONE_NODE[key])

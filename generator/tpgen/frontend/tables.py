@@ -41,6 +41,8 @@ class NodeKeys:
     )
     min: str = attr("Smallest batch (or shape) of a call to the node's operators.", default="1")
     max: str = attr("Largest batch (or shape) of a call to the node's operators.", default="1")
+    filter: str = attr("Which items the node runs for: swap, Run, or, IsKeyExistFilter ...", default="swap")
+    or_: bool = attr('Only items without a result run, as with filter = "or".', key="or", default=False)
     timeout_ms: float = attr("Longest wait in the node's queue, milliseconds.", default=0.0, ge=0)
     input_color: str = attr("See the inference operators.", default="")
 
@@ -101,9 +103,7 @@ WITHOUT_EFFECT = {
 
 # Keys of the dialect whose meaning needs more than one path through the graph.
 CONTROL_FLOW = {
-    "filter": "filters",
     "map": "maps",
-    "or": "fallbacks",
     "jump": "sub-graph calls",
     "split": "sub-graph calls",
     "merge": "sub-graph calls",

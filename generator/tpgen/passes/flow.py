@@ -73,6 +73,8 @@ def _moved(filter_: Filter, keys: Keys) -> Keys:
 def after_call(op: Op, keys: Keys, written: Mapping[str, Type], label: str) -> Keys:
     """The keys behind a call that writes these types; a failing operator leaves them absent, all together."""
     left = {key: state for key, state in keys.items() if key not in op.deletes()}
+    if RESULT in written:  # whatever failed before, the item has not: what was lost with it is only absent
+        left = {key: replace(s, quiet=s.quiet or s.failed, failed=False) for key, s in left.items()}
     quiet, failed = op.has(Trait.DECLINES), op.has(Trait.FAILS)
     for key, type_ in written.items():
         left[key] = State(type_, quiet=quiet, failed=failed, origin=label if quiet or failed else "")
