@@ -52,7 +52,10 @@ class Trait(Enum):
     REWRITABLE = "its model's graph can take a `ModelRewrite`"
     SETS_COLOR = "only changes the channel order, to the `color` attribute"
     BINDS = "its `bind(keys, is_root=)` decides which of the keys that exist here it reads"
-    TO_CHW = "only moves channels in front: HWC to CHW, dtype kept"
+    NEUTRAL = "the one operator that does nothing, for a node that would be left without any (see `neutral`)"
+    TO_CHW = (
+        "only moves channels in front; `packed(mean=, swap_rb=)` is the operator that does more at once"
+    )
     GPU_CONVENTION = "named after a GPU operator; its numeric convention is computed on the CPU here"
     THREADED = "the kernel takes `threads`, the number it may use, at load"
     USER_CODE = "runs a user's Python, which declares what it reads, writes and takes"
@@ -244,6 +247,12 @@ def declared_attributes(cls: type) -> tuple[AttributeField, ...]:
 
 
 REGISTRY: dict[str, type[Op]] = {}
+
+
+def neutral() -> Op:
+    """The registered operator that does nothing."""
+    return next(cls() for cls in REGISTRY.values() if Trait.NEUTRAL in cls.traits)
+
 
 _OpClass = TypeVar("_OpClass", bound=type[Op])
 
