@@ -30,6 +30,7 @@ Calling convention of kernels:
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field
 from enum import Enum
@@ -202,6 +203,10 @@ class Op:
         """The keyword arguments of the kernel: the attributes, then what the types decide."""
         declared = (f for f in attributes_of(type(self)) if not f.declared.compile_only)
         return {**{f.name: getattr(self, f.name) for f in declared}, **self.derive(types)}
+
+    def role(self) -> str:
+        """What generated code calls that which the kernel constructs at load, behind the node's name."""
+        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", self.name).lower()
 
     def has(self, trait: Trait) -> bool:
         return trait in self.traits
