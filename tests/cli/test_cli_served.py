@@ -8,6 +8,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,6 +53,16 @@ class Serving:
         self._process.send_signal(number)
         out, err = self._process.communicate(timeout=60)
         return Result(self._process.returncode, out, err)
+
+    def await_words(self, words: str) -> str:
+        """The next line on stderr with these words."""
+        assert self._process.stderr is not None
+        watchdog = threading.Timer(60, self._process.kill)
+        watchdog.start()
+        try:
+            return next(line for line in self._process.stderr if words in line)
+        finally:
+            watchdog.cancel()
 
     def processes(self) -> list[int]:
         """The ids of its server's processes: those that have its identity on their command line."""
@@ -224,6 +236,50 @@ def test_serving_a_pipeline_leaves_nothing(number: int) -> None:
     assert [pid for pid in processes if Path(f"/proc/{pid}").exists()] == []
     assert [name for name in os.listdir("/dev/shm") if name.startswith(prefix)] == []
     assert not places.exists()
+
+
+DIES = """
+import ctypes
+import os
+from tpgen_runtime import Tensor, op
+
+@op(inputs={"data": Tensor("string", [])}, outputs={"result": Tensor("int64", [])})
+def dies(data):
+    if data == "exit":
+        os._exit(3)
+    if data == "crash":
+        ctypes.string_at(0)
+    return os.getpid()
+"""
+
+
+def test_a_process_that_dies_is_told(tmp_path: Path) -> None:
+    """Server 24.10 does not start it again, and stays "ready": what docs/errors.md says of TP726."""
+    (tmp_path / "dies_ops.py").write_text(DIES)
+    (tmp_path / "dies.toml").write_text('[only]\nbackend = "Python[dies_ops:dies]"\n')
+    running = Serving(tmp_path / "dies.toml", "--cores", "2")
+    try:
+        with tpgen.Client(running.document["http"]) as client:
+            processes: set[int] = set()
+            while len(processes) < 2:
+                processes.add(int(client("dies", data="x")["result"]))
+            for how, left in (("exit", "1 of its processes left"), ("crash", "none of its processes left")):
+                alive = len(processes)
+                while len(processes) == alive:  # a dead instance may get the request, and fail it, too
+                    with pytest.raises(tpgen.RequestError, match="is not healthy") as raised:
+                        client("dies", data=how)
+                    assert raised.value.status == 500
+                    processes = {pid for pid in processes if Path(f"/proc/{pid}/exe").exists()}
+                assert left in running.await_words("warning[TP726]: a process of model 'dies' died")
+            for _ in range(3):
+                with pytest.raises(tpgen.RequestError, match="is not healthy"):
+                    client("dies", data="x")
+            for path in ("health/ready", "models/dies/ready"):
+                with urllib.request.urlopen(f"{running.document['http']}/v2/{path}") as answer:
+                    assert answer.status == 200
+    finally:
+        done = running.end()
+    assert done.status == 0, done.err
 
 
 def _served_repository(processes: list[int]) -> Path:
