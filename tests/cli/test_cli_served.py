@@ -178,7 +178,7 @@ def test_perf_of_a_pipeline_without_inputs(folder: Path, tmp_path: Path) -> None
     brief = ["--concurrency", "1", "--window", "100", "--stability", "500", "--max-windows", "3"]
     done = program("perf", folder / "photo.toml", *brief, "-o", tmp_path / "out", "--json")
     assert done.status == 0, done.err
-    assert "no --input: sending 16 samples made for photo(data: bytes)" in done.err
+    assert "no --input: sending 16 samples made for photo(data: bytes); bytes are small JPEGs" in done.err
     assert done.document["samples"] == 16
     assert done.document["settings"] == {"measurement_ms": 100, "stability": 500.0, "max_trials": 3}
     assert done.document["rows"][0]["throughput"] > 0
@@ -189,6 +189,14 @@ def test_perf_without_inputs_of_several_entries(repository: Path, tmp_path: Path
     assert done.status == 1
     assert "error[TP711]" in done.err, "the TOML of an example is not beside the repository"
     assert "two_inputs" in done.err
+    assert "or a sample with --input" in done.err
+
+
+def test_perf_without_inputs_of_no_entry(folder: Path, tmp_path: Path) -> None:
+    done = program("perf", folder / "photo.toml", "--model", "phto", "-o", tmp_path / "out")
+    assert done.status == 1
+    assert "error[TP706]: no sample can be made for 'phto'" in done.err
+    assert "did you mean 'photo'?" in done.err
 
 
 def test_perf_asks_whether_the_file_was_meant(serving: Serving, photo: Path) -> None:
