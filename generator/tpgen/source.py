@@ -151,12 +151,6 @@ class TomlDocument:
             raise ValueError(f"{'.'.join(path)} is not a string")
         return string_offsets(self.source.text, value.start, value.end)
 
-    def string_span(self, path: KeyPath, start: int, end: int) -> Span:
-        """The source of the characters `start` to `end` (exclusive) of a decoded string value."""
-        offsets = self.string_offsets(path)
-        last = len(offsets) - 1
-        return Span(self.source, offsets[min(start, last)], offsets[min(end, last)])
-
 
 def read_source(path: str | os.PathLike[str]) -> SourceFile:
     """Reads a UTF-8 file; a byte order mark at its start is dropped.

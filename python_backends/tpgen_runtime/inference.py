@@ -109,7 +109,9 @@ class Model:
 class OnnxModel(Model):
     """An ONNX model on ONNX Runtime's CPU provider, with ``threads`` threads (None: its default)."""
 
-    def __init__(self, *, model, mean, std, max_batch, min_batch, inputs, outputs, batched, threads=None):
+    def __init__(
+        self, *, model, max_batch, min_batch, inputs, outputs, batched, mean=(), std=(), threads=None
+    ):
         super().__init__(inputs, outputs, mean, std, max_batch, min_batch, batched)
         import onnxruntime
 

@@ -10,7 +10,7 @@ class TorchScriptModel(Model):
     """A TorchScript file on the CPU; ``dtypes`` are the numpy names of its inputs' element types."""
 
     def __init__(
-        self, *, model, mean, std, max_batch, min_batch, inputs, outputs, batched, dtypes, threads=None
+        self, *, model, max_batch, min_batch, inputs, outputs, batched, dtypes, mean=(), std=(), threads=None
     ):
         super().__init__(inputs, outputs, mean, std, max_batch, min_batch, batched)
         import torch

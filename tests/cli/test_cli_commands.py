@@ -271,6 +271,13 @@ def test_explain_a_code(tpgen: Tpgen) -> None:
         ("Sequential", "one after another"),
         ("Jump", "is not compiled"),
         ("node_entrypoint", "has no effect"),
+        ("instance_num", "instance_num: a key of every node  (integer 1 to 1024; default 1)"),
+        ("batching", "batching: a key of [pipeline]  (adaptive, timed; default adaptive)"),
+        ("mean", "mean: a key of TensorrtTensor and TorchScriptTensor  (list of numbers)"),
+        ("ResizeMat::resize_h", "resize_h: a key of ResizeMat"),
+        ("Sleep::time", "Sleep::time: a key of Sleep"),
+        ("model::cache", "model::cache: a key of TensorrtTensor"),
+        ("filter", "belongs to filters"),
     ],
 )
 def test_explain_a_name(tpgen: Tpgen, name: str, words: str) -> None:

@@ -101,6 +101,7 @@ def test_the_command_alone_shows_its_help_once(tpgen: Tpgen) -> None:
         (["perf", "x.toml", "--stability", "0"], "--stability"),
         (["perf", "x.toml", "--max-windows", "2"], "--max-windows"),
         (["explain", "ResizMat"], "did you mean 'ResizeMat'?"),
+        (["explain", "instanc_num"], "did you mean 'instance_num'?"),
         (["explain", "TP9999"], "there is no code TP9999"),
     ],
 )

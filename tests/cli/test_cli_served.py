@@ -8,6 +8,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,6 +53,16 @@ class Serving:
         self._process.send_signal(number)
         out, err = self._process.communicate(timeout=60)
         return Result(self._process.returncode, out, err)
+
+    def await_words(self, words: str) -> str:
+        """The next line on stderr with these words."""
+        assert self._process.stderr is not None
+        watchdog = threading.Timer(60, self._process.kill)
+        watchdog.start()
+        try:
+            return next(line for line in self._process.stderr if words in line)
+        finally:
+            watchdog.cancel()
 
     def processes(self) -> list[int]:
         """The ids of its server's processes: those that have its identity on their command line."""
@@ -166,7 +178,7 @@ def test_perf_of_a_pipeline_without_inputs(folder: Path, tmp_path: Path) -> None
     brief = ["--concurrency", "1", "--window", "100", "--stability", "500", "--max-windows", "3"]
     done = program("perf", folder / "photo.toml", *brief, "-o", tmp_path / "out", "--json")
     assert done.status == 0, done.err
-    assert "no --input: sending 16 samples made for photo(data: bytes)" in done.err
+    assert "no --input: sending 16 samples made for photo(data: bytes); bytes are small JPEGs" in done.err
     assert done.document["samples"] == 16
     assert done.document["settings"] == {"measurement_ms": 100, "stability": 500.0, "max_trials": 3}
     assert done.document["rows"][0]["throughput"] > 0
@@ -177,6 +189,14 @@ def test_perf_without_inputs_of_several_entries(repository: Path, tmp_path: Path
     assert done.status == 1
     assert "error[TP711]" in done.err, "the TOML of an example is not beside the repository"
     assert "two_inputs" in done.err
+    assert "or a sample with --input" in done.err
+
+
+def test_perf_without_inputs_of_no_entry(folder: Path, tmp_path: Path) -> None:
+    done = program("perf", folder / "photo.toml", "--model", "phto", "-o", tmp_path / "out")
+    assert done.status == 1
+    assert "error[TP706]: no sample can be made for 'phto'" in done.err
+    assert "did you mean 'photo'?" in done.err
 
 
 def test_perf_asks_whether_the_file_was_meant(serving: Serving, photo: Path) -> None:
@@ -224,6 +244,50 @@ def test_serving_a_pipeline_leaves_nothing(number: int) -> None:
     assert [pid for pid in processes if Path(f"/proc/{pid}").exists()] == []
     assert [name for name in os.listdir("/dev/shm") if name.startswith(prefix)] == []
     assert not places.exists()
+
+
+DIES = """
+import ctypes
+import os
+from tpgen_runtime import Tensor, op
+
+@op(inputs={"data": Tensor("string", [])}, outputs={"result": Tensor("int64", [])})
+def dies(data):
+    if data == "exit":
+        os._exit(3)
+    if data == "crash":
+        ctypes.string_at(0)
+    return os.getpid()
+"""
+
+
+def test_a_process_that_dies_is_told(tmp_path: Path) -> None:
+    """Server 24.10 does not start it again, and stays "ready": what docs/errors.md says of TP726."""
+    (tmp_path / "dies_ops.py").write_text(DIES)
+    (tmp_path / "dies.toml").write_text('[only]\nbackend = "Python[dies_ops:dies]"\n')
+    running = Serving(tmp_path / "dies.toml", "--cores", "2")
+    try:
+        with tpgen.Client(running.document["http"]) as client:
+            processes: set[int] = set()
+            while len(processes) < 2:
+                processes.add(int(client("dies", data="x")["result"]))
+            for how, left in (("exit", "1 of its processes left"), ("crash", "none of its processes left")):
+                alive = len(processes)
+                while len(processes) == alive:  # a dead instance may get the request, and fail it, too
+                    with pytest.raises(tpgen.RequestError, match="is not healthy") as raised:
+                        client("dies", data=how)
+                    assert raised.value.status == 500
+                    processes = {pid for pid in processes if Path(f"/proc/{pid}/exe").exists()}
+                assert left in running.await_words("warning[TP726]: a process of model 'dies' died")
+            for _ in range(3):
+                with pytest.raises(tpgen.RequestError, match="is not healthy"):
+                    client("dies", data="x")
+            for path in ("health/ready", "models/dies/ready"):
+                with urllib.request.urlopen(f"{running.document['http']}/v2/{path}") as answer:
+                    assert answer.status == 200
+    finally:
+        done = running.end()
+    assert done.status == 0, done.err
 
 
 def _served_repository(processes: list[int]) -> Path:

@@ -67,6 +67,10 @@ WARMUP = (
     good("warmup_1_of_0", more=_warmup(), batch="", batching=""),
     refused("warmup_no_input", "TP863", more='model_warmup [{ name: "w" batch_size: 1 }]'),
     refused("warmup_other_input", "TP863", more=_warmup(name="z")),
+    good(
+        "warmup_more_inputs",
+        more=_warmup().replace("inputs {", f'inputs {{ key: "z" value {{ {_VALUE} }} }} inputs {{', 1),
+    ),
     good("warmup_without_optional", more=_warmup(), input=_WITH_OPTIONAL),
     refused("warmup_batch_in_dims", "TP864", more=_without("[4]", "[1,4]")),
     refused("warmup_varying", "TP864", more=_without("[4]", "[-1]")),

@@ -1,7 +1,8 @@
 """A real server does with each case what the rules say: it loads it, refuses it, fails its requests, or dies.
 
-A run takes a sample of the cases, `pytest -m slow tests/lint` the others. Hangs are left out: they were seen
-by hand, and a test could only wait for them.
+A run takes all cases that the server refuses before it starts a process, and a sample of the others, which
+`pytest -m slow tests/lint` takes as well. Requests that never end are left out: they were seen by hand, and a
+test could only wait for them.
 """
 
 from __future__ import annotations
@@ -18,14 +19,32 @@ import pytest
 
 from lint_cases import CASES
 from lint_repositories import Case, Server, write
-from tpgen.services.server import TritonServer
+from tpgen.services.server import ServerError, TritonServer
 
 pytestmark = pytest.mark.triton
 
 _SEEN = [case for case in CASES if case.server in (Server.WORKS, Server.LOADS, Server.REFUSES, Server.FAILS)]
 _DEADLY = [case for case in CASES if case.server in (Server.DIES, Server.REFUSES_OR_DIES)]
-# Models whose process has to be started take more than a second each, so a run has a sample of the cases.
-_SAMPLE = {case.name for case in random.Random(20241).sample(_SEEN, 20)}
+# Those of TP807 too, but after a minute only.
+_STUCK = [case for case in CASES if case.server is Server.HANGS and case.code in ("TP803", "TP809")]
+# Models whose process has to be started take more than a second each, so a run has a sample of them. These
+# are the errors that the server finds before, and at once.
+_FOUND_AT_ONCE = frozenset(
+    f"TP{number}"
+    for numbers in (
+        (801, 802, 805, 806, 809, 810, 811, 812, 816, 817, 818, 819, 829, 832, 833, 840, 841, 842, 843, 845),
+        (846, 855, 856, 867, 868, 880, 881, 882, 883, 884, 885, 887, 888, 889, 892, 895),
+    )
+    for number in numbers
+)
+_QUICK = [case for case in _SEEN if case.server is Server.REFUSES and case.code in _FOUND_AT_ONCE]
+_SAMPLE = {
+    case.name
+    for case in (
+        *_QUICK,
+        *random.Random(20241).sample([case for case in _SEEN if case not in _QUICK], 20),
+    )
+}
 _EXPLICIT = ("--model-control-mode=explicit", "--exit-on-error=false")
 
 
@@ -101,6 +120,19 @@ def test_the_server_dies_of_a_case(case: Case, tmp_path: Path) -> None:
         if case.server is Server.DIES:
             assert status == 0 and running.wait() != 0
         assert status != 200
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", _STUCK, ids=lambda case: case.name)
+def test_a_server_never_finishes_to_load_a_case(case: Case, tmp_path: Path) -> None:
+    """What serving sees: the server neither ends nor does anything, and the model is not ready."""
+    write(tmp_path / "models", [case])
+    with (
+        pytest.raises(ServerError, match="does nothing any more") as raised,
+        TritonServer(tmp_path / "models"),
+    ):
+        pass
+    assert f"'{case.name}' is not ready" in str(raised.value)
 
 
 @pytest.mark.slow

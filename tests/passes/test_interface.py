@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import small_models
-from tpgen.diagnostics import Bag, PipelineError
+from engines.onnx_build import model, node, save, tensor
+from tpgen import pipe
+from tpgen.diagnostics import CODES, Bag, PipelineError
 from tpgen.driver import BuildOptions, build, check
 from tpgen.emit.config_pbtxt import parse
 from tpgen.ir.graph import Graph, Node
@@ -142,3 +148,51 @@ def test_outputs_hold_for_every_entry(tmp_path: Path) -> None:
     (tmp_path / "p.toml").write_text(f'[pipeline]\noutputs = ["kept"]\n{ROOTS}')
     with pytest.raises(PipelineError, match="TP210"):
         check(tmp_path / "p.toml", BuildOptions(cores=2))
+
+
+def model_with_data(path: Path) -> None:
+    """``x`` ``[N,4]`` to ``data``, where it is positive, and ``scores``, its negative."""
+    outputs = [tensor("data", ["N", 4]), tensor("scores", ["N", 4])]
+    made = [node("Relu", "x", "data"), node("Neg", "x", "scores")]
+    save(model(made, [tensor("x", ["N", 4])], outputs), path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[net]\nbackend = "Onnx"\nmodel = "net.onnx"\n',
+        '[net]\nbackend = "Onnx"\nmodel = "net.onnx"\nnext = "last"\n[last]\nbackend = "Identity"\n',
+    ],
+)
+def test_an_output_named_data_is_not_lost_in_silence(tmp_path: Path, text: str) -> None:
+    model_with_data(tmp_path / "net.onnx")
+    (tmp_path / "p.toml").write_text(text)
+    with pytest.raises(PipelineError) as caught:
+        check(tmp_path / "p.toml", BuildOptions(cores=2))
+    (found,) = [finding for finding in caught.value.diagnostics if finding.severity == "error"]
+    assert (found.code, found.node, found.model) == ("TP409", "net", None)
+    assert found.span is not None
+    assert (found.span.text, found.span.line) == ('"net.onnx"', 3)
+
+
+def test_an_output_named_data_that_is_asked_for(tmp_path: Path) -> None:
+    model_with_data(tmp_path / "net.onnx")
+    (tmp_path / "p.toml").write_text(
+        '[pipeline]\noutputs = ["data", "scores"]\n[pipeline.inputs]\nx = "float32[4]"\n'
+        '[net]\nbackend = "Onnx"\nmodel = "net.onnx"\n'
+    )
+    item: dict[str, Any] = {"x": np.float32([1, -2, 3, -4])}
+    pipe(tmp_path / "p.toml")(item)
+    assert item["data"].tolist() == [1, 0, 3, 0]
+    assert item["scores"].tolist() == [-1, 2, -3, 4]
+
+
+def test_the_way_out_of_tp409(tmp_path: Path) -> None:
+    """The page's lines rename the output."""
+    model_with_data(tmp_path / "detector.onnx")
+    page = CODES["TP409"].explanation
+    lines = page[page.index("      import onnx") : page.index("* for a `TorchScript")]
+    subprocess.run([sys.executable, "-c", textwrap.dedent(lines)], cwd=tmp_path, check=True)
+    text = '[net]\nbackend = "Onnx"\nmodel = "detector.onnx"\n'
+    (entry,) = entries(tmp_path / "p.toml", text).values()
+    assert [port.key for port in entry.outputs] == ["boxes", "scores"]

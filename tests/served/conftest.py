@@ -40,6 +40,21 @@ def broken(data):
         return None
     return np.int32(data + 1)
 """
+# Values of one element and lists, in and out.
+KINDS = """
+import numpy as np
+from tpgen_runtime import Tensor, op
+
+@op(
+    inputs={"boxes": [Tensor("int32", [4])], "name": Tensor("string", [])},
+    outputs={"count": Tensor("int64", []), "title": Tensor("string", []), "raw": Tensor("bytes", []),
+             "first": Tensor("bool", []), "areas": [Tensor("float32", [])], "words": [Tensor("string", [])]},
+)
+def kinds(boxes, name):
+    areas = [np.float32(b[2] * b[3]) for b in boxes]
+    return {"count": np.int64(len(boxes)), "title": name.title(), "raw": name.encode() + b"\\0",
+            "first": np.bool_(bool(boxes)), "areas": areas, "words": name.split()}
+"""
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +66,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def user_pipelines(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     found = []
-    for name, code in (("spy", SPY), ("broken", BROKEN)):
+    for name, code in (("spy", SPY), ("broken", BROKEN), ("kinds", KINDS)):
         folder = tmp_path_factory.mktemp("user") / name
         folder.mkdir()
         (folder / f"{name}_ops.py").write_text(code)

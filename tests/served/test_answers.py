@@ -137,7 +137,7 @@ def test_two_inputs_and_outputs_travel_by_their_names(client: Client) -> None:
 
 
 def _text(value: object) -> str:
-    return value.item().decode() if isinstance(value, np.ndarray) else str(value)
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def test_user_code_answers_with_its_varying_output(client: Client) -> None:
@@ -165,6 +165,34 @@ def test_an_operator_that_raises_fails_its_own_request_as_a_server_error(client:
             assert raised.value.status == 500
         else:
             assert future.result()["result"].item() == value + 1
+
+
+BOXES = [[0, 0, 2, 3], [1, 1, 4, 5]]
+
+
+def test_single_elements_are_scalars_and_bytes(client: Client) -> None:
+    answer = client("kinds", boxes=BOXES, name="ein ü")
+    assert (type(answer["count"]), answer["count"]) == (np.int64, 2)
+    assert (type(answer["first"]), answer["first"]) == (np.bool_, np.True_)
+    assert (answer["title"], answer["raw"]) == ("Ein Ü".encode(), "ein ü\0".encode())
+    assert answer["areas"].tolist() == [6, 20]
+    assert list(answer["words"]) == [b"ein", "ü".encode()]
+
+
+def test_a_batch_has_lists_of_them(client: Client) -> None:
+    answer = client("kinds", boxes=[BOXES, [], BOXES[:1]], name=["a b", "", "c"])
+    assert answer["count"] == [2, 0, 1]
+    assert answer["title"] == [b"A B", b"", b"C"]
+    assert [areas.tolist() for areas in answer["areas"]] == [[6, 20], [], [6]]
+    assert [list(words) for words in answer["words"]] == [[b"a", b"b"], [], [b"c"]]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_batch_of_nothing_but_empty_lists(client: Client, count: int) -> None:
+    answer = client("kinds", boxes=[[]] * count, name="")
+    assert answer["count"] == [0] * count
+    assert [areas.shape for areas in answer["areas"]] == [(0,)] * count
+    assert client("kinds", boxes=[], name="")["count"] == 0
 
 
 def test_an_item_that_user_code_declines_is_absent_not_an_error(client: Client) -> None:

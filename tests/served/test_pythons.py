@@ -46,9 +46,7 @@ def test_a_stage_answers_the_same_under_another_python(
 ) -> None:
     python = interpreter(version)
     if python is None:
-        pytest.skip(
-            f"no Python {version}: set TPGEN_TEST_PYTHONS to its path (several: joined by {os.pathsep!r})"
-        )
+        pytest.skip(f"no Python {version}: set TPGEN_TEST_PYTHONS to its path, several separated as in PATH")
     directory = tmp_path / "repository"
     for example in ("digits", "python_node"):
         build(examples.pipeline(example), directory, BuildOptions(cores=1))

@@ -105,6 +105,68 @@ def test_lists_of_lists_of_arrays_keep_each_shape(items: list[list[list[np.ndarr
                 np.testing.assert_array_equal(left, right)
 
 
+LISTS = spec_of(TensorSpec("a", "INT32", (-1, 4)), TensorSpec("a_count", "INT32", (1,)))
+NUMBERS = spec_of(TensorSpec("a", "INT32", (-1,)), TensorSpec("a_count", "INT32", (1,)))
+
+
+@pytest.mark.parametrize(
+    ("model", "value", "items"),
+    [
+        (NUMBERS, [], None),
+        (NUMBERS, [[], []], [0, 0]),
+        (LISTS, [], None),
+        (LISTS, [[]], [0]),
+        (LISTS, [[], [], []], [0, 0, 0]),
+        (LISTS, [[], [[1, 2, 3, 4]]], [0, 1]),
+        (CROPS, [[], []], [0, 0]),
+        (LINES, [[], []], None),
+        (LINES, [[[]], []], [1, 0]),
+        (PAGES, [[[], []], [[]]], [2, 1]),
+    ],
+)
+def test_empty_lists_are_what_the_declared_dims_admit(
+    model: ModelSpec, value: Any, items: list[int] | None
+) -> None:
+    is_batch, requests = encode(model, {"a": value})
+    assert is_batch == (items is not None)
+    lengths = [int(count) for request in requests for count in request.tensors["a_count"][:, 0]]
+    assert lengths == (items if items is not None else [len(value)])
+    back = reflect(model, {"a": value})
+    assert [len(item["a"]) for item in back] == lengths
+
+
+def test_empty_lists_beside_a_batch_are_one_too() -> None:
+    model = spec_of(*LINES.inputs.values(), TensorSpec("b", "FP32", (1,)))
+    assert [list(item["a"]) for item in reflect(model, {"a": [[], []], "b": [1, 2]})] == [[], []]
+    for item in reflect(model, {"a": [[], []], "b": [1, 2, 3]}):
+        assert [list(line) for line in item["a"]] == [[], []], "another length: one item, repeated"
+
+
+@pytest.mark.parametrize("value", [[[[]]], [[[], []]]])
+def test_empty_lists_that_fit_no_way_are_refused(value: Any) -> None:
+    with pytest.raises(RequestError, match="does not fit"):
+        encode(LISTS, {"a": value})
+
+
+def test_a_single_element_is_no_array() -> None:
+    model = spec_of(
+        TensorSpec("a", "FP32", (1,)),
+        TensorSpec("b", "BYTES", (1,)),
+        TensorSpec("c", "INT64", (1, 1)),
+        TensorSpec("d", "INT64", (-1,)),
+    )
+    values = {"a": [0.5, 1.5], "b": ["ä\0", b""], "c": [[[1]], [[2]]], "d": [[3], [4]]}
+    first, second = reflect(model, values)
+    assert (type(first["a"]), first["a"], second["a"]) == (np.float32, 0.5, 1.5)
+    assert (first["b"], second["b"]) == ("ä\0".encode(), b"")
+    assert first["c"].tolist() == [[1]]
+    assert first["d"].tolist() == [3], "a size that varies stays an array if it is one"
+    assert reflect(model, first) == [first], "an answer can be sent on"
+    without_batch = spec_of(TensorSpec("a", "FP32", (1,)), batch=0)
+    _, (request,) = encode(without_batch, {"a": 2})
+    assert decode(without_batch, request.tensors, 1)[0]["a"] == 2.0
+
+
 def test_one_item_is_never_padded() -> None:
     picture = np.ones((2, 3, 3), np.uint8)
     is_batch, (request,) = encode(DENSE, {"a": picture, "b": np.zeros((2, 1), np.float32)})

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tpgen import ops as _operators  # noqa: F401  (declares them)
 from tpgen.ir.op import REGISTRY, Op, Trait, operator
 
 
@@ -14,7 +15,7 @@ def fresh(**members: Any) -> type[Op]:
     return type("Fresh", (Op,), members)
 
 
-@pytest.mark.parametrize("how", [{"removes": ("boxes",)}, {"deletes": lambda self: ("boxes",)}])
+@pytest.mark.parametrize("how", [{"removes": ("boxes",)}, {"deletes": lambda _: ("boxes",)}])
 def test_a_batched_operator_takes_no_keys_away(how: dict[str, Any]) -> None:
     declare = operator(
         "BatchedRemoval", group="acme", kernel="acme:Kernel", traits={Trait.STATEFUL, Trait.BATCHED}

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tpgen.frontend.located import locate
 from tpgen.source import SourceFile, TomlDocument, TomlError, load_toml
 
 BARE = st.text("abcXYZ0123_-", min_size=1, max_size=6)
@@ -227,15 +228,16 @@ def test_column_inside_a_backend_expression() -> None:
     document = load(text)
     value = document.data["n"]["backend"]
     start = value.index("ResizeMta")
-    span = document.string_span(("n", "backend"), start, start + len("ResizeMta"))
+    span = locate(document, ("n", "backend")).span(start, start + len("ResizeMta"))
     assert (span.text, span.line, span.column) == ("ResizeMta", 2, 23)
 
 
-def test_string_span_counts_escapes_as_one_character() -> None:
+def test_the_place_in_a_string_counts_escapes_as_one_character() -> None:
     document = load('a = "x\\u0041\\tResizeMta"')
-    assert document.string_span(("a",), 3, 12).text == "ResizeMta"
-    assert document.string_span(("a",), 1, 2).text == "\\u0041"
-    assert document.string_span(("a",), 0, 99).text == "x\\u0041\\tResizeMta"
+    located = locate(document, ("a",))
+    assert located.span(3, 12).text == "ResizeMta"
+    assert located.span(1, 2).text == "\\u0041"
+    assert located.span(0, len(located.text)).text == "x\\u0041\\tResizeMta"
 
 
 def test_string_offsets_refuse_other_values() -> None:

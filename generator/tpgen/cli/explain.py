@@ -1,4 +1,4 @@
-"""`tpgen explain`: a pipeline, a diagnostic code or an operator."""
+"""`tpgen explain`: a pipeline, a diagnostic code, an operator or a key."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 @click.command("explain")
-@click.argument("subject", metavar="PIPELINE.toml|CODE|OPERATOR")
+@click.argument("subject", metavar="PIPELINE.toml|CODE|OPERATOR|KEY")
 @compile_options()
 @json_option
 @click.pass_obj
 def command(report: Report, subject: str, options: BuildOptions) -> None:
-    """Explain what was decided for a pipeline, what a code means, or what an operator does."""
+    """Explain what was decided for a pipeline, what a code means, what an operator or a key does."""
     if re.fullmatch(r"[Tt][Pp]\d+", subject):
         _explain_code(report, subject.upper())
     elif Path(subject).exists() or "/" in subject or subject.endswith(".toml"):
@@ -47,8 +47,8 @@ def _explain_operator(report: Report, name: str) -> None:
     text = name_text(name)
     if text is None:
         near = did_you_mean(name, names())
-        hint = f"did you mean '{near}'?" if near else "docs/operators.md lists the operators"
-        raise click.UsageError(f"'{name}' is not a file, a code or an operator; {hint}")
+        hint = f"did you mean '{near}'?" if near else "docs/operators.md lists the operators and keys"
+        raise click.UsageError(f"'{name}' is not a file, a code, an operator or a key; {hint}")
     report.put(operator=name, explanation=text)
     report.say(text.rstrip())
 

@@ -111,12 +111,12 @@ def _made(target: str, model: str | None, report: Report) -> list[dict[str, Any]
             "a URL does not tell what to send; give a sample with --input, as in data=@image.jpg"
         )
     from ..services.sources import declared_samples
+    from ..types import Bytes
 
     entry, samples = declared_samples(Path(target), model, _SAMPLES)
     types = ", ".join(f"{port.key}: {port.type}" for port in entry.inputs)
-    report.progress(
-        f"no --input: sending {_SAMPLES} samples made for {entry.name}({types}); bytes are small JPEGs"
-    )
+    jpegs = "; bytes are small JPEGs" if any(isinstance(port.type, Bytes) for port in entry.inputs) else ""
+    report.progress(f"no --input: sending {_SAMPLES} samples made for {entry.name}({types}){jpegs}")
     return samples
 
 

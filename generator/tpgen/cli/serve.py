@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ..diagnostics import Diagnostic, Severity, render
 from .curl import curl_line
 from .options import TARGET, compile_options, isolated_option, json_option, tritonserver_option
 from .report import Report
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ..driver import BuildOptions
     from ..services.client import ModelSpec
     from ..services.server import TritonServer
+    from ..services.stubs import LostStub
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _LAST_LINES = 15
@@ -55,7 +57,7 @@ def command(report: Report, /, path: Path, options: BuildOptions, **settings: An
         with server:
             with contextlib.suppress(KeyboardInterrupt):
                 _announce(report, server)
-                _ended(server.wait(), server)
+                _ended(server.wait(lambda stub: report.progress(render(_lost(stub)))), server)
             report.progress("stopping")
     return 0
 
@@ -104,6 +106,18 @@ def _entries(server: TritonServer) -> list[ModelSpec]:
     with Client(server.http_url) as client:
         names = sorted({model["name"] for model in client.models()})
         return [client.spec(name) for name in names if "__" not in name]
+
+
+def _lost(stub: LostStub) -> Diagnostic:
+    left = f"{stub.left} of its processes left" if stub.left else "none of its processes left"
+    return Diagnostic(
+        "TP726",
+        Severity.WARNING,
+        f"a process of model '{stub.model}' died ('{stub.instance}'), {left}; the server does not start it "
+        "again, and fails the requests that it gets",
+        hint="end tpgen serve and start it again; 'tpgen explain TP726' says more",
+        model=stub.model,
+    )
 
 
 def _ended(status: int, server: TritonServer) -> None:

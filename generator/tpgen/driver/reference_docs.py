@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from .. import ops as _operators  # noqa: F401  (declares them)
 from ..codes import CODES
 from ..frontend.calls import SEQUENCES, WRAPPERS
-from ..frontend.tables import WITHOUT_EFFECT, NodeKeys, PipelineKeys
+from ..frontend.tables import CONTROL_FLOW, WITHOUT_EFFECT, NodeKeys, PipelineKeys
 from ..ir.op import REGISTRY, AttributeField, Op, Trait, attributes_of, bracket_attribute, declared_attributes
 from ..ops.unsupported import UNSUPPORTED
 
@@ -102,11 +102,15 @@ def operator_text(operator: type[Op]) -> str:
     lines = [", ".join(operator.names), "", inspect.getdoc(operator) or "", "", data_keys(operator)]
     lines += [*remarks(operator), ""]
     for field in toml_keys(operator):
-        given = default(field)
-        given = given if given in ("", "required") else f"default {given}"
-        facts = "; ".join(fact for fact in (values(field), given) if fact)
-        lines += [f"  {', '.join(field.spellings)}  ({facts})", f"      {meaning(field)}"]
+        lines += [f"  {', '.join(field.spellings)}  ({_facts(field)})", f"      {meaning(field)}"]
     return "\n".join(lines).replace("`", "").rstrip() + "\n"
+
+
+def _facts(field: AttributeField) -> str:
+    """The values of a key and its default, as a phrase."""
+    given = default(field)
+    given = given if given in ("", "required") else f"default {given}"
+    return "; ".join(fact for fact in (values(field), given) if fact)
 
 
 def data_keys(operator: type[Op]) -> str:
@@ -209,11 +213,12 @@ def errors_page() -> str:
 
 def names() -> list[str]:
     """All that `name_text` knows."""
-    return sorted({*REGISTRY, *WRAPPERS, *SEQUENCES, *UNSUPPORTED, *WITHOUT_EFFECT})
+    operators = {*REGISTRY, *WRAPPERS, *SEQUENCES, *UNSUPPORTED}
+    return sorted({*operators, *WITHOUT_EFFECT, *CONTROL_FLOW, *_key_owners()})
 
 
 def name_text(name: str) -> str | None:
-    """What an operator, a container or a key of the dialect is, for a terminal; None: there is none."""
+    """What an operator, a container or a key is, for a terminal; None: there is none."""
     if name in REGISTRY:
         return operator_text(REGISTRY[name])
     if name in SEQUENCES:
@@ -224,7 +229,44 @@ def name_text(name: str) -> str | None:
         return f"{name} is not compiled: {_plain(UNSUPPORTED[name])}\n"
     if name in WITHOUT_EFFECT:
         return f"The key '{name}' is accepted and has no effect: {_plain(WITHOUT_EFFECT[name])}\n"
-    return None
+    if name in CONTROL_FLOW:
+        return f"The key '{name}' belongs to {CONTROL_FLOW[name]}, which this version does not compile.\n"
+    return _key_text(name)
+
+
+def _key_text(name: str) -> str | None:
+    """What a key means to all that take it; ``Operator::key`` tells of that operator only."""
+    owners = _key_owners()
+    operator, _, key = ("", "", name) if name in owners else name.rpartition("::")
+    if operator and operator not in REGISTRY:
+        return None
+    wanted = REGISTRY[operator].names[0] if operator else None
+    told = [
+        f"{key}: a key of {_listed(places)}  ({_facts(field)})\n    {meaning(field)}\n"
+        for field, places in owners.get(key, {}).items()
+        if wanted is None or wanted in places
+    ]
+    return _plain("\n".join(told)) or None
+
+
+def _key_owners() -> dict[str, dict[AttributeField, list[str]]]:
+    """For each spelling of a key: its declarations, and what takes the key as declared so."""
+    found: dict[str, dict[AttributeField, list[str]]] = {}
+    takers: list[tuple[str, Iterable[AttributeField]]] = [
+        ("every node", declared_attributes(NodeKeys)),
+        ("[pipeline]", declared_attributes(PipelineKeys)),
+        *((cls.names[0], toml_keys(cls)) for cls in dict.fromkeys(REGISTRY.values())),
+    ]
+    for taker, fields in takers:
+        for field in fields:
+            for spelling in field.spellings:
+                found.setdefault(spelling, {}).setdefault(field, []).append(taker)
+    return found
+
+
+def _listed(places: list[str]) -> str:
+    """The names as a phrase."""
+    return " and ".join([part for part in (", ".join(places[:-1]), places[-1]) if part])
 
 
 def _plain(text: str) -> str:

@@ -233,7 +233,8 @@ class StageCode:
             self.modules.add(module)
         if not call.op.has(Trait.STATEFUL):
             return f"{module}.{name}"
-        attribute = self.identifiers.make(call.label.replace(".", "_").lower())
+        role = call.op.role()
+        attribute = self.identifiers.make(f"{call.node}_{role if role != call.node else 'kernel'}")
         arguments = self._arguments(call)
         if call.op.has(Trait.THREADED):
             arguments.append("threads=context.threads")

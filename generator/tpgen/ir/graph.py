@@ -43,6 +43,11 @@ class Call:
     spans: Mapping[str, Span] = field(default_factory=dict)
     rewrite: ModelRewrite | None = None
 
+    @property
+    def node(self) -> str:
+        """The name of the node that the call was written in."""
+        return self.label.rpartition(".")[0]
+
 
 @dataclass(frozen=True)
 class Settings:

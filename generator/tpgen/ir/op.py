@@ -30,6 +30,7 @@ Calling convention of kernels:
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field
 from enum import Enum
@@ -52,7 +53,8 @@ class Trait(Enum):
     REWRITABLE = "its model's graph can take a `ModelRewrite`"
     SETS_COLOR = "only changes the channel order, to the `color` attribute"
     BINDS = "its `bind(keys, is_root=)` decides which of the keys that exist here it reads"
-    TO_CHW = "only moves channels in front: HWC to CHW, dtype kept"
+    NEUTRAL = "the one operator that does nothing, for a node that would be left without any (see `neutral`)"
+    TO_CHW = "only moves channels in front; `packed(mean=, swap_rb=)` is the operator that does more at once"
     GPU_CONVENTION = "named after a GPU operator; its numeric convention is computed on the CPU here"
     THREADED = "the kernel takes `threads`, the number it may use, at load"
     USER_CODE = "runs a user's Python, which declares what it reads, writes and takes"
@@ -202,6 +204,10 @@ class Op:
         declared = (f for f in attributes_of(type(self)) if not f.declared.compile_only)
         return {**{f.name: getattr(self, f.name) for f in declared}, **self.derive(types)}
 
+    def role(self) -> str:
+        """What generated code calls that which the kernel constructs at load, behind the node's name."""
+        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", self.name).lower()
+
     def has(self, trait: Trait) -> bool:
         return trait in self.traits
 
@@ -244,6 +250,12 @@ def declared_attributes(cls: type) -> tuple[AttributeField, ...]:
 
 
 REGISTRY: dict[str, type[Op]] = {}
+
+
+def neutral() -> Op:
+    """The registered operator that does nothing."""
+    return next(cls() for cls in REGISTRY.values() if Trait.NEUTRAL in cls.traits)
+
 
 _OpClass = TypeVar("_OpClass", bound=type[Op])
 

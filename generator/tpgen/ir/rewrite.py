@@ -47,8 +47,3 @@ class FoldPlan:
     folded: tuple[str, ...] = ()
     inserted: tuple[str, ...] = ()
     why: tuple[str, ...] = ()
-
-    @property
-    def is_free(self) -> bool:
-        """True if the rewritten model has no node more than the original."""
-        return not self.inserted

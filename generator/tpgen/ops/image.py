@@ -140,8 +140,16 @@ def _chw(image: Array) -> Array:
     return Array(image.dtype, (channels, height, width), Layout.CHW, image.color)
 
 
+class _ToChw(Op):
+    """What operators share that only move the channels to the front."""
+
+    def packed(self, *, mean: tuple[float, ...], swap_rb: bool) -> Op:
+        """The operator that also subtracts a mean and exchanges red and blue, in one step."""
+        return PackImage(mean=mean, swap_rb=swap_rb)
+
+
 @operator("Mat2Tensor", group="image", kernel="image:mat_to_tensor", traits={Trait.PURE, Trait.TO_CHW})
-class Mat2Tensor(Op):
+class Mat2Tensor(_ToChw):
     """Move the channels to the front: ``[H,W,C]`` to ``[C,H,W]``, dtype and values kept. Also of a list."""
 
     device: str = attr(
@@ -168,7 +176,7 @@ class Mat2Tensor(Op):
 
 
 @operator("Mat2GpuTensor", group="image", kernel="image:mat_to_chw", traits={Trait.PURE, Trait.TO_CHW})
-class Mat2GpuTensor(Op):
+class Mat2GpuTensor(_ToChw):
     """Mat2Tensor with the tensor on the GPU, where the pipeline runs on one."""
 
     def wants(self, key: str) -> Type:

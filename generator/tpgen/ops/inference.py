@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from ..ir.filters import DATA, RESULT
 from ..ir.op import InferCall, Op, Trait, attr, mismatch, operator
@@ -46,6 +47,14 @@ class ModelOp(Op):
         if len(self.signature.outputs) == 1:
             return (RESULT,)
         return (RESULT, *(info.name for info in self.signature.outputs))
+
+    def role(self) -> str:
+        return "model"
+
+    def kernel_arguments(self, types: Mapping[str, Type]) -> dict[str, Any]:
+        """As declared; ``mean`` and ``std`` only where they are given: the kernel does without."""
+        found = super().kernel_arguments(types)
+        return {name: value for name, value in found.items() if name not in ("mean", "std") or value}
 
     def wants(self, key: str) -> Type | None:
         assert self.signature is not None

@@ -22,7 +22,13 @@ class _Forward(Op):
         return {"result": call.type("data")}
 
 
-@operator("Identity", "Empty", group="tensor", kernel="tensor:identity", traits={Trait.PURE, Trait.FORWARDS})
+@operator(
+    "Identity",
+    "Empty",
+    group="tensor",
+    kernel="tensor:identity",
+    traits={Trait.PURE, Trait.FORWARDS, Trait.NEUTRAL},
+)
 class Identity(_Forward):
     """Hand the data on unchanged."""
 

@@ -48,6 +48,9 @@ class PythonOp(Op):
     def outputs(self) -> tuple[str, ...]:
         return tuple(key for key, _ in self.output_types)
 
+    def role(self) -> str:
+        return self.function
+
     def has(self, trait: Trait) -> bool:
         return self.batched if trait is Trait.BATCHED else super().has(trait)
 

@@ -3,7 +3,7 @@
 On the CPU, in one stage::
 
     cvtColorMat(rgb), Mat2Tensor, model(mean, std)
-      ->  PackImage(mean, swap) in one SIMD call, and a model whose weights hold 1 / std
+      ->  one SIMD call (`packed`) for colour order, layout and mean, and a model whose weights hold 1 / std
 
 ``mean`` cannot pass a zero-padded convolution exactly, so it stays in front; scale and channel order can.
 Where the model runs in another stage than the image operators, ``mean``, ``std`` and the cast move into
@@ -17,7 +17,7 @@ from typing import Any
 
 from ..ir.filters import DATA, RUN, SWAP
 from ..ir.graph import Call, Entry, Graph, Node
-from ..ir.op import REGISTRY, Trait
+from ..ir.op import Trait, neutral
 from ..ir.rewrite import ModelRewrite
 from ..types import Array, Color, DType, Layout
 from .base import Context
@@ -51,7 +51,7 @@ def _changed(node: Node, changes: dict[str, Call | None]) -> Node:
     """The node with its changed calls; the first one left takes over the first one's filter."""
     calls = [c for call in node.calls if (c := changes.get(call.label, call)) is not None]
     if not calls:
-        return replace(node, calls=(replace(node.calls[0], op=REGISTRY["Identity"]()),))
+        return replace(node, calls=(replace(node.calls[0], op=neutral()),))
     return replace(node, calls=(replace(calls[0], filter=node.calls[0].filter), *calls[1:]))
 
 
@@ -76,8 +76,8 @@ def _fold(
     packed = _packable(graph, entry, call, behind)
     if packed is not None:
         to_chw, convert = packed
-        swap = convert is not None
-        pack = REGISTRY["PackImage"](mean=op.mean, swap_rb=swap)  # type: ignore[call-arg]
+        to_chw_op: Any = to_chw.op
+        pack = to_chw_op.packed(mean=op.mean, swap_rb=convert is not None)
         changes[to_chw.label] = replace(to_chw, op=pack)
         if convert is not None:
             changes[convert.label] = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 from ..diagnostics import did_you_mean
 from ..ir.filters import DATA, RESULT
@@ -47,7 +48,10 @@ class BindInputs:
                 Entry(entry_name, root, tuple(inputs.values()), max_batch=_entry_batch(members, context))
             )
         _report_unread(entries, context)
-        return replace(graph.with_nodes(nodes), entries=tuple(entries))
+        bound = replace(graph.with_nodes(nodes), entries=tuple(entries))
+        for entry in entries:
+            _report_lost(bound, entry, context)
+        return bound
 
 
 def _bind_node(node: Node, written: set[str], inputs: dict[str, Port], context: Context) -> Node:
@@ -103,6 +107,26 @@ def _report_unread(entries: list[Entry], context: Context) -> None:
                 f"input '{key}' is declared, but no node reads it before it is written",
                 declared.span,
                 hint=f"did you mean '{near}'?" if near else f"inputs here: {', '.join(sorted(read))}",
+            )
+
+
+def _report_lost(graph: Graph, entry: Entry, context: Context) -> None:
+    """Refuse a model's output named ``data`` where nothing can see it.
+
+    The next operator's ``data`` is the tuple of all outputs, and no answer has ``data`` by itself.
+    """
+    calls = [call for name in graph.component(entry.root) for call in graph.nodes[name].calls]
+    for call, following in zip_longest(calls, calls[1:]):
+        if not call.op.has(Trait.INFERENCE) or DATA not in call.op.outputs():
+            continue
+        is_seen = following.filter != SWAP if following else DATA in context.options.outputs
+        if not is_seen:
+            context.bag.error(
+                "TP409",
+                f"the model's output '{DATA}' is lost: '{DATA}' is the key of what operators read",
+                call.spans.get("model", call.span),
+                hint="rename it in the model; tpgen explain TP409 shows how",
+                node=call.node,
             )
 
 

@@ -52,8 +52,9 @@ class Client:
                 that is one level deeper than an item is a batch; single values beside it go to each item.
 
         Returns:
-            Output name -> array in its true shape, list of arrays for a list of differing ones, None if the
-            pipeline produced no value; for a batch, a list of these, one per item.
+            Output name -> array in its true shape, list of arrays for a list of differing ones, for a single
+            element a numpy scalar or bytes (of text: UTF-8), None if the pipeline produced no value; for a
+            batch, a list of these, one per item.
 
         Raises:
             RequestError: no server answers, the inputs do not fit the model, or the server refused them.

@@ -43,7 +43,13 @@ def compare_values(found: Any, wanted: Any, tolerance: float | None) -> Comparis
         return Comparison() if _plain(found) == _plain(wanted) else DIFFERENT
     if isinstance(wanted, list | tuple):
         return _compare_lists(found, wanted, tolerance)
-    return _compare_arrays(np.asarray(found), np.asarray(wanted), tolerance)
+    return _compare_arrays(_as_array(found), _as_array(wanted), tolerance)
+
+
+def _as_array(value: Any) -> np.ndarray[Any, Any]:
+    if isinstance(value, bytes | str):
+        return np.array([value, None], object)[:1].reshape(())  # an array of numpy's own strings drops NULs
+    return np.asarray(value)
 
 
 def _plain(value: Any) -> bytes:
@@ -63,8 +69,9 @@ def _compare_lists(found: Any, wanted: Any, tolerance: float | None) -> Comparis
 def _compare_arrays(
     found: np.ndarray[Any, Any], wanted: np.ndarray[Any, Any], tolerance: float | None
 ) -> Comparison:
-    if found.size == wanted.size == 1 and wanted.ndim == 0:
-        found = found.reshape(())
+    # On the wire a scalar and an array of one element are the same, and the client takes them for a scalar.
+    if found.size == wanted.size == 1 and 0 in (found.ndim, wanted.ndim):
+        found, wanted = found.reshape(()), wanted.reshape(())
     if found.shape != wanted.shape:
         return DIFFERENT
     if wanted.dtype.kind in "OSU":

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,6 +21,7 @@ from .network import call_address, can_listen, fetch, free_ports, listen_address
 from .processes import end, spawn_supervised
 from .runtime import Runtime, isolated_environment, server_runtime
 from .serverlog import own_log_problems
+from .stubs import LostStub, StubWatch
 from .watchdog import Watchdog, hang_causes
 
 __all__ = ["ServerError", "TritonServer", "own_log_problems"]
@@ -32,6 +33,7 @@ _SERVICES = ("http", "grpc", "metrics")
 _EXIT_SECONDS = 8
 # Enough where the repository has what is known to hang the server; see `hang_causes`.
 _SHORT_STALL_SECONDS = 5.0
+_WATCH_SECONDS = 1.0
 
 
 class ServerError(PipelineError):
@@ -134,11 +136,24 @@ class TritonServer:
         """True while the server's process runs."""
         return self._process is not None and self._process.poll() is None
 
-    def wait(self) -> int:
-        """Waits until the server ends by itself or by a signal; returns its exit status."""
-        if self._process is None:
-            raise RuntimeError("the server was not started")
-        return self._process.wait()
+    def wait(self, on_lost: Callable[[LostStub], None] | None = None) -> int:
+        """Waits until the server ends by itself or by a signal; returns its exit status.
+
+        Args:
+            on_lost: is told of each process of a Python model that dies while the server goes on.
+        """
+        watch = StubWatch(self.session)
+        process = self._process
+        assert process is not None, "there is a session"
+        while True:
+            try:
+                return process.wait(_WATCH_SECONDS)
+            except subprocess.TimeoutExpired:
+                lost = watch.lost()
+            # A server that is about to end lets its processes go; it is not ready any more.
+            if lost and on_lost is not None and fetch(f"{self.http_url}/v2/health/ready") is not None:
+                for stub in lost:
+                    on_lost(stub)
 
     # --- life ---------------------------------------------------------------
 

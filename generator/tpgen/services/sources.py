@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..diagnostics import Diagnostic, PipelineError, Severity
+from ..diagnostics import Diagnostic, PipelineError, Severity, did_you_mean
 from ..driver import BuildOptions, check
 from ..emit.manifest import NAME as MANIFEST
 from ..emit.manifest import read_manifest
@@ -13,15 +13,20 @@ from ..ir.graph import Entry
 from .samples import Sample, made_samples
 
 
-def sources_of(directory: Path) -> list[tuple[Path, BuildOptions]]:
+def sources_of(directory: Path, otherwise: str = "") -> list[tuple[Path, BuildOptions]]:
     """The TOML files that a repository was built from, found by name beside it or here.
+
+    Args:
+        directory: the repository.
+        otherwise: how to do without them, for the hint of an error.
 
     Raises:
         PipelineError: TP711, tpgen did not build it, or a file is in neither place.
     """
     manifest = read_manifest(directory)
     if manifest is None:
-        raise _error("TP711", f"{directory} has no {MANIFEST}: tpgen did not build it", "give the TOML file")
+        message = f"{directory} has no {MANIFEST}: tpgen did not build it"
+        raise _error("TP711", message, f"give the TOML file{otherwise}")
     found = []
     for name, pipeline in manifest.pipelines.items():
         candidates = [directory.resolve().parent / pipeline.source, Path(pipeline.source)]
@@ -30,7 +35,7 @@ def sources_of(directory: Path) -> list[tuple[Path, BuildOptions]]:
             raise _error(
                 "TP711",
                 f"{pipeline.source}, which '{name}' was built from, is neither beside {directory} nor here",
-                f"name the TOML file in place of the folder: PATH/{pipeline.source}",
+                f"name the TOML file in place of the folder: PATH/{pipeline.source}{otherwise}",
             )
         recorded: Any = pipeline.record["options"]
         found.append((source, BuildOptions(fuse=recorded["fuse"], cores=recorded["cores"])))
@@ -48,7 +53,9 @@ def declared_samples(target: Path, model: str | None, count: int) -> tuple[Entry
     Raises:
         PipelineError: the pipeline is wrong, its TOML is not there, or no such entry can be chosen.
     """
-    sources = sources_of(target) if target.is_dir() else [(target, BuildOptions())]
+    sources = (
+        sources_of(target, ", or a sample with --input") if target.is_dir() else [(target, BuildOptions())]
+    )
     results = [check(path, options) for path, options in sources]
     compiled = [one for result in results for one in result.compiled]
     entries = {entry.name: entry for one in compiled for entry in one.reference.entries}
@@ -59,7 +66,12 @@ def declared_samples(target: Path, model: str | None, count: int) -> tuple[Entry
         raise _error("TP706", f"there are {len(entries)} entries: {listed}", "name one with --model")
     if model not in entries:
         message = f"no sample can be made for '{model}', whose inputs no TOML file declares"
-        raise _error("TP706", message, f"give one with --input, or measure an entry: {listed}")
+        near = did_you_mean(model, entries)
+        raise _error(
+            "TP706",
+            message,
+            f"did you mean '{near}'?" if near else f"give one with --input, or measure an entry: {listed}",
+        )
     return entries[model], made_samples(entries[model], count)
 
 

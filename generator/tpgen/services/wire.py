@@ -15,6 +15,9 @@ companion               dims                 an item's value
 ``<key>_valid``         ``[1]``              is None if false
 ``<key>_tag``           any                  is an image whose colour order or layout varies from item to item
 ======================  ===================  ==============================================================
+
+An output of dims ``[1]`` is one element: a numpy scalar, or bytes. An array of one element looks the same on
+the wire, and is taken for that.
 """
 
 from __future__ import annotations
@@ -30,7 +33,8 @@ from ..diagnostics import did_you_mean
 from .model_spec import ModelSpec, RequestError, TensorSpec, companions
 
 Array: TypeAlias = NDArray[Any]
-Value: TypeAlias = Any  # an array, or a list of them (nested once at most); None for an absent output
+# An array, a numpy scalar or bytes, or a list of them (nested once at most); None for an absent output.
+Value: TypeAlias = Any
 
 _NUMPY = {
     "BOOL": np.bool_,
@@ -65,8 +69,10 @@ def encode(model: ModelSpec, values: Mapping[str, Any]) -> tuple[bool, list[Requ
     """Makes the requests for the given inputs.
 
     A list that is one level deeper than an item of the input is a batch; any other value is one item, and is
-    repeated if another input is a batch. Batches beyond ``max_batch_size`` become several requests, and so do
-    items of differing shape if the model has no companion that could tell their padding.
+    repeated if another input is a batch. How deep lists are that hold nothing but empty lists can't be seen:
+    they are an item where the input is declared as that many lists, unless another input is a batch of that
+    length. Batches beyond ``max_batch_size`` become several requests, and so do items of differing shape if
+    the model has no companion that could tell their padding.
 
     Returns:
         Whether a batch was given, and the requests in the order of the items.
@@ -77,9 +83,10 @@ def encode(model: ModelSpec, values: Mapping[str, Any]) -> tuple[bool, list[Requ
     _check_names(model, values)
     batches: dict[str, list[Value]] = {}
     singles: dict[str, Value] = {}
+    sure = {len(value) for name, value in values.items() if _is_batch(model.inputs[name], value)}
     for name, value in values.items():
         spec = model.inputs[name]
-        if _is_batch(spec, value):
+        if _is_batch(spec, value) or (_is_hollow(value) and _is_hollow_batch(model, spec, value, sure)):
             batches[name] = [_leaves(model, spec, item) for item in value]
         else:
             singles[name] = _leaves(model, spec, value)
@@ -156,6 +163,18 @@ def _is_batch(spec: TensorSpec, value: Any) -> bool:
     # One element per item is passed bare: [a, b] for dims [1] are two items, not one of two elements.
     bare = spec.is_scalar and isinstance(value, list | tuple) and depth < rank + 1
     return bare or depth == rank + 1
+
+
+def _is_hollow(value: Any) -> bool:
+    """True for lists that hold nothing but lists, the innermost of them empty: no element shows the depth."""
+    return isinstance(value, list | tuple) and all(_is_hollow(element) for element in value)
+
+
+def _is_hollow_batch(model: ModelSpec, spec: TensorSpec, value: Sequence[Any], lengths: set[int]) -> bool:
+    """Whether lists without any element are a batch; ``lengths`` are those of the batches beside them."""
+    told = companions(model.inputs).get(spec.name, {})
+    levels = 2 if "count2" in told else int("count" in told)
+    return bool(value) and (_depth(spec, value) > levels or lengths == {len(value)})
 
 
 def _leaves(model: ModelSpec, spec: TensorSpec, item: Any) -> Value:
@@ -346,7 +365,12 @@ def _item(
     if count is not None:
         axis = model.outputs[name].varying_axis if name in model.outputs else 0
         return value[(slice(None),) * axis + (slice(count),)]
-    return value
+    return value.reshape(-1)[0] if value.shape in ((), (1,)) and _is_single(model, name) else value
+
+
+def _is_single(model: ModelSpec, name: str) -> bool:
+    """True if an output declares one element, not a size that may be one."""
+    return name in model.outputs and model.outputs[name].dims in ((), (1,))
 
 
 def _elements(rows: Array, shapes: Array | None, count: int | None) -> Value:

@@ -26,10 +26,8 @@ class PipelineStage(Stage):
 
     def load(self, context):
         # pipeline.toml:15 reader.TensorrtTensor
-        self.reader_tensorrttensor = inference.OnnxModel(
+        self.reader_model = inference.OnnxModel(
             model=context.path("digits.onnx"),
-            mean=(),
-            std=(),
             max_batch=8,
             min_batch=1,
             inputs=("image",),
@@ -38,7 +36,7 @@ class PipelineStage(Stage):
             threads=context.threads,
         )
         # pipeline.toml:24 answer.TopK
-        self.answer_topk = postprocess.TopK(k=3, labels=context.path("labels.txt"))
+        self.answer_top_k = postprocess.TopK(k=3, labels=context.path("labels.txt"))
 
     def run(self, items):
         # pipeline.toml:4 [decode] DecodeMat
@@ -51,7 +49,7 @@ class PipelineStage(Stage):
 
         # pipeline.toml:15 [reader] TensorrtTensor
         items = self.reader.take_over(items)
-        items = self.reader.together(items, self.reader_tensorrttensor, ("data",), ("result",))
+        items = self.reader.together(items, self.reader_model, ("data",), ("result",))
 
         # pipeline.toml:24 [answer] Sequential[Softmax,TopK]
         items = self.answer.take_over(items)
@@ -67,4 +65,4 @@ class PipelineStage(Stage):
 
     def _answer(self, item):
         item["data"] = postprocess.softmax(item["data"], axis=-1)
-        item["result"], item["scores"], item["labels"] = self.answer_topk(item["data"])
+        item["result"], item["scores"], item["labels"] = self.answer_top_k(item["data"])

@@ -25,7 +25,7 @@ class PipelineStage(Stage):
 
     def load(self, context):
         # pipeline.toml:14 report.Python
-        self.report_python = user.UserCode(
+        self.report_kernel = user.UserCode(
             directory=context.path("user"),
             module="photo",
             name="report",
@@ -62,7 +62,7 @@ class PipelineStage(Stage):
         )
 
     def _report(self, item):
-        value = self.report_python(item["data"])
+        value = self.report_kernel(item["data"])
         if value is None:
             return
         item["result"], item["sharpness"], item["colors"] = value

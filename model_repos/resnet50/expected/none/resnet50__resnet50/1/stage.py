@@ -19,10 +19,8 @@ class PipelineStage(Stage):
 
     def load(self, context):
         # pipeline.toml:15 resnet50.TensorrtTensor
-        self.resnet50_tensorrttensor = inference.OnnxModel(
+        self.resnet50_model = inference.OnnxModel(
             model=context.path("resnet50.onnx"),
-            mean=(),
-            std=(),
             max_batch=4,
             min_batch=1,
             inputs=("input",),
@@ -34,5 +32,5 @@ class PipelineStage(Stage):
     def run(self, items):
         # pipeline.toml:15 [resnet50] SyncTensor[TensorrtTensor]
         items = self.resnet50.take_over(items, "data")
-        items = self.resnet50.together(items, self.resnet50_tensorrttensor, ("data",), ("result",))
+        items = self.resnet50.together(items, self.resnet50_model, ("data",), ("result",))
         return items

@@ -19,10 +19,8 @@ class PipelineStage(Stage):
 
     def load(self, context):
         # pipeline.toml:3 match.TensorrtTensor
-        self.match_tensorrttensor = inference.OnnxModel(
+        self.match_model = inference.OnnxModel(
             model=context.path("match.onnx"),
-            mean=(),
-            std=(),
             max_batch=16,
             min_batch=1,
             inputs=("left", "right"),
@@ -36,7 +34,7 @@ class PipelineStage(Stage):
         items = self.match.start(items)
         items = self.match.together(
             items,
-            self.match_tensorrttensor,
+            self.match_model,
             ("left", "right"),
             ("result", "similarity", "difference"),
         )
