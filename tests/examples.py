@@ -9,7 +9,7 @@ from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "model_repos"
-NAMES = ("digits", "hello", "python_node", "resnet50", "two_inputs")
+NAMES = ("digits", "fallback", "hello", "python_node", "resnet50", "two_inputs")
 
 
 def script(example: str, name: str) -> ModuleType:

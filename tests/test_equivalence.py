@@ -137,7 +137,7 @@ ONCE_WRONG = {
         """,
     "operators behind one that breaks inside a sequence": """
         [a]
-        backend = "Sequential[Python[mine:maybe],Python[mine:together],(or)Python[mine:fussy],Python[mine:maybe]]"
+        backend = "Sequential[Python[mine:maybe],Python[mine:together],(or)Python[mine:fussy],Copy[data:x]]"
         next = "b"
         [b]
         backend = "Sequential[Python[mine:together],Python[mine:fussy]]"

@@ -14,7 +14,7 @@ from tpgen.runner.interpreter import Interpreter
 from tpgen.services.client import Client
 from tpgen.services.server import TritonServer
 
-SERVED = ("digits", "hello", "python_node", "resnet50", "two_inputs")
+SERVED = ("digits", "fallback", "hello", "python_node", "resnet50", "two_inputs")
 
 # Answers 1 if the compiler can be imported where the stage runs, which must not be.
 SPY = """

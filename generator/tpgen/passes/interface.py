@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from ..diagnostics import did_you_mean
-from ..ir.filters import DATA, RESULT
+from ..ir.filters import DATA, RESULT, SWAP
 from ..ir.graph import Call, Entry, Graph, Node, Port, companion_of
 from ..ir.op import Trait
 from ..types import Bytes, State, TupleOf, Type, crosses_wire, present
