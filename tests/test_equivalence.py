@@ -22,7 +22,7 @@ from tpgen.ir.graph import Entry
 from tpgen.runner.generated import Pipe
 from tpgen.runner.interpreter import ItemError
 from tpgen.services.wire import decode, encode
-from tpgen.types import Array, Bytes, ListOf, Text, Type
+from tpgen.types import ListOf, Text, Type
 
 COUNT = int(os.environ.get("TPGEN_EQUIVALENCE", "60"))
 SEED = int(os.environ.get("TPGEN_SEED", "1"))
@@ -318,7 +318,7 @@ def dtype_of(type_: Type) -> Any:
 
 
 def received(entry: Entry, found: Mapping[str, Any]) -> dict[str, Any]:
-    """An answer of the client as the item's values: what is absent left out, scalars and texts bare."""
+    """An answer of the client as the item's values: what is absent left out, texts as such."""
     return {
         port.key: _bare(port.type, found[port.key]) for port in entry.outputs if found[port.key] is not None
     }
@@ -326,17 +326,7 @@ def received(entry: Entry, found: Mapping[str, Any]) -> dict[str, Any]:
 
 def _bare(type_: Type, value: Any) -> Any:
     if isinstance(type_, ListOf):
-        return [_element(type_.item, element) for element in value]
-    if isinstance(type_, Text):
-        return value[0].decode()
-    if isinstance(type_, Bytes):
-        return value[0]
-    return value[0] if isinstance(type_, Array) and not type_.shape else value
-
-
-def _element(type_: Type, value: Any) -> Any:
-    if isinstance(type_, ListOf):
-        return _bare(type_, value)
+        return [_bare(type_.item, element) for element in value]
     return value.decode() if isinstance(type_, Text) else value
 
 

@@ -104,7 +104,7 @@ class StageCode:
 
     def _node(self, index: int, node: Node) -> NodeView:
         attribute = self.identifiers.make(node.name)
-        lines = [self._entering(attribute, node, first=index == 0)]
+        lines = self._entering(attribute, node, first=index == 0)
         filtered = self._has_filters(node)
         for position, calls in _segments(node, alone=filtered):
             filter_ = calls[0].filter if position > 0 else RUN
@@ -123,16 +123,16 @@ class StageCode:
         is_result_there = RESULT in self._states(first) and bool(others)
         return is_result_there or any(call.filter != SWAP for call in others)
 
-    def _entering(self, attribute: str, node: Node, *, first: bool) -> str:
+    def _entering(self, attribute: str, node: Node, *, first: bool) -> list[str]:
         """The statement by which items enter a node."""
         filter_ = node.calls[0].filter
         if first and self.stage.takes_over:
-            return f"items = self.{attribute}.take_over(items, {literal(DATA)})"
+            return [f"items = self.{attribute}.take_over(items, {literal(DATA)})"]
         if filter_ == SWAP:
-            return f"items = self.{attribute}.take_over(items)"
+            return [f"items = self.{attribute}.take_over(items)"]
         if filter_ == RUN:
-            return f"items = self.{attribute}.start(items)"
-        return f"items = self.{attribute}.enter(items, {self._filter(filter_)})"
+            return [f"items = self.{attribute}.start(items)"]
+        return broken_call(f"items = self.{attribute}.enter", ["items", self._filter(filter_)], BODY)
 
     def _filter(self, filter_: Filter) -> str:
         """The expression of a filter."""
