@@ -22,7 +22,7 @@ from tpgen.ir.graph import Entry
 from tpgen.runner.generated import Pipe
 from tpgen.runner.interpreter import ItemError
 from tpgen.services.wire import decode, encode
-from tpgen.types import ListOf, Text, Type
+from tpgen.types import Array, ListOf, Text, Type
 
 COUNT = int(os.environ.get("TPGEN_EQUIVALENCE", "60"))
 SEED = int(os.environ.get("TPGEN_SEED", "1"))
