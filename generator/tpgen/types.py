@@ -265,12 +265,18 @@ def join_types(left: Type, right: Type, owner: str) -> Type:
     if len(left.shape) != len(right.shape):
         raise Unjoinable("rank", left, right)
     shape = tuple(
-        a if a == b else Symbol(f"{owner}.d{axis}")
+        a if a == b else Symbol(_common_name(a, b) or f"{owner}.d{axis}")
         for axis, (a, b) in enumerate(zip(left.shape, right.shape, strict=True))
     )
     layout = left.layout if left.layout is right.layout else Layout.VARIES
     color = left.color if left.color is right.color else Color.VARIES
     return Array(left.dtype, shape, layout, color)
+
+
+def _common_name(left: Dim, right: Dim) -> str | None:
+    if isinstance(left, Symbol) and isinstance(right, Symbol) and left.name == right.name:
+        return left.name
+    return None
 
 
 def join_states(left: State, right: State, owner: str) -> State:

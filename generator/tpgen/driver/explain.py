@@ -67,10 +67,14 @@ class StageFacts:
 
 @dataclass(frozen=True)
 class CallFacts:
-    """One use of an operator. ``became`` is what the passes made of it, empty if it runs as written."""
+    """One use of an operator. ``condition`` says which items its filter lets run.
+
+    ``became`` is what the passes made of it, empty if it runs as written.
+    """
 
     operator: str
     filter: str
+    condition: str
     keys: dict[str, Any]
     reads: dict[str, str]
     writes: dict[str, str]
@@ -198,6 +202,7 @@ def _call(call: Call, left: Call | None, graph: Graph, node: Node) -> CallFacts:
     return CallFacts(
         written if written in call.op.names else call.op.name,
         str(call.filter),
+        call.filter.meaning,
         keys,
         {key: _typed(before[key]) for key in call.op.inputs() if key in before},
         {key: _typed(after[key]) for key in call.op.outputs() if key in after},
@@ -218,8 +223,8 @@ def _states_after(call: Call, graph: Graph, node: Node) -> dict[str, State]:
     if position == len(labels):
         return dict(graph.types.leaving[node.name])
     states = dict(graph.types.before[labels[position]])
-    if str(node.calls[position].filter) == "swap" and "data" in states:
-        states["result"] = states["data"]
+    for source, target in node.calls[position].filter.moves:
+        states[source] = states[target]
     return states
 
 

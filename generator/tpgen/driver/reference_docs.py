@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from .. import ops as _operators  # noqa: F401  (declares them)
 from ..codes import CODES
 from ..frontend.calls import SEQUENCES, WRAPPERS
+from ..frontend.filters import filter_names, key_of_filter, named_filter
 from ..frontend.tables import CONTROL_FLOW, WITHOUT_EFFECT, NodeKeys, PipelineKeys
 from ..ir.op import REGISTRY, AttributeField, Op, Trait, attributes_of, bracket_attribute, declared_attributes
 from ..ops.unsupported import UNSUPPORTED
@@ -46,6 +47,10 @@ def operators_page() -> str:
             "## Containers",
             "",
             *containers(),
+            "",
+            "## Filters",
+            "",
+            *filters(),
             "",
             *(line for group in groups() for line in group_section(group)),
             "## Operators that are not compiled",
@@ -190,6 +195,20 @@ def containers() -> Iterator[str]:
     yield from two_columns("Container", "Its operator runs as if written alone", WRAPPERS.items())
 
 
+def filters() -> Iterator[str]:
+    """What `filter` and the parentheses before an operator may say."""
+    yield "Before a node they are its key `filter`, before an operator of a sequence they stand in parentheses."
+    yield "Each item is decided on its own. Skip passes over the node or the operator; Break ends the item at a"
+    yield "node, and inside a sequence the sequence."
+    yield ""
+    yield from two_columns("Filter", "What it does", [(name, _filter_text(name)) for name in filter_names()])
+
+
+def _filter_text(name: str) -> str:
+    key = key_of_filter(name)
+    return named_filter(name, "KEY").meaning + (f"; KEY is what the node's `{key}` names" if key else "")
+
+
 def two_columns(left: str, right: str, rows: Iterable[tuple[str, str]]) -> Iterator[str]:
     """A table of names and texts, sorted by name."""
     yield f"| {left} | {right} |"
@@ -214,7 +233,7 @@ def errors_page() -> str:
 def names() -> list[str]:
     """All that `name_text` knows."""
     operators = {*REGISTRY, *WRAPPERS, *SEQUENCES, *UNSUPPORTED}
-    return sorted({*operators, *WITHOUT_EFFECT, *CONTROL_FLOW, *_key_owners()})
+    return sorted({*operators, *filter_names(), *WITHOUT_EFFECT, *CONTROL_FLOW, *_key_owners()})
 
 
 def name_text(name: str) -> str | None:
@@ -229,6 +248,8 @@ def name_text(name: str) -> str | None:
         return f"{name} is not compiled: {_plain(UNSUPPORTED[name])}\n"
     if name in WITHOUT_EFFECT:
         return f"The key '{name}' is accepted and has no effect: {_plain(WITHOUT_EFFECT[name])}\n"
+    if name in filter_names() and name not in _key_owners():
+        return f"{name}: a filter; {_plain(_filter_text(name))}\n"
     if name in CONTROL_FLOW:
         return f"The key '{name}' belongs to {CONTROL_FLOW[name]}, which this version does not compile.\n"
     return _key_text(name)

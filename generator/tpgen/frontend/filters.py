@@ -31,6 +31,21 @@ _TRUE = (True, 1, "1", "true", "True")
 _FALSE = (False, 0, "0", "false", "False")
 
 
+def filter_names() -> tuple[str, ...]:
+    """The names of all filters that are compiled."""
+    return (*FILTERS, *_KEYED)
+
+
+def key_of_filter(name: str) -> str | None:
+    """The node's key that names the key which the filter asks for; None: it asks for none."""
+    return _KEYED[name][0] if name in _KEYED else None
+
+
+def named_filter(name: str, key: str) -> Filter:
+    """A filter by its name, asking for ``key`` if it asks for one."""
+    return FILTERS[name] if name in FILTERS else _KEYED[name][1](key)
+
+
 def node_filter(values: NodeValues, *, is_root: bool) -> Filter:
     """What stands before a node: its ``filter`` or ``or = true``; else Run at a root, swap behind a node."""
     named, either = values.own.get("filter"), values.own.get("or")
@@ -87,7 +102,7 @@ def _named(name: str, values: NodeValues, span: Span) -> Filter | None:
 
 
 def _keyed(name: str, values: NodeValues, span: Span) -> Filter | None:
-    key, make = _KEYED[name]
+    key, _ = _KEYED[name]
     value = values.find(key)
     if value is None or not isinstance(value.raw, str) or not value.raw:
         hint = f'add it to [{values.node}]: {key} = "name of a key"'
@@ -95,4 +110,4 @@ def _keyed(name: str, values: NodeValues, span: Span) -> Filter | None:
             "TP108", f"'{name}' needs the key '{key}': the key of the item that it looks for", span, hint
         )
         return None
-    return make(value.raw)
+    return named_filter(name, value.raw)

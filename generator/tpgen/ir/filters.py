@@ -70,6 +70,16 @@ class Filter:
         return self.name
 
     @property
+    def meaning(self) -> str:
+        """In words: which items run, what becomes of the others, and what moves."""
+        checks = [f"where {check.condition}, else {check.otherwise.value}" for check in self.checks]
+        targets: dict[str, list[str]] = {}
+        for source, target in self.moves:
+            targets.setdefault(source, []).append(f"'{target}'")
+        moves = [f"'{source}' becomes {' and '.join(keys)}" for source, keys in targets.items()]
+        return f"runs {'; '.join([', and '.join(checks) or 'for all items', *moves])}"
+
+    @property
     def can_skip(self) -> bool:
         """True if items may go on behind the call without it."""
         return any(check.otherwise is Otherwise.SKIP for check in self.checks)
