@@ -277,7 +277,9 @@ def test_explain_a_code(tpgen: Tpgen) -> None:
         ("ResizeMat::resize_h", "resize_h: a key of ResizeMat"),
         ("Sleep::time", "Sleep::time: a key of Sleep"),
         ("model::cache", "model::cache: a key of TensorrtTensor"),
-        ("filter", "belongs to filters"),
+        ("filter", "filter: a key of every node"),
+        ("map", "belongs to maps"),
+        ("else", "else: a filter; runs where 'result' is not there, else Skip"),
     ],
 )
 def test_explain_a_name(tpgen: Tpgen, name: str, words: str) -> None:
