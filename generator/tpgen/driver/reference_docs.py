@@ -197,9 +197,9 @@ def containers() -> Iterator[str]:
 
 def filters() -> Iterator[str]:
     """What `filter` and the parentheses before an operator may say."""
-    yield "Before a node they are its key `filter`, before an operator of a sequence they stand in parentheses,"
-    yield "and decide for each item on its own. Skip passes over the node or the operator; Break ends the item at"
-    yield "a node, and inside a sequence the sequence."
+    yield "Before a node they are its key `filter`, before an operator of a sequence they stand in"
+    yield "parentheses, and decide for each item on its own. Skip passes over the node or the operator; Break"
+    yield "ends the item at a node, and inside a sequence the sequence."
     yield ""
     yield from two_columns("Filter", "What it does", [(name, _filter_text(name)) for name in filter_names()])
 
