@@ -34,6 +34,7 @@ Outcome = dict[str, Any] | ItemError
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("random")
     write_files(made)
+    (made / "changing.py").write_text(CHANGING, encoding="utf-8")
     return made
 
 
@@ -165,7 +166,54 @@ ONCE_WRONG = {
         [c]
         backend = "Sequential[Copy[beta:x],Copy[beta_count:result]]"
         """,
+    "user code changes its input, which another key shares": """
+        [pipeline]
+        outputs = ["kept", "result"]
+        [a]
+        backend = "Sequential[DecodeMat,Copy[data:kept]]"
+        next = "b"
+        [b]
+        backend = "Python[changing:doubled]"
+        """,
+    "user code answers with an array that it writes to again": """
+        [a]
+        backend = "Python[changing:Buffer]"
+        """,
+    "user code answers with its input": """
+        [pipeline]
+        outputs = ["kept", "result"]
+        [a]
+        backend = "Sequential[DecodeMat,Copy[data:kept]]"
+        next = "b"
+        [b]
+        backend = "Python[changing:same]"
+        """,
 }
+
+CHANGING = """
+import numpy as np
+from tpgen_runtime import Tensor, op
+
+IMAGE = Tensor("uint8", ["H", "W", 3], color="bgr")
+
+@op(inputs={"data": IMAGE}, outputs={"result": IMAGE})
+def doubled(data):
+    data *= 2
+    return data
+
+@op(inputs={"data": IMAGE}, outputs={"result": IMAGE})
+def same(data):
+    return data
+
+@op(inputs={"data": Tensor("bytes", [])}, outputs={"result": Tensor("int64", [2])})
+class Buffer:
+    def __init__(self):
+        self.kept = np.zeros(2, np.int64)
+
+    def __call__(self, data):
+        self.kept[:] = len(data), sum(data)
+        return self.kept
+"""
 
 
 @pytest.mark.parametrize("what", ONCE_WRONG)

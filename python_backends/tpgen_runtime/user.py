@@ -144,7 +144,42 @@ class UserCode:
         self._call = call
 
     def __call__(self, *values):
-        return self._call(*values)
+        """The answer; arrays go in as views that can't be written to, and come out as copies.
+
+        Raises:
+            TypeError: the user's code tried to change an array that it was given.
+        """
+        try:
+            return _owned(self._call(*map(_read_only, values)))
+        except Exception as problem:
+            if not _is_read_only(problem):
+                raise
+            raise TypeError(f"{str(problem).strip()}; {_WAY_OUT}") from problem
+
+
+_WAY_OUT = "arrays are given to user code read-only: change a copy, for example data = data.copy()"
+
+
+def _is_read_only(problem):
+    """True if numpy or OpenCV refused to write into an array."""
+    numpys = isinstance(problem, ValueError) and "read-only" in str(problem)
+    return numpys or (type(problem).__name__ == "error" and "readonly" in str(problem))
+
+
+def _read_only(value):
+    """The value as user code gets it. Lists are new ones, so that changing them changes no other key."""
+    if isinstance(value, np.ndarray):
+        view = value.view()
+        view.flags.writeable = False
+        return view
+    return type(value)(map(_read_only, value)) if type(value) in (list, tuple) else value
+
+
+def _owned(value):
+    """The value with arrays that nobody else holds: user code may write to its own again at the next item."""
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    return type(value)(map(_owned, value)) if type(value) in (list, tuple) else value
 
 
 def _has_call(cls):

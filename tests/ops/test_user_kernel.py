@@ -225,3 +225,78 @@ def test_torchpipe_style_takes_as_many_as_it_says(kernel: Any) -> None:
     code = TORCHPIPE.format(more="") + "    def max(self):\n        return 2\n"
     run = kernel(code, "Old", writes=("result", "seen"), batch=True, by=1)
     assert run([1, 2, 3, 0, 5]) == ([1, 2, 3, None, 5], [1, 1, 2, None, 3])
+
+
+FLOATS = '@op(inputs={"data": Tensor("float32", ["N"])}, outputs={"result": Tensor("float32", ["N"])})\n'
+WAY_OUT = r"data = data\.copy\(\)"
+
+
+@pytest.mark.parametrize("change", ["data *= 2", "data[0] = 5", "data.sort()", "np.negative(data, out=data)"])
+def test_input_cannot_be_changed_in_place(kernel: Any, change: str) -> None:
+    given = np.array([3, 1, 2], np.float32)
+    run = kernel(FLOATS + f"def f(data):\n    {change}\n    return data\n", "f")
+    with pytest.raises(TypeError, match=WAY_OUT):
+        run(given)
+    assert given.tolist() == [3, 1, 2]
+    given *= 2  # whoever gave it may still write to it
+
+
+def test_input_cannot_be_drawn_on(kernel: Any) -> None:
+    code = (
+        '@op(outputs={"result": Tensor("uint8", ["H", "W", 3])})\n'
+        "def f(data):\n    import cv2\n    return cv2.rectangle(data, (0, 0), (3, 3), (9, 9, 9))\n"
+    )
+    with pytest.raises(TypeError, match=WAY_OUT):
+        kernel(code, "f")(np.zeros((8, 8, 3), np.uint8))
+
+
+def test_a_copy_can_be_changed(kernel: Any) -> None:
+    run = kernel(FLOATS + "def f(data):\n    data = data.copy()\n    data *= 2\n    return data\n", "f")
+    assert run(np.ones(2, np.float32)).tolist() == [2, 2]
+
+
+def test_lists_cannot_be_changed_for_others(kernel: Any) -> None:
+    declared = '@op(inputs={"data": [Tensor("float32", ["N"])]}, outputs={"result": Tensor("int64", [])})\n'
+    given = [np.ones(2, np.float32), np.ones(3, np.float32)]
+    run = kernel(declared + "def f(data):\n    data[1][0] = 7\n    return 1\n", "f")
+    with pytest.raises(TypeError, match=WAY_OUT):
+        run(given)
+    assert kernel(declared + "def f(data):\n    return len(data.pop())\n", "f")(given) == 3
+    assert len(given) == 2
+
+
+def test_refusal_that_speaks_of_read_only_stays_a_refusal(kernel: Any) -> None:
+    run = kernel(FLOATS + 'def f(data):\n    raise ItemError("a read-only volume")\n', "f")
+    with pytest.raises(ItemError, match=r"^a read-only volume$"):
+        run(np.ones(1, np.float32))
+
+
+def test_torchpipe_style_changes_its_dictionary_but_no_array(kernel: Any) -> None:
+    code = (
+        "class Old:\n    def forward(self, items):\n"
+        "        for item in items:\n            {}\n            item['result'] = item['data']\n"
+    )
+    given = np.ones(2, np.float32)
+    with pytest.raises(TypeError, match=WAY_OUT):
+        kernel(code.format("item['data'] += 1"), "Old")(given)
+    assert kernel(code.format("item['data'] = item['data'] + 1"), "Old")(given).tolist() == [2, 2]
+    assert given.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("answer", ["self.kept", "self.kept[:]", "self.kept[::-1]"])
+def test_array_that_is_kept_is_not_overwritten_later(kernel: Any, answer: str) -> None:
+    code = (
+        FLOATS + "class Buffer:\n    kept = np.zeros(2, np.float32)\n"
+        f"    def __call__(self, data):\n        self.kept[:] = data\n        return {answer}\n"
+    )
+    run = kernel(code, "Buffer")
+    first = run(np.array([1, 1], np.float32))
+    run(np.array([2, 2], np.float32))
+    assert first.tolist() == [1, 1]
+
+
+def test_answer_shares_nothing_with_the_input(kernel: Any) -> None:
+    given = np.ones(2, np.float32)
+    answer = kernel(FLOATS + "def f(data):\n    return data\n", "f")(given)
+    assert answer.flags.writeable
+    assert not np.shares_memory(answer, given)
