@@ -2,8 +2,9 @@
 
 The modules of a directory are loaded as parts of a private package. An ``import helper`` in one of them,
 at its top or later inside a function, means the ``helper`` beside it; the hook for that is the
-``__import__`` of the builtins that these modules, and only these, are given. Nothing is added to
-``sys.path``, and ``sys.modules`` holds them under their private names only.
+``__import__`` of the builtins that these modules, and only these, are given; so is an ``importlib`` whose
+``import_module`` does the same. Nothing is added to ``sys.path``, and ``sys.modules`` holds them under their
+private names only.
 """
 
 import builtins
@@ -49,6 +50,7 @@ class UserModules:
         self.package = f"{PREFIX}{next(_numbers)}"
         self.builtins = {**vars(builtins), "__import__": self._import}
         self.stamps = {}
+        self._importlib = _Importlib(self)
         self._owned = {}
         root = ModuleType(self.package, f"User modules of {directory}")
         root.__path__ = [directory]
@@ -88,7 +90,8 @@ class UserModules:
     def _import(self, name, globals=None, locals=None, fromlist=(), level=0):  # noqa: A002 - its signature
         top = name.partition(".")[0]
         if level or not self.owns(top):
-            return builtins.__import__(name, globals, locals, fromlist, level)
+            module = builtins.__import__(name, globals, locals, fromlist, level)
+            return self._importlib if module is importlib else module
         with self._names_for_users():
             # Some name in the list makes __import__ answer the module itself instead of its package.
             wanted = fromlist or ("__name__",)
@@ -97,6 +100,23 @@ class UserModules:
 
     def _names_for_users(self):
         return _PlainNames(f"{self.package}.")
+
+
+class _Importlib(ModuleType):
+    """The standard library's ``importlib``, for the modules of one directory."""
+
+    def __init__(self, owner):
+        super().__init__("importlib", importlib.__doc__)
+        self._owner = owner
+
+    def __getattr__(self, name):
+        return getattr(importlib, name)
+
+    def import_module(self, name, package=None):
+        """`importlib.import_module`; a name of the directory's own means the module there."""
+        if name.startswith(".") or not self._owner.owns(name.partition(".")[0]):
+            return importlib.import_module(name, package)
+        return self._owner.load(name)
 
 
 class _PlainNames:

@@ -53,6 +53,16 @@ def test_vendored_files_follow_imports(tmp_path: Path) -> None:
     ]
 
 
+def test_vendored_files_follow_imports_by_a_call(tmp_path: Path) -> None:
+    text = "import importlib\nimportlib.import_module('a')\n__import__('b')\n"
+    text += (
+        "from importlib import import_module\nimport_module('c.d')\nimport_module(name)\nimport_module()\n"
+    )
+    write(tmp_path, ops=text, a="", b="", c__d="", name="")
+    found = names(tmp_path, vendored_files(tmp_path / "ops.py"))
+    assert found == ["a.py", "b.py", "c/d.py", "ops.py"]
+
+
 def test_vendored_files_include_what_is_named(tmp_path: Path) -> None:
     write(tmp_path, ops="", data__a="")
     (tmp_path / "notes.txt").write_text("x")

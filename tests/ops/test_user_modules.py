@@ -54,6 +54,23 @@ def test_equal_names_never_mix(two: tuple[Path, Path]) -> None:
     assert (one.inside(), other.inside()) == ("near one one", "near two two")
 
 
+@pytest.mark.parametrize(
+    "how",
+    [
+        "import importlib\nhelper = importlib.import_module('helper')\n",
+        "from importlib import import_module\nhelper = import_module(name='helper')\n",
+        "import importlib.util as u\nimport importlib\nhelper = importlib.import_module('helper')\n",
+        "helper = __import__('helper')\n",
+    ],
+)
+def test_imports_by_a_call_mean_the_same_module(two: tuple[Path, Path], how: str) -> None:
+    for folder, name in zip(two, ("one", "two"), strict=True):
+        write(folder, by_call=f"{how}import helper as plain\nassert helper is plain\nNAME = helper.NAME\n")
+        assert name == load(folder, "by_call").NAME
+    text = "import importlib.util\nimport json\nassert importlib.import_module('json') is json\n"
+    load(write(two[0], others=text + "assert importlib.util.find_spec('json')\n"), "others")
+
+
 def test_nothing_leaks_into_the_process(two: tuple[Path, Path]) -> None:
     before, path = set(sys.modules), list(sys.path)
     load(two[0], "ops").later()

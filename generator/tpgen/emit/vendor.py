@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 
 from ..resources import runtime_dir
@@ -58,7 +58,7 @@ def _imports(module: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     path = runtime_dir() / f"{module}.py"
     inside: set[str] = set()
     outside: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    for node in _walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             outside |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -66,6 +66,15 @@ def _imports(module: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
             if node.level == 0 and node.module:
                 outside.add(node.module.partition(".")[0])
     return tuple(sorted(inside)), tuple(sorted(outside))
+
+
+def _walk(node: ast.AST) -> Iterator[ast.AST]:
+    """All nodes but those that only type checkers look at."""
+    if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        return
+    yield node
+    for child in ast.iter_child_nodes(node):
+        yield from _walk(child)
 
 
 def _runtime_modules(node: ast.ImportFrom) -> set[str]:

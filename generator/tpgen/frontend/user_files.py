@@ -114,6 +114,8 @@ class _Collector:
             yield from self._named(user, node, start, parts)
             for alias in node.names:
                 yield from _files_of(start, [*parts, alias.name])
+        elif isinstance(node, ast.Call) and (name := _imported_by_call(node)):
+            yield from self._named(user, node, self.base, name.split("."))
 
     def _named(self, user: UserSource, node: ast.AST, start: Path, parts: list[str]) -> Iterator[Path]:
         found = [path for length in range(1, len(parts) + 1) for path in _files_of(start, parts[:length])]
@@ -129,6 +131,17 @@ class _Collector:
             else f"rename '{name}'"
         )
         self.bag.error("TP507", taken_message(name), user.span(node), hint=hint)
+
+
+def _imported_by_call(call: ast.Call) -> str | None:
+    """The module that ``importlib.import_module("x")`` or ``__import__("x")`` names, if it is written out."""
+    function = call.func
+    called = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+    if called not in ("import_module", "__import__") or not call.args:
+        return None
+    first = call.args[0]
+    name = first.value if isinstance(first, ast.Constant) else None
+    return name if isinstance(name, str) and not name.startswith(".") else None
 
 
 def _files_of(start: Path, parts: list[str]) -> list[Path]:
