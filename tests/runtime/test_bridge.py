@@ -162,6 +162,14 @@ def test_slow_items_are_answered_one_by_one(server: Server, monkeypatch: pytest.
     assert [len(answer["result"]) for answer in answers] == [1, 1, 2]
 
 
+def test_where_user_code_broke_is_in_the_log(server: Server) -> None:
+    infer(server, request(image(3)), request(b"no image"))
+    (logged,) = [line for line in Logger.lines if "ZeroDivisionError" in line]
+    assert "[count] item 0: ZeroDivisionError: three\n" in logged
+    assert 'mine.py", line ' in logged
+    assert "raise ZeroDivisionError" in logged
+
+
 def test_requests_are_let_go_when_they_are_answered(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cycle would keep their tensors until the next garbage collection, and Triton's shared memory full."""
     requests: list[weakref.ref[Any]] = []
