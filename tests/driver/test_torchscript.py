@@ -53,6 +53,7 @@ def test_a_missing_interface_is_asked_for(tmp_path: Path) -> None:
     assert [d.code for d in raised.value.diagnostics] == ["TP108", "TP108"]
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # users have such files
 def test_the_stage_and_the_reference_run_the_model(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="torch is not installed: pip install 'tpgen[torch]'")
     (tmp_path / "pipeline.toml").write_text(TOML)
