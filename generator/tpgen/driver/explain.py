@@ -16,6 +16,7 @@ from ..types import State
 from .compile import Compiled
 from .needs import Needs, needs_of
 from .options import usable_cores
+from .spelling import written_name
 
 
 @dataclass(frozen=True)
@@ -198,9 +199,8 @@ def _call(call: Call, left: Call | None, graph: Graph, node: Node) -> CallFacts:
         for attribute in attributes_of(type(call.op))
         if attribute.declared.from_toml and getattr(call.op, attribute.name) != attribute.default
     }
-    written = call.span.text
     return CallFacts(
-        written if written in call.op.names else call.op.name,
+        written_name(call),
         str(call.filter),
         call.filter.meaning,
         keys,

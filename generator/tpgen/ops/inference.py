@@ -12,6 +12,7 @@ from ..ir.signature import BatchAxis, ModelSignature, TensorInfo
 from ..types import Array, Color, Dim, DType, Layout, Symbol, Text, TupleOf, Type
 
 PRECISIONS = ("fp32", "fp16", "int8", "best", "bf16")
+ENGINELESS_NAMES = frozenset({"Onnx", "OnnxTensor"})  # who writes these expects no TensorRT
 
 
 class ModelOp(Op):
