@@ -103,8 +103,10 @@ class HttpTransport:
         result = InferenceServerClient.parse_response_body(
             reply.data, header_length=int(length) if length is not None else None
         )
-        names = [output["name"] for output in result.get_response().get("outputs", ())]
-        return {name: _own(result.as_numpy(name)) for name in names}
+        outputs = result.get_response().get("outputs", ())
+        return {
+            output["name"]: _own(result.as_numpy(output["name"]), output["datatype"]) for output in outputs
+        }
 
     def metadata(self, model: str) -> dict[str, Any]:
         return dict(self._document("GET", f"/v2/models/{quote(model)}"))
@@ -193,7 +195,8 @@ class GrpcTransport:
             for name, (datatype, array) in tensors.items()
         ]
         result = self._call("infer", model, inputs, client_timeout=self._timeout)
-        return {output.name: _own(result.as_numpy(output.name)) for output in result.get_response().outputs}
+        outputs = result.get_response().outputs
+        return {output.name: _own(result.as_numpy(output.name), output.datatype) for output in outputs}
 
     def metadata(self, model: str) -> dict[str, Any]:
         return self._document("get_model_metadata", model)
@@ -239,10 +242,14 @@ class GrpcTransport:
             raise RequestError(message, _GRPC_STATUS.get(code, 500)) from error
 
 
-def _own(array: Array | None) -> Array:
+def _own(array: Array | None, datatype: str) -> Array:
     """An array that the caller may keep and write to; the client libraries give views of the message."""
+    from tritonclient.utils import triton_to_np_dtype
+
     if array is None:
         raise RequestError("the server sent an output without data", 500)
+    if array.size == 0:  # the client libraries know no type without elements, and say float64
+        return np.empty(array.shape, triton_to_np_dtype(datatype))
     return np.array(array)
 
 
