@@ -13,6 +13,7 @@ from ..frontend.load import Loaded, load
 from ..ir.graph import Graph
 from ..passes import ANALYSIS, OPTIMIZE, Context, DeclaredPort, Options, run_passes
 from ..source import SourceFile, Span, TomlError, load_toml, read_source
+from .doubled import warn_of_doubled_normalisation
 from .files import check_files
 from .models import ModelFile, attach_models
 from .options import BuildOptions, usable_cores
@@ -76,6 +77,7 @@ def compile_pipeline(
     optimised = run_passes(reference, OPTIMIZE, context, after) if reference is not None else None
     if reference is None or optimised is None:
         return None
+    warn_of_doubled_normalisation(reference, bag)
     if not (options.target or loaded.table.keys.target):
         _say_that_it_is_the_cpu(loaded, bag)
     decisions = tuple(context.decisions)
