@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit
 import numpy as np
 
 from .model_spec import RequestError
+from .network import split_url
 from .wire import Array
 
 _GRPC_STATUS = {
@@ -54,11 +55,7 @@ def connect(url: str, timeout: float) -> Transport:
         ValueError: not such a URL.
         RequestError: nothing listens at a bare ``host:port``.
     """
-    parts = urlsplit(url if "://" in url else f"//{url}")
-    if parts.scheme not in ("", "http", "https", "grpc", "grpcs") or not parts.hostname:
-        raise ValueError(
-            f"'{url}' is not a server's address: http://host:port, grpc://host:port or host:port"
-        )
+    parts = split_url(url)
     secure = parts.scheme in ("https", "grpcs")
     if parts.scheme in ("grpc", "grpcs"):
         return GrpcTransport(parts.netloc, timeout, secure=secure)
