@@ -21,6 +21,7 @@ from .compile import AfterPass, Compiled, compile_pipeline
 from .files import file_contents, named_files
 from .models import model_contents
 from .options import BuildOptions
+from .packages import note_missing_packages
 
 DEFAULT_DIRECTORY = "model_repository"
 PROCESSES_PER_CORE = 4  # with more, cores are shared so many ways that only memory is used up
@@ -109,8 +110,10 @@ def _plan_all(
         one = compile_pipeline(path, options, own, scratch, after)
         if one is not None:
             compiled.append(one)
-            plans.append(make_plan(one, scratch, own, write_models=write_models))
+            planned = make_plan(one, scratch, own, write_models=write_models)
+            plans.append(planned)
             _note_processes(one, own)
+            note_missing_packages(one, planned.requirements, own)
         bag.extend(own.diagnostics)
     return plans, compiled
 
