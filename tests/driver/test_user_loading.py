@@ -64,7 +64,11 @@ def test_run_ends_with_status_1(
     pipeline = write(tmp_path, "import no_such_package\n")
     out = io.StringIO()
     assert run_command(["run", str(pipeline), "--input", "data=1", *options, "--json"], out) == 1
-    assert [record["code"] for record in json.loads(out.getvalue())["diagnostics"]] == ["TP508"]
+    found = json.loads(out.getvalue())["diagnostics"]
+    assert [(record["severity"], record["code"]) for record in found] == [
+        ("note", "TP904"),
+        ("error", "TP508"),
+    ]
     assert "bug" not in capsys.readouterr().err
 
 
