@@ -17,8 +17,6 @@ _PROCESS = "Triton runs each instance in a process of its own: write the operato
 
 _REASONS: Mapping[str, tuple[str, ...]] = {
     _CONTROL_FLOW: (
-        "MapReduce",
-        "Jump",
         "JumpV0",
         "HasKey",
         "NotHasKey",

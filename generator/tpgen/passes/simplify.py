@@ -47,9 +47,17 @@ def _simplified(graph: Graph, node: Node) -> Node:
 
 def _leaves_data(graph: Graph, node: Node) -> bool:
     """True if the ``data`` at the node's end is seen: the next node does not swap, or it is an answer."""
+    if any(one.node == node.name for other in graph.nodes.values() for one in other.map):
+        return True
     if node.next:
         return any(graph.nodes[name].calls[0].filter != SWAP for name in node.next)
-    return any(port.key == DATA for entry in graph.entries for port in entry.outputs)
+    return node.name in _subgraph_ends(graph) or any(
+        port.key.rpartition(".")[2] == DATA for entry in graph.entries for port in entry.outputs
+    )
+
+
+def _subgraph_ends(graph: Graph) -> set[str]:
+    return {leaf for root in graph.called() for leaf in graph.leaves(root)}
 
 
 def _forwards(graph: Graph, call: Call) -> bool:
