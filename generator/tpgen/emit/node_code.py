@@ -14,7 +14,7 @@ from ..types import State, Type
 from .code_text import ASSIGNED, BODY, assignment, broken_call, one_line, safe_name
 from .names import Identifiers, literal
 
-_NAMED_FILTERS = {SWAP: "SWAP", OR: "OR", RUN: "ALL", replace(RUN, name=""): "ALL"}
+_NAMED_FILTERS = {replace(SWAP, name=""): "SWAP", replace(OR, name=""): "OR", replace(RUN, name=""): "ALL"}
 _LEAST_AT_ONCE = 16  # elements that go through a sub-graph in one go
 
 
@@ -125,7 +125,7 @@ class NodeCode:
         assert self.parts.graph.types is not None
         states = self.parts.graph.types.entering[self.node.name]
         sure = {Has(key) for key, state in states.items() if state.present and not state.optional}
-        return replace(filter_, name="", checks=tuple(c for c in filter_.checks if c.condition not in sure))
+        return replace(filter_, checks=tuple(c for c in filter_.checks if c.condition not in sure))
 
     def _step(self, method: str, arguments: Sequence[str] = ()) -> list[str]:
         call = f"{self.items} = self.{self.attribute}.{method}"
@@ -133,9 +133,10 @@ class NodeCode:
 
     def _filter(self, filter_: Filter) -> str:
         """The expression of a filter."""
-        if filter_ in _NAMED_FILTERS:
-            self.parts.filters.add(_NAMED_FILTERS[filter_])
-            return _NAMED_FILTERS[filter_]
+        known = _NAMED_FILTERS.get(replace(filter_, name=""))
+        if known is not None:
+            self.parts.filters.add(known)
+            return known
         arguments = [self._check(check) for check in filter_.checks]
         if filter_.moves:
             arguments.append(f"moves={literal(filter_.moves)}")
@@ -281,7 +282,7 @@ class NodeCode:
 
     def _states(self, call: Call) -> Mapping[str, State]:
         assert self.parts.graph.types is not None
-        return self.parts.graph.types.before[call.label]
+        return self.parts.graph.types.before.get(call.label, {})
 
     def _types(self, call: Call) -> dict[str, Type]:
         return {key: state.type for key, state in self._states(call).items() if state.type is not None}

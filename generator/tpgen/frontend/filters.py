@@ -42,6 +42,13 @@ _KEYED: Mapping[str, tuple[str, Callable[[str], Filter]]] = {
     "IsOtherExistFilter": ("other", if_key_exists),
     "Target": ("target", lambda value: if_key_equals("target", value)),
 }
+_ASKED = {
+    **dict.fromkeys(
+        ("IsKeyExistFilter", "IsOtherExistFilter"),
+        ("the key of the item that it looks for", "name of a key"),
+    ),
+    "Target": ("the value that the item's own 'target' is compared to", "a value"),
+}
 _LATER = ("half_chance",)
 _TRUE = (True, 1, "1", "true", "True")
 _FALSE = (False, 0, "0", "false", "False")
@@ -124,9 +131,8 @@ def _keyed(name: str, values: NodeValues, span: Span) -> Filter | None:
     key, _ = _KEYED[name]
     value = values.find(key)
     if value is None or not isinstance(value.raw, str) or not value.raw:
-        hint = f'add it to [{values.node}]: {key} = "name of a key"'
-        values.error(
-            "TP108", f"'{name}' needs the key '{key}': the key of the item that it looks for", span, hint
-        )
+        what, example = _ASKED[name]
+        hint = f'add it to [{values.node}]: {key} = "{example}"'
+        values.error("TP108", f"'{name}' needs the key '{key}': {what}", span, hint)
         return None
     return named_filter(name, value.raw)

@@ -150,7 +150,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class TypeTable:
-    """What inference found: the keys before each call (after its filter) and after each node."""
+    """What inference found: the keys before each call (after its filter) and after each node.
+
+    A call that no item gets to, because a filter before it never lets one run, is not in ``before``.
+    """
 
     before: Mapping[str, Mapping[str, State]]  # by call label
     entering: Mapping[str, Mapping[str, State]]  # by node, before its first filter

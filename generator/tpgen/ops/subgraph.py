@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import ClassVar
 
 from ..ir.op import InferCall, Op, Trait, attr, mismatch, operator
-from ..types import Array, ListOf, Opaque, Symbol, Type
+from ..types import Array, Layout, ListOf, Opaque, Symbol, Type
 
 
-@operator("MapReduce", group="graph", kernel="", traits={Trait.CALLS, Trait.FAILS})
+@operator("MapReduce", group="control", kernel="", traits={Trait.CALLS, Trait.FAILS})
 class MapReduce(Op):
     """Run the sub-graph at `jump` on every element of the list `split`; its keys `merge` become lists.
 
@@ -58,7 +58,8 @@ class MapReduce(Op):
     def _element_type(self, found: Type) -> Type:
         if isinstance(found, ListOf):
             return found.item
-        if isinstance(found, Array) and found.shape and isinstance(found.shape[0], Symbol):
+        is_image = isinstance(found, Array) and found.layout in (Layout.HWC, Layout.CHW)
+        if isinstance(found, Array) and not is_image and found.shape and isinstance(found.shape[0], Symbol):
             return replace(found, shape=found.shape[1:])
         if not isinstance(found, Opaque):
             message = f"'{self.split}' is {found}, which is no list"
@@ -67,7 +68,7 @@ class MapReduce(Op):
         return found
 
 
-@operator("Jump", group="graph", kernel="", traits={Trait.CALLS})
+@operator("Jump", group="control", kernel="", traits={Trait.CALLS})
 class Jump(Op):
     """Run the sub-graph at `jump` on the item itself: it goes on with the keys of the sub-graph's end."""
 

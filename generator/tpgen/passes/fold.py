@@ -76,8 +76,8 @@ def _is_foldable(graph: Graph, call: Call) -> bool:
     if not call.op.has(Trait.REWRITABLE) or call.op.inputs() != (DATA,) or call.rewrite is not None:
         return False
     assert graph.types is not None
-    arriving = graph.types.before[call.label][DATA].type
-    return isinstance(arriving, Array) and arriving.layout is Layout.CHW
+    arriving = graph.types.before.get(call.label, {}).get(DATA)
+    return arriving is not None and isinstance(arriving.type, Array) and arriving.type.layout is Layout.CHW
 
 
 def _fold(

@@ -43,7 +43,8 @@ def infer_types(graph: Graph, context: Context) -> Graph:
             break
     context.bag.extend(bag.diagnostics)
     ended = frozenset(run.ends_quietly), frozenset(run.ends_with_result)
-    return replace(graph, types=TypeTable(run.before, run.entering, run.leaving, run.final, *ended))
+    entering, leaving = ({n: keys.get(n, {}) for n in graph.nodes} for keys in (run.entering, run.leaving))
+    return replace(graph, types=TypeTable(run.before, entering, leaving, run.final, *ended))
 
 
 @dataclass

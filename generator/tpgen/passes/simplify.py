@@ -63,7 +63,7 @@ def _subgraph_ends(graph: Graph) -> set[str]:
 def _forwards(graph: Graph, call: Call) -> bool:
     if call.op.has(Trait.FORWARDS):
         return True
-    if not call.op.has(Trait.SETS_COLOR) or graph.types is None:
+    if not call.op.has(Trait.SETS_COLOR) or graph.types is None or call.label not in graph.types.before:
         return False
     arriving = graph.types.before[call.label][DATA].type
     wanted: str = call.op.color  # type: ignore[attr-defined]
