@@ -93,14 +93,10 @@ class StageCode:
             lines.append("")
         if self.parts.modules:
             lines.append(f"from tpgen_runtime import {', '.join(sorted(self.parts.modules))}")
-        if self.parts.filters:
-            lines.append(
-                f"from tpgen_runtime.filters import {', '.join(sorted(self.parts.filters, key=_import_order))}"
-            )
-        if self.from_graph:
-            lines.append(
-                f"from tpgen_runtime.graph import {', '.join(sorted(self.from_graph, key=_import_order))}"
-            )
+        for module, names in (("filters", self.parts.filters), ("graph", self.from_graph)):
+            if names:
+                listed = ", ".join(sorted(names, key=_import_order))
+                lines.append(f"from tpgen_runtime.{module} import {listed}")
         lines.append(f"from tpgen_runtime.stage import {', '.join(sorted(self.from_stage))}")
         lines.append(f"from tpgen_runtime.wire import {', '.join(ports_used)}")
         return lines

@@ -124,6 +124,7 @@ def join_ends(ends: Iterable[End], owner: str) -> Keys:
             try:
                 state = join_states(state, other, owner)
             except Unjoinable as problem:
-                state = State(Opaque(str(problem)))
+                quiet, failed = state.quiet or other.quiet, state.failed or other.failed
+                state = State(Opaque(str(problem)), quiet=quiet, failed=failed)
         joined[key] = state
     return joined
