@@ -11,18 +11,19 @@ class Model:
     """A model that is called with lists, one entry per item. Subclasses run one batch (`_infer`).
 
     ``mean`` and ``std`` (one value per channel, 0 to 255 scale) normalise the first input, whose items are
-    ``[C,H,W]``. Items of equal shapes run together, in batches of at most ``max_batch``; a batch smaller
-    than ``min_batch`` is filled up by repeating its last item. ``batched``: the model has a batch axis.
+    ``[C,H,W]``, or ``[H,W,C]`` with ``channels_last``. Items of equal shapes run together, in batches of at
+    most ``max_batch``; a batch smaller than ``min_batch`` is filled up by repeating its last item.
+    ``batched``: the model has a batch axis.
 
     The arrays that `_infer` gets may be memory that the next batch uses again; its answers may not.
     """
 
-    def __init__(self, inputs, outputs, mean, std, max_batch, min_batch, batched):
+    def __init__(self, inputs, outputs, mean, std, max_batch, min_batch, batched, *, channels_last=False):
         self._inputs = inputs
         self._outputs = outputs
         self._dtypes = []
-        self._mean = _per_channel(mean, 0.0)
-        self._std = _per_channel(std, 1.0)
+        self._mean = _per_channel(mean, 0.0, channels_last)
+        self._std = _per_channel(std, 1.0, channels_last)
         self._max_batch = max_batch if batched else 1
         self._min_batch = min_batch
         self._batched = batched
@@ -110,9 +111,22 @@ class OnnxModel(Model):
     """An ONNX model on ONNX Runtime's CPU provider, with ``threads`` threads (None: its default)."""
 
     def __init__(
-        self, *, model, max_batch, min_batch, inputs, outputs, batched, mean=(), std=(), threads=None
+        self,
+        *,
+        model,
+        max_batch,
+        min_batch,
+        inputs,
+        outputs,
+        batched,
+        mean=(),
+        std=(),
+        channels_last=False,
+        threads=None,
     ):
-        super().__init__(inputs, outputs, mean, std, max_batch, min_batch, batched)
+        super().__init__(
+            inputs, outputs, mean, std, max_batch, min_batch, batched, channels_last=channels_last
+        )
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -141,7 +155,7 @@ class OnnxModel(Model):
 
 
 def _normalize_into(target, tensor, mean, std):
-    """``(tensor - mean) / std`` in float32; ``mean`` and ``std`` are ``[C,1,1]``, or None."""
+    """``(tensor - mean) / std`` in float32; ``mean`` and ``std`` meet its channels, or are None."""
     result = target if target.dtype == np.float32 else np.empty(tensor.shape, np.float32)
     result[...] = tensor
     if mean is not None:
@@ -152,10 +166,11 @@ def _normalize_into(target, tensor, mean, std):
         target[...] = result
 
 
-def _per_channel(values, neutral):
+def _per_channel(values, neutral, channels_last):
+    """The values in a shape that meets the channels of an image; None if they change nothing."""
     if not values or all(value == neutral for value in values):
         return None
-    return np.asarray(values, np.float32).reshape(-1, 1, 1)
+    return np.asarray(values, np.float32).reshape((-1,) if channels_last else (-1, 1, 1))
 
 
 def _array(value, dtype):

@@ -10,9 +10,23 @@ class TorchScriptModel(Model):
     """A TorchScript file on the CPU; ``dtypes`` are the numpy names of its inputs' element types."""
 
     def __init__(
-        self, *, model, max_batch, min_batch, inputs, outputs, batched, dtypes, mean=(), std=(), threads=None
+        self,
+        *,
+        model,
+        max_batch,
+        min_batch,
+        inputs,
+        outputs,
+        batched,
+        dtypes,
+        mean=(),
+        std=(),
+        channels_last=False,
+        threads=None,
     ):
-        super().__init__(inputs, outputs, mean, std, max_batch, min_batch, batched)
+        super().__init__(
+            inputs, outputs, mean, std, max_batch, min_batch, batched, channels_last=channels_last
+        )
         import torch
 
         if threads is not None:

@@ -96,6 +96,8 @@ def test_the_command_alone_shows_its_help_once(tpgen: Tpgen) -> None:
         (["run", "x.toml", "--input", "image.jpg"], "not KEY=VALUE"),
         (["perf", "x.toml", "--concurrency", "many", "--input", "a=b"], "concurrency 'many' is not like"),
         (["perf", "http://127.0.0.1:1"], "give a sample with --input"),
+        (["perf", "ftp://127.0.0.1:1", "--input", "a=b"], "'ftp://127.0.0.1:1' is not a server's address"),
+        (["verify", "x.toml", "--url", "http://127.0.0.1:many"], "is not a server's address"),
         (["perf", "x.toml", "--window", "0"], "--window"),
         (["perf", "x.toml", "--window", "2s"], "--window"),
         (["perf", "x.toml", "--stability", "0"], "--stability"),

@@ -226,6 +226,24 @@ def test_nobody_answers(tmp_path: Path) -> None:
     assert "error[TP720]" in done.err
 
 
+@pytest.mark.parametrize("scheme", ["http://", "grpc://", ""])
+def test_verify_where_nobody_answers(folder: Path, scheme: str) -> None:
+    done = program("verify", folder / "wide.toml", "--url", f"{scheme}127.0.0.1:1", "--json")
+    assert done.status == 1
+    assert [record["code"] for record in done.document["diagnostics"]] == ["TP720"]
+    assert "127.0.0.1:1" in done.document["diagnostics"][0]["message"]
+    assert "outputs" not in done.document, "nothing was compared"
+
+
+def test_verify_of_a_model_that_is_not_served(serving: Serving, tmp_path: Path) -> None:
+    (tmp_path / "phto.toml").write_text(RESIZE)
+    done = program("verify", tmp_path / "phto.toml", "--url", serving.document["http"])
+    assert done.status == 1
+    assert "error[TP706]: the server has no model 'phto'" in done.err
+    assert "did you mean 'photo'?" in done.err
+    assert done.out == ""
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_serving_a_pipeline_leaves_nothing(number: int) -> None:
     """The server of a TOML: its repository is made for it, and goes with it."""

@@ -230,16 +230,20 @@ def test_an_entry_that_is_gone_takes_its_models_along(repo: Path, foreign: bool)
     assert sorted(path.name for path in repo.iterdir() if path.is_dir()) == ["mine"] * foreign + ["ocr", "x"]
 
 
-@pytest.mark.parametrize(("source", "severity"), [("ocr.toml", "warning"), ("pipeline.toml", "note")])
-def test_a_renamed_pipeline_names_what_it_leaves_and_how_to_remove_it(
-    repo: Path, source: str, severity: str
-) -> None:
+def test_files_of_the_usual_name_are_not_taken_for_one_another(repo: Path) -> None:
+    """Folders of examples all hold a ``pipeline.toml``: nothing says that one was renamed to another."""
+    write([plan("old", [model("old")], source="x/pipeline.toml")], repo)
+    assert write([plan("new", [model("new")], source="y/pipeline.toml")], repo).diagnostics == ()
+
+
+def test_a_renamed_pipeline_names_what_it_leaves_and_how_to_remove_it(repo: Path) -> None:
+    source = "ocr.toml"
     others = [plan("other", [model("other")]), plan("third", [model("third")])]
     write([*others, plan("old", [model("old"), model("old__a b")], source=f"x/{source}")], repo)
     renamed = plan("new", [model("new"), model("new__a b")], source=f"x/{source}")
     before = snapshot(repo / "old")
     (found,) = write([renamed], repo).diagnostics
-    assert (found.code, found.severity.value) == ("TP614", severity)
+    assert (found.code, found.severity.value) == ("TP614", "warning")
     assert "'old', 'old__a b'" in found.message and "other" not in f"{found.message} {found.hint}"
     assert snapshot(repo / "old") == before
 

@@ -79,6 +79,19 @@ def test_a_single_item_of_varying_shape_needs_no_list(client: Client) -> None:
     np.testing.assert_array_equal(client("padded", img=image)["copy"], image)
 
 
+def test_empty_arrays_keep_their_type_and_shape(client: Client) -> None:
+    answer = client("nothing", x=np.zeros(4, np.float32))
+    forms = {name: (value.dtype, value.shape) for name, value in answer.items()}
+    assert forms == {
+        "boxes": (np.float32, (0, 4)),
+        "mask": (np.uint8, (3, 0)),
+        "ids": (np.int64, (0,)),
+        "words": (object, (0,)),
+    }
+    answers = client("nothing", x=np.zeros((3, 4), np.float32))
+    assert [(boxes.dtype, boxes.shape) for boxes in answers["boxes"]] == [(np.float32, (0, 4))] * 3
+
+
 def test_a_value_beside_a_batch_goes_to_each_item(client: Client) -> None:
     sent = images((1, 2), (2, 1))
     assert len(client("padded", img=sent, note="for both")["copy"]) == 2

@@ -94,6 +94,17 @@ def one(self, request):
     return answer(**out)
 """
 
+_NOTHING = """\
+def one(self, request):
+    rows = len(read(request, "x"))
+    return answer(
+        boxes=np.zeros((rows, 0, 4), np.float32),
+        mask=np.zeros((rows, 3, 0), np.uint8),
+        ids=np.zeros((rows, 0), np.int64),
+        words=np.zeros((rows, 0), object),
+    )
+"""
+
 _SUM = """\
 def one(self, request):
     return answer(total=read(request, "x").sum(keepdims=True))
@@ -159,6 +170,8 @@ def write_repository(repository: Path) -> Path:
         *("crops_shape INT32 [-1,3]", "mean FP32 [1]", "mean_tag UINT8 [1]"),
     )
     add_model(repository, "padded", f"{inputs}\n{outputs}", _PADDED, batch=4)
+    empty = tensors("output", "boxes FP32 [-1,4]", "mask UINT8 [3,-1]", "ids INT64 [-1]", "words STRING [-1]")
+    add_model(repository, "nothing", f"{tensors('input', 'x FP32 [4]')}\n{empty}", _NOTHING)
     interface = f"{tensors('input', 'x FP32 [-1]')}\n{tensors('output', 'total FP32 [1]')}"
     add_model(repository, "sum", interface, _SUM, batch=0)
     add_model(

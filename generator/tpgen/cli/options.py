@@ -70,6 +70,21 @@ isolated_option = click.option(
 )
 
 
+def checked_url(url: str) -> str:
+    """The URL as it is.
+
+    Raises:
+        click.BadParameter: it is none of a server.
+    """
+    from ..services.network import split_url
+
+    try:
+        split_url(url)
+    except ValueError as problem:
+        raise click.BadParameter(str(problem)) from None
+    return url
+
+
 def _checked_inputs(values: Sequence[str]) -> tuple[tuple[str, str], ...]:
     pairs = []
     for value in values:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from .inputs import read_samples
-from .options import input_option, isolated_option, json_option, tritonserver_option
+from .options import checked_url, input_option, isolated_option, json_option, tritonserver_option
 from .report import Report
 from .targets import no_server_is_an_error, repository_of
 
@@ -27,7 +27,11 @@ def _levels(_ctx: click.Context, _param: click.Parameter, text: str) -> list[int
 
 
 @click.command("perf")
-@click.argument("target", metavar="DIR|PIPELINE.toml|URL")
+@click.argument(
+    "target",
+    metavar="DIR|PIPELINE.toml|URL",
+    callback=lambda _ctx, _param, target: checked_url(target) if _is_url(target) else target,
+)
 @click.option("--model", metavar="NAME", help="The model [default: the only entry].")
 @input_option
 @click.option(

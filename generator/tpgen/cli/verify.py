@@ -9,7 +9,15 @@ import click
 
 from ..diagnostics import Diagnostic, Severity
 from .inputs import read_samples
-from .options import TARGET, compile_options, input_option, isolated_option, json_option, tritonserver_option
+from .options import (
+    TARGET,
+    checked_url,
+    compile_options,
+    input_option,
+    isolated_option,
+    json_option,
+    tritonserver_option,
+)
 from .report import Report
 from .targets import no_server_is_an_error
 
@@ -26,7 +34,11 @@ if TYPE_CHECKING:
     type=click.FloatRange(0),
     help="The difference that is allowed in float outputs [default: 1e-4 of the reference's largest value].",
 )
-@click.option("--url", help="Check a server that runs already.")
+@click.option(
+    "--url",
+    callback=lambda _ctx, _param, url: url if url is None else checked_url(url),
+    help="Check a server that runs already.",
+)
 @tritonserver_option
 @isolated_option
 @json_option

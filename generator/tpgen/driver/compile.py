@@ -11,13 +11,14 @@ from ..diagnostics import Bag, Diagnostic
 from ..emit.versions import DEFAULT_TARGET, parse_release
 from ..frontend.load import Loaded, load
 from ..ir.graph import Graph
-from ..ir.op import Trait
 from ..passes import ANALYSIS, OPTIMIZE, Context, DeclaredPort, Options, run_passes
 from ..source import SourceFile, Span, TomlError, load_toml, read_source
+from .doubled import warn_of_doubled_normalisation
 from .files import check_files
 from .models import ModelFile, attach_models
 from .options import BuildOptions, usable_cores
 from .plugins import load_plugins
+from .spelling import promises_engine
 
 AfterPass = Callable[[str, Graph], None]
 
@@ -76,6 +77,7 @@ def compile_pipeline(
     optimised = run_passes(reference, OPTIMIZE, context, after) if reference is not None else None
     if reference is None or optimised is None:
         return None
+    warn_of_doubled_normalisation(reference, bag)
     if not (options.target or loaded.table.keys.target):
         _say_that_it_is_the_cpu(loaded, bag)
     decisions = tuple(context.decisions)
@@ -107,7 +109,7 @@ def _pass_options(loaded: Loaded, options: BuildOptions, bag: Bag) -> Options:
 
 def _say_that_it_is_the_cpu(loaded: Loaded, bag: Bag) -> None:
     """Nobody chose a target: whoever expects TensorRT engines must not find out from a profile."""
-    nodes = [node.name for node, call in loaded.graph.calls() if call.op.has(Trait.ENGINE)]
+    nodes = dict.fromkeys(node.name for node, call in loaded.graph.calls() if promises_engine(call))
     if nodes:
         bag.note(
             "TP901",

@@ -14,8 +14,10 @@ from ..ir.rewrite import ModelRewrite
 from ..source import Span, load_toml
 from ..types import ABSENT, State
 from .compile import Compiled
+from .dimensions import DimensionNames
 from .needs import Needs, needs_of
 from .options import usable_cores
+from .spelling import written_name
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,7 @@ def explain(compiled: Compiled) -> Explanation:
     """Describe a compiled pipeline."""
     options = compiled.options
     graph = compiled.graph
+    names = DimensionNames()
     return Explanation(
         graph.name,
         compiled.source.path,
@@ -135,9 +138,9 @@ def explain(compiled: Compiled) -> Explanation:
             "batching": options.batching,
             "instances": options.instances,
         },
-        tuple(_entry(entry) for entry in graph.entries),
-        tuple(_stage(stage) for stage in graph.stages),
-        tuple(_node(node, compiled) for node in compiled.reference.nodes.values()),
+        tuple(_entry(entry, names) for entry in compiled.reference.entries),
+        tuple(_stage(stage, compiled) for stage in graph.stages),
+        tuple(_node(node, compiled, names) for node in compiled.reference.nodes.values()),
         compiled.decisions,
         tuple(_ignored(compiled)),
         needs_of(graph, model_sizes(compiled)),
@@ -149,29 +152,32 @@ def model_sizes(compiled: Compiled) -> dict[str, int]:
     return {label: file.path.stat().st_size for label, file in compiled.models.items()}
 
 
-def _entry(entry: Entry) -> EntryFacts:
-    return EntryFacts(entry.name, entry.max_batch, _ports(entry.inputs), _ports(entry.outputs))
+def _entry(entry: Entry, names: DimensionNames) -> EntryFacts:
+    return EntryFacts(entry.name, entry.max_batch, _ports(entry.inputs, names), _ports(entry.outputs, names))
 
 
-def _stage(stage: Stage) -> StageFacts:
+def _stage(stage: Stage, compiled: Compiled) -> StageFacts:
     threads = max(1, usable_cores() // stage.instances)
+    names = DimensionNames()  # passes have inferred the types of stages anew
     return StageFacts(
         stage.name,
         stage.nodes,
         stage.instances,
         threads,
         stage.max_batch,
-        stage.why,
-        _ports(stage.inputs),
-        _ports(stage.outputs),
+        f"{stage.why}; it only hands data on, so a single instance does"
+        if _is_light(stage, compiled)
+        else stage.why,
+        _ports(stage.inputs, names),
+        _ports(stage.outputs, names),
     )
 
 
-def _ports(ports: Sequence[Port]) -> tuple[PortFacts, ...]:
+def _ports(ports: Sequence[Port], names: DimensionNames) -> tuple[PortFacts, ...]:
     return tuple(
         PortFacts(
             port.key,
-            str(port.type),
+            names.shown(port.type),
             port.optional,
             port.state.quiet,
             tuple(
@@ -182,13 +188,13 @@ def _ports(ports: Sequence[Port]) -> tuple[PortFacts, ...]:
     )
 
 
-def _node(node: Node, compiled: Compiled) -> NodeFacts:
+def _node(node: Node, compiled: Compiled, names: DimensionNames) -> NodeFacts:
     left = {call.label: call for _, call in compiled.graph.calls()}
-    calls = tuple(_call(call, left.get(call.label), compiled.reference, node) for call in node.calls)
+    calls = tuple(_call(call, left.get(call.label), compiled.reference, node, names) for call in node.calls)
     return NodeFacts(node.name, node.location, node.next, calls)
 
 
-def _call(call: Call, left: Call | None, graph: Graph, node: Node) -> CallFacts:
+def _call(call: Call, left: Call | None, graph: Graph, node: Node, names: DimensionNames) -> CallFacts:
     """Facts of a call of the plain graph; ``left`` is what is left of it in the optimised one."""
     assert graph.types is not None, "compiled graphs are typed"
     before = graph.types.before.get(call.label, {})
@@ -198,21 +204,21 @@ def _call(call: Call, left: Call | None, graph: Graph, node: Node) -> CallFacts:
         for attribute in attributes_of(type(call.op))
         if attribute.declared.from_toml and getattr(call.op, attribute.name) != attribute.default
     }
-    written = call.span.text
     return CallFacts(
-        written if written in call.op.names else call.op.name,
+        written_name(call),
         str(call.filter),
         call.filter.meaning,
         keys,
-        {key: _typed(before[key]) for key in call.op.inputs() if key in before},
-        {key: _typed(after[key]) for key in call.op.outputs() if key in after},
+        {key: _typed(before[key], names) for key in call.op.inputs() if key in before},
+        {key: _typed(after[key], names) for key in call.op.outputs() if key in after},
         _fate(call, left),
         call.op.note.rstrip("."),
     )
 
 
-def _typed(state: State) -> str:
-    return f"{state.type}{', can be absent' if state.quiet else ''}"
+def _typed(state: State, names: DimensionNames) -> str:
+    shown = names.shown(state.type) if state.type is not None else "nothing"
+    return f"{shown}{', can be absent' if state.quiet else ''}"
 
 
 def _states_after(call: Call, graph: Graph, node: Node) -> dict[str, State]:
@@ -277,13 +283,24 @@ def _overruled(compiled: Compiled) -> Iterator[IgnoredKey]:
             'batching is adaptive: nobody waits for a batch to fill; [pipeline] batching = "timed" keeps it'
         )
     if compiled.options.instances == "auto":
-        reasons["instance_num"] = (
-            'instances follow the cores; [pipeline] instances = "as-written" keeps the number'
-        )
+        reasons["instance_num"] = _INSTANCES
+    light = {name for stage in compiled.graph.stages if _is_light(stage, compiled) for name in stage.nodes}
     for path, place in load_toml(compiled.source).spans.items():
         is_node = len(path) == 2 and path[0] in compiled.graph.nodes
         if (len(path) == 1 or is_node) and path[-1] in reasons:
-            yield IgnoredKey(path[-1], _place(place.key), reasons[path[-1]])
+            is_light = path[-1] == "instance_num" and path[0] in light
+            yield IgnoredKey(path[-1], _place(place.key), _LIGHT if is_light else reasons[path[-1]])
+
+
+_AS_WRITTEN = '[pipeline] instances = "as-written" keeps the number'
+_INSTANCES = f"a stage has an instance per core, one that only hands data on has a single one; {_AS_WRITTEN}"
+_LIGHT = f"the stage only hands data on, and has a single instance; {_AS_WRITTEN}"
+
+
+def _is_light(stage: Stage, compiled: Compiled) -> bool:
+    """True for a stage that the compiler gave a single instance where others have one per core."""
+    options = compiled.options
+    return options.instances == "auto" and stage.instances == 1 < options.cores
 
 
 def _place(span: Span) -> str:

@@ -50,9 +50,9 @@ def _ports(side: str, ports: Sequence[PortFacts]) -> Iterator[str]:
 
 def _stage(stage: StageFacts) -> Iterator[str]:
     yield f"{stage.name}: {', '.join(stage.nodes)}"
-    threads = f"{stage.threads} thread{'s' * (stage.threads > 1)} each on this machine"
+    threads = f"{stage.threads} thread{'s' * (stage.threads > 1)}{' each' * (stage.instances > 1)}"
     instances = f"{stage.instances} instance{'s' * (stage.instances > 1)}"
-    yield f"  {instances}, {threads}; batches of up to {stage.max_batch}"
+    yield f"  {instances}, {threads} on this machine; batches of up to {stage.max_batch}"
     if stage.why:
         yield f"  because {stage.why}"
 

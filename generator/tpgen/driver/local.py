@@ -11,6 +11,7 @@ from ..diagnostics import Bag, Diagnostic, PipelineError, Severity
 from ..ir.op import attributes_of
 from ..runner.generated import Pipe
 from ..runner.interpreter import Interpreter
+from ..runner.loading import user_errors
 from .build import build
 from .compile import Compiled, compile_pipeline
 from .options import BuildOptions, usable_cores
@@ -25,7 +26,8 @@ def pipe(path: str | Path, options: BuildOptions | None = None, *, entry: str | 
         entry: the entry to run, if the pipeline has several.
 
     Raises:
-        PipelineError: the pipeline is wrong, or has several entries and none is chosen.
+        PipelineError: the pipeline is wrong, its user code can't be loaded, or it has several entries and
+            none is chosen.
     """
     folder = tempfile.TemporaryDirectory(prefix="tpgen-pipe-")
     try:
@@ -45,14 +47,16 @@ def _load(path: str | Path, repository: Path, options: BuildOptions, wanted: str
         hint = f"choose one with entry=: {', '.join(entries)}"
         raise PipelineError([Diagnostic("TP706", Severity.ERROR, said, hint=hint, file=str(path))])
     entry = entries[wanted] if wanted else next(iter(entries.values()))
-    return Pipe(repository / entry.name / "1", entry.max_batch, workers=usable_cores(), threads=1)
+    version = repository / entry.name / "1"
+    with user_errors(version / "user", Path(path).parent):
+        return Pipe(version, entry.max_batch, workers=usable_cores(), threads=1)
 
 
 def reference(path: str | Path, options: BuildOptions | None = None) -> tuple[Compiled, Interpreter]:
     """The reference interpreter of a pipeline, with what it was compiled to.
 
     Raises:
-        PipelineError: the pipeline is wrong.
+        PipelineError: the pipeline is wrong, or its user code can't be loaded.
     """
     bag = Bag()
     folder = tempfile.TemporaryDirectory(prefix="tpgen-reference-")
@@ -80,4 +84,5 @@ def load_interpreter(compiled: Compiled) -> Interpreter:
         if call.label in compiled.models:
             paths["model"] = compiled.models[call.label].path
         files[call.label] = paths
-    return Interpreter.load(compiled.reference, files, threads=usable_cores(), user=compiled.base)
+    with user_errors(compiled.base, compiled.base):
+        return Interpreter.load(compiled.reference, files, threads=usable_cores(), user=compiled.base)

@@ -230,15 +230,13 @@ class _Comparison:
         built = {plan.pipeline: self.new.pipelines[plan.pipeline].source for plan in self.plans}
         for name, source in built.items():
             for other in (o for o in before if o not in built and o in self.new.pipelines):
-                if name in before or before[other].source != source:
+                if name in before or before[other].source != source or source == _USUAL_SOURCE:
                     continue
                 models = sorted(model for model in before[other].models if self.listing.is_dir(model))
                 message = f"pipeline '{other}', also built from a '{source}', is still there: {_some(models)}"
                 command = shlex.join(["rm", "-r", *(str(self.root / model) for model in models)])
                 hint = f"if '{name}' is its new name, remove it: {command}"
-                # Files of the usual name lie in folders that have nothing to do with each other.
-                say = note if source == _USUAL_SOURCE else warning
-                self.notes.append(say("TP614", message, hint=hint))
+                self.notes.append(warning("TP614", message, hint=hint))
 
     def _models_in_order(self) -> Iterator[ModelPlan]:
         models = [(m.name in plan.entries, m.name, m) for plan in self.plans for m in plan.models]

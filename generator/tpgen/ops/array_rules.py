@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..ir.op import InferCall, mismatch
-from ..types import Array, Bytes, Dim, DType, Shape
+from ..types import Array, Bytes, Dim, DType, Shape, TupleOf, Type
 
 FLOATS = (DType.FLOAT32, DType.FLOAT16, DType.FLOAT64)
 INTEGERS = (
@@ -35,12 +35,7 @@ def number_input(
     """
     found = call.type(key)
     if not isinstance(found, Array):
-        hint = (
-            f'declare it where it enters: [pipeline.inputs] {key} = "float32[...]"'
-            if isinstance(found, Bytes)
-            else None
-        )
-        mismatch("TP301", f"'{key}' is {found}, but an array is needed here", hint)
+        mismatch("TP301", f"'{key}' is {found}, but an array is needed here", _way_to_array(key, found))
     allowed = tuple(dtypes)
     if found.dtype not in allowed:
         hint = "add FloatTensor in front" if DType.FLOAT32 in allowed and found.dtype in NUMBERS else None
@@ -54,6 +49,14 @@ def number_input(
             f"'{key}' is {found}, of rank {len(found.shape)}; rank {listed} is needed (without batch axis)",
         )
     return found
+
+
+def _way_to_array(key: str, found: Type) -> str | None:
+    if isinstance(found, Bytes):
+        return f'declare it where it enters: [pipeline.inputs] {key} = "float32[...]"'
+    if isinstance(found, TupleOf):
+        return f"each output of the model is a key of its own, too: put Copy[NAME:{key}] in front"
+    return None
 
 
 def axis_of(array: Array, axis: int) -> int:

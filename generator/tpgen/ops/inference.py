@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,8 +10,10 @@ from ..ir.filters import DATA, RESULT
 from ..ir.op import InferCall, Op, Trait, attr, mismatch, operator
 from ..ir.signature import BatchAxis, ModelSignature, TensorInfo
 from ..types import Array, Color, Dim, DType, Layout, Symbol, Text, TupleOf, Type
+from .image_rules import channel_count
 
 PRECISIONS = ("fp32", "fp16", "int8", "best", "bf16")
+ENGINELESS_NAMES = frozenset({"Onnx", "OnnxTensor"})  # who writes these expects no TensorRT
 
 
 class ModelOp(Op):
@@ -52,9 +54,12 @@ class ModelOp(Op):
         return "model"
 
     def kernel_arguments(self, types: Mapping[str, Type]) -> dict[str, Any]:
-        """As declared; ``mean`` and ``std`` only where they are given: the kernel does without."""
+        """As declared; ``mean``, ``std`` and what they need only where they are: the kernel does without."""
         found = super().kernel_arguments(types)
-        return {name: value for name, value in found.items() if name not in ("mean", "std") or value}
+        found = {name: value for name, value in found.items() if name not in ("mean", "std") or value}
+        if (self.mean or self.std) and self._channel_axis(types[self.source[0]]) != 0:
+            found["channels_last"] = True
+        return found
 
     def wants(self, key: str) -> Type | None:
         assert self.signature is not None
@@ -109,7 +114,7 @@ class ModelOp(Op):
             return
         if len(self.signature.inputs) > 1 or not isinstance(found, Array) or len(found.shape) != 3:
             mismatch("TP304", f"'{name}' normalises one image, but {found} arrives", attribute=name)
-        channels = found.shape[0]
+        channels = found.shape[self._channel_axis(found)]
         if isinstance(channels, int) and len(values) != channels:
             mismatch(
                 "TP304",
@@ -119,16 +124,25 @@ class ModelOp(Op):
         if name == "std" and 0.0 in values:
             mismatch("TP104", "'std' holds a 0, and would divide by it", attribute=name)
 
+    def _channel_axis(self, found: Type) -> int:
+        """The axis of the first input's channels, as the model has them, else as the image arrives."""
+        assert self.signature is not None
+        layout = _layout(self.signature.item_shape(self.signature.inputs[0]))
+        if layout is Layout.NONE and isinstance(found, Array):
+            layout = found.layout
+        return 2 if layout is Layout.HWC else 0
+
     def _input_type(self, info: TensorInfo, symbols: dict[str, Dim]) -> Type:
         assert self.signature is not None
         if info.dtype is DType.STRING and not self.signature.item_shape(info):
             return Text()
         shape = tuple(_dim(d, axis, symbols) for axis, d in enumerate(self.signature.item_shape(info)))
-        is_image = len(shape) == 3 and shape[0] in (1, 3)
-        if not is_image:
+        layout = _layout(shape)
+        if layout is Layout.NONE:
             return Array(info.dtype, shape)
-        color = Color.GRAY if shape[0] == 1 else Color(self.expected_color() or "unknown")
-        return Array(info.dtype, shape, Layout.CHW, color)
+        image = Array(info.dtype, shape, layout)
+        color = Color.GRAY if channel_count(image) == 1 else Color(self.expected_color() or "unknown")
+        return replace(image, color=color)
 
     def expected_color(self) -> str | None:
         """The colour order the model wants: ``input_color``, else what the order of mean shows, else any."""
@@ -153,7 +167,7 @@ class ModelOp(Op):
         for axis, (want, got) in enumerate(zip(wanted.shape, found.shape, strict=True)):
             if not call.equate(want, got):
                 mismatch("TP304", _size_message(info, wanted, found, axis), _size_hint(wanted, found))
-        _check_color(self.expected_color(), wanted, found)
+        _check_color(self.expected_color(), found)
         if (found.dtype is DType.STRING) != (wanted.dtype is DType.STRING):
             mismatch("TP305", f"model input '{info.name}' is {wanted}, but {found} arrives")
 
@@ -169,6 +183,13 @@ class ModelOp(Op):
         return Array(info.dtype, shape)
 
 
+def _layout(shape: Sequence[Dim | str | None]) -> Layout:
+    """The layout of a model's images, told by where 1 or 3 channels stand; NONE: they are no such images."""
+    if len(shape) == 3 and shape[0] in (1, 3):
+        return Layout.CHW
+    return Layout.HWC if len(shape) == 3 and shape[2] in (1, 3) else Layout.NONE
+
+
 def _dim(size: int | str | None, axis: int, symbols: dict[str, Dim]) -> Dim:
     if isinstance(size, int):
         return size
@@ -178,14 +199,13 @@ def _dim(size: int | str | None, axis: int, symbols: dict[str, Dim]) -> Dim:
 
 
 def _check_layout(info: TensorInfo, wanted: Array, found: Array) -> None:
-    is_hwc_model = len(wanted.shape) == 3 and wanted.shape[2] in (1, 3) and wanted.shape[0] not in (1, 3)
     if wanted.layout is Layout.CHW and found.layout is Layout.HWC:
         mismatch(
             "TP302",
             f"model input '{info.name}' is {wanted}, but the image arrives as HWC ({found})",
             "add Mat2Tensor in front: it moves the channels to the front",
         )
-    if is_hwc_model and found.layout is Layout.CHW:
+    if wanted.layout is Layout.HWC and found.layout is Layout.CHW:
         mismatch(
             "TP302",
             f"model input '{info.name}' is {wanted} (channels last), but the image arrives as CHW ({found})",
@@ -193,7 +213,7 @@ def _check_layout(info: TensorInfo, wanted: Array, found: Array) -> None:
         )
 
 
-def _check_color(expected: str | None, wanted: Array, found: Array) -> None:
+def _check_color(expected: str | None, found: Array) -> None:
     if expected is None or not found.is_image or found.color is Color(expected):
         return
     if found.color in (Color.UNKNOWN, Color.NONE):
@@ -202,7 +222,7 @@ def _check_color(expected: str | None, wanted: Array, found: Array) -> None:
             f"the model wants {expected.upper()}, and the colour order of what arrives is not known",
             f'declare it where it enters: [pipeline.inputs] data = "{found.dtype.value}[...] {expected}"',
         )
-    if found.color is not Color.VARIES and wanted.shape[0] == 3:
+    if found.color in (Color.BGR, Color.RGB):
         mismatch(
             "TP303",
             f"the model wants {expected.upper()}, but {found.color.value.upper()} arrives",
@@ -210,8 +230,11 @@ def _check_color(expected: str | None, wanted: Array, found: Array) -> None:
         )
 
 
+_AXES = {Layout.CHW: ("channels", "height", "width"), Layout.HWC: ("height", "width", "channels")}
+
+
 def _size_message(info: TensorInfo, wanted: Array, found: Array, axis: int) -> str:
-    names = ("channels", "height", "width") if wanted.layout is Layout.CHW else ()
+    names = _AXES.get(wanted.layout)
     what = names[axis] if names else f"dimension {axis}"
     got = found.shape[axis]
     actual = f"{what} {got} arrives" if isinstance(got, int) else f"the {what} that arrives varies"
@@ -220,11 +243,9 @@ def _size_message(info: TensorInfo, wanted: Array, found: Array, axis: int) -> s
 
 
 def _size_hint(wanted: Array, found: Array) -> str | None:
-    if wanted.layout is not Layout.CHW or not found.is_image:
+    if not (wanted.is_image and found.is_image) or channel_count(wanted) != channel_count(found):
         return None
-    channels, height, width = wanted.shape
-    if channels != found.shape[0 if found.layout is Layout.CHW else 2]:
-        return None
+    height, width = wanted.shape[1:] if wanted.layout is Layout.CHW else wanted.shape[:2]
     return f"resize the image to it: resize_h = {height}, resize_w = {width} on ResizeMat in front"
 
 
@@ -279,7 +300,7 @@ class TensorrtTensor(ModelOp):
         choices=("", "rgb", "bgr", "any"),
         compile_only=True,
     )
-    derived = ("inputs", "outputs", "batched")
+    derived = ("inputs", "outputs", "batched", "channels_last")
 
     signature: ModelSignature | None = attr("", default=None, from_toml=False, compile_only=True)
     source: tuple[str, ...] = attr("", default=(DATA,), from_toml=False, compile_only=True)

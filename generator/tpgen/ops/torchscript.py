@@ -49,7 +49,7 @@ class TorchScriptTensor(ModelOp):
     source: tuple[str, ...] = attr("", default=(DATA,), from_toml=False, compile_only=True)
     max_batch: int = attr("Largest batch of one call (the node's max).", default=1, from_toml=False)
     min_batch: int = attr("Smallest batch of one call (the node's min).", default=1, from_toml=False)
-    derived = ("inputs", "outputs", "batched", "dtypes")
+    derived = ("inputs", "outputs", "batched", "dtypes", "channels_last")
 
     def declared_signature(self) -> ModelSignature:
         return ModelSignature(

@@ -15,6 +15,12 @@ _ITEM = "an item is one row of Triton's batch here: leave it out"
 _LOGGING = "it sets up TorchPipe's log; the server writes the log here: leave it out"
 _PROCESS = "Triton runs each instance in a process of its own: write the operator in its brackets alone"
 
+_ENCODING = (
+    "images leave as arrays; to answer JPEG bytes write Python[module:name] with cv2.imencode and"
+    ' outputs={"result": Tensor("bytes", [])}'
+)
+_YOLO = 'write Sequential[YoloDecode,NMS] behind the model, with format = "yolox" or the like'
+
 _REASONS: Mapping[str, tuple[str, ...]] = {
     _CONTROL_FLOW: (
         "JumpV0",
@@ -77,16 +83,20 @@ _REASONS: Mapping[str, tuple[str, ...]] = {
     _ITEM: ("CalTorchBatchSize", "LastBatchTensor", "SetTensorRequestSize", "SetTorchRequestSize"),
     _LOGGING: ("FileLogger", "Logger", "SpdLogger"),
     _PROCESS: ("SubProcess",),
+    _ENCODING: ("EncodeMat", "EncodeTensor"),
+    _YOLO: ("BatchingPostProcYolox", "BatchingPostProcYolox_45_30", "PostProcYolox", "PostProcYoloxV8"),
 }
 
 _SINGLE: Mapping[str, str] = {
     "EmbeddingTensor": "write IndexSelectTensor, which picks rows of a weight file in the same way",
+    "FixTensor": "leave it out: a model casts its input, and Mat2Tensor in front moves the channels",
     "LoadTensors": "write one LoadTensor per tensor and keep each with Result2Key",
     "OpenvinoMat": "convert the model to ONNX and write TensorrtTensor, or Onnx, with Mat2Tensor in front",
     "PermuteTensor": "TorchPipe has no such operator; Mat2Tensor and Tensor2Mat move the channels",
     "PyIdentity": "write Identity, or Python[module:name] for code of your own",
     "PyTensor": "write Python[module:name], with your function in a module beside the TOML",
     "ReadFile": "send the bytes as the pipeline's input",
+    "RecPost": "write CTCGreedyDecode behind the model",
     "Remote": "call the other server from a function of your own: Python[module:name]",
     "SoftmaxTensor": "TorchPipe has no such operator; write Softmax",
 }

@@ -8,6 +8,7 @@ import http.client
 import socket
 import urllib.request
 from collections.abc import Sequence
+from urllib.parse import SplitResult, urlsplit
 
 
 def can_listen(host: str, port: int) -> bool:
@@ -36,6 +37,24 @@ def listen_address(service: str, host: str) -> str:
     if ":" not in host:
         return host
     return f"[{host}]" if service == "grpc" else f"ipv6:{host}"
+
+
+def split_url(url: str) -> SplitResult:
+    """The parts of a server's URL; the scheme of a bare ``host:port`` is empty.
+
+    Raises:
+        ValueError: not ``http://…``, ``https://…``, ``grpc://…``, ``grpcs://…`` or ``host:port``.
+    """
+    parts = urlsplit(url if "://" in url else f"//{url}")
+    try:
+        has_host = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # the port is no number
+        has_host = False
+    if not has_host or parts.scheme not in ("", "http", "https", "grpc", "grpcs"):
+        raise ValueError(
+            f"'{url}' is not a server's address: http://host:port, grpc://host:port or host:port"
+        )
+    return parts
 
 
 def call_address(host: str, port: int) -> str:

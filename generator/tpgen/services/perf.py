@@ -7,11 +7,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..diagnostics import Diagnostic, PipelineError, Severity, did_you_mean
+from ..diagnostics import Diagnostic, PipelineError, Severity
 from .client import Client, RequestError
 from .counters import Counters, Stage
 from .given import file_hint
 from .load import Figures, LoadFailed, LoadGenerator, Settings
+from .offered import choose_model
 from .perf_report import PerfReport, Row
 from .runtime import find_perf_analyzer
 from .server import TritonServer
@@ -56,7 +57,7 @@ def perf(
     with Client(target.grpc_url if isinstance(target, TritonServer) else target) as client:
         if client.scheme not in ("http", "grpc"):
             raise ValueError(f"load is sent over http or grpc, not {client.scheme}: '{client.url}'")
-        name = _choose_model(client, model)
+        name = choose_model(client, model)
         requests = _checked_samples(client, name, samples)
         counters = Counters(client, name)
         report = PerfReport(name, client.address, client.scheme, len(samples), chosen)
@@ -109,23 +110,6 @@ def _range(first: int, last: int, step: int | None) -> list[int]:
         levels.append(first)
         first *= 2
     return [*levels, last]
-
-
-def _choose_model(client: Client, wanted: str | None) -> str:
-    names: list[str] = sorted({model["name"] for model in client.models()})
-    entries = [name for name in names if "__" not in name]
-    if wanted is None and len(entries) == 1:
-        return entries[0]
-    listed = ", ".join(f"'{name}'" for name in entries) or "none"
-    if wanted is None:
-        raise _error(
-            "TP706", f"the server has {len(entries)} entry models: {listed}", hint="name one with --model"
-        )
-    if wanted not in names:
-        guess = did_you_mean(wanted, names)
-        hint = f"did you mean '{guess}'?" if guess else f"it has {listed}"
-        raise _error("TP706", f"the server has no model '{wanted}'", hint=hint)
-    return wanted
 
 
 def _checked_samples(client: Client, model: str, samples: Sequence[Mapping[str, Any]]) -> list[Request]:

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit
 import numpy as np
 
 from .model_spec import RequestError
+from .network import split_url
 from .wire import Array
 
 _GRPC_STATUS = {
@@ -54,11 +55,7 @@ def connect(url: str, timeout: float) -> Transport:
         ValueError: not such a URL.
         RequestError: nothing listens at a bare ``host:port``.
     """
-    parts = urlsplit(url if "://" in url else f"//{url}")
-    if parts.scheme not in ("", "http", "https", "grpc", "grpcs") or not parts.hostname:
-        raise ValueError(
-            f"'{url}' is not a server's address: http://host:port, grpc://host:port or host:port"
-        )
+    parts = split_url(url)
     secure = parts.scheme in ("https", "grpcs")
     if parts.scheme in ("grpc", "grpcs"):
         return GrpcTransport(parts.netloc, timeout, secure=secure)
@@ -103,8 +100,10 @@ class HttpTransport:
         result = InferenceServerClient.parse_response_body(
             reply.data, header_length=int(length) if length is not None else None
         )
-        names = [output["name"] for output in result.get_response().get("outputs", ())]
-        return {name: _own(result.as_numpy(name)) for name in names}
+        outputs = result.get_response().get("outputs", ())
+        return {
+            output["name"]: _own(result.as_numpy(output["name"]), output["datatype"]) for output in outputs
+        }
 
     def metadata(self, model: str) -> dict[str, Any]:
         return dict(self._document("GET", f"/v2/models/{quote(model)}"))
@@ -193,7 +192,8 @@ class GrpcTransport:
             for name, (datatype, array) in tensors.items()
         ]
         result = self._call("infer", model, inputs, client_timeout=self._timeout)
-        return {output.name: _own(result.as_numpy(output.name)) for output in result.get_response().outputs}
+        outputs = result.get_response().outputs
+        return {output.name: _own(result.as_numpy(output.name), output.datatype) for output in outputs}
 
     def metadata(self, model: str) -> dict[str, Any]:
         return self._document("get_model_metadata", model)
@@ -239,10 +239,14 @@ class GrpcTransport:
             raise RequestError(message, _GRPC_STATUS.get(code, 500)) from error
 
 
-def _own(array: Array | None) -> Array:
+def _own(array: Array | None, datatype: str) -> Array:
     """An array that the caller may keep and write to; the client libraries give views of the message."""
+    from tritonclient.utils import triton_to_np_dtype
+
     if array is None:
         raise RequestError("the server sent an output without data", 500)
+    if array.size == 0:  # the client libraries know no type without elements, and say float64
+        return np.empty(array.shape, triton_to_np_dtype(datatype))
     return np.array(array)
 
 

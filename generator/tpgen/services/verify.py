@@ -25,6 +25,7 @@ from ..runner.interpreter import ItemError
 from .client import Client, RequestError
 from .compare import Comparison, compare_values
 from .given import refuse_file_names
+from .offered import choose_model
 from .samples import Sample, enough_samples
 from .server import TritonServer
 from .sources import sources_of
@@ -45,6 +46,7 @@ class OutputRow:
     mode: str
     comparison: Comparison = field(default_factory=Comparison)
     wrong: list[int] = field(default_factory=list)
+    compared: int = 0
 
     @property
     def ok(self) -> bool:
@@ -72,6 +74,7 @@ class VerifyReport:
         lines = [f"{'output':<28} {'sent':<11} {'largest difference':>19} {'allowed':>10}  result"]
         for row in self.rows:
             verdict = "ok" if row.ok else f"DIFFERS for {_listed(row.wrong)}"
+            verdict = verdict if row.compared else "not compared"
             found, allowed = row.comparison.difference, row.comparison.allowed
             name = f"{row.entry}:{row.output}"
             lines.append(f"{name:<28} {row.mode:<11} {found:>19.3g} {allowed:>10.3g}  {verdict}")
@@ -94,6 +97,7 @@ class VerifyReport:
                     "entry": row.entry,
                     "output": row.output,
                     "mode": row.mode,
+                    "compared": row.compared,
                     "difference": row.comparison.difference,
                     "allowed": row.comparison.allowed,
                     "wrong": row.wrong,
@@ -133,7 +137,8 @@ def verify(
         progress: is told what happens.
 
     Raises:
-        PipelineError: the pipeline is wrong, or the server does not start.
+        PipelineError: the pipeline is wrong, the server does not start, or does not have its entry.
+        RequestError: no server answers, or not any more.
     """
     say = progress or _say_nothing
     with tempfile.TemporaryDirectory(prefix="tpgen-verify-") as scratch:
@@ -157,6 +162,8 @@ def verify(
                 if target.is_dir():
                     _check_unchanged(target, compiled)
                 for entry in compiled.reference.entries:
+                    with Client(address) as client:
+                        choose_model(client, entry.name)
                     refuse_file_names(entry, samples)
                     given = [item_for(entry, sample) for sample in samples]
                     checked = enough_samples(entry, given, MINIMUM_SAMPLES)
@@ -196,7 +203,7 @@ def _check_entry(
         try:
             return client.infer(entry.name, sample)
         except RequestError as problem:
-            return problem
+            return _an_answer(problem)
 
     answers: dict[str, Sequence[Answer | None]] = {"alone": [ask(sample) for sample in samples]}
     with ThreadPoolExecutor(CONCURRENCY) as pool:
@@ -212,6 +219,13 @@ def _check_entry(
         )
 
 
+def _an_answer(problem: RequestError) -> RequestError:
+    """An error that a server sent; if none sent it, there is nothing to compare."""
+    if problem.status is None:
+        raise problem
+    return problem
+
+
 def _ask_batched(
     client: Client, entry: Entry, samples: Sequence[Sample], expected: Sequence[dict[str, Any] | ItemError]
 ) -> list[Answer | None]:
@@ -225,7 +239,7 @@ def _ask_batched(
             answer = client.infer(entry.name, columns)
         except RequestError as problem:
             for index in chosen:
-                answers[index] = problem
+                answers[index] = _an_answer(problem)
             continue
         for row, index in enumerate(chosen):
             answers[index] = {key: values[row] for key, values in answer.items()}
@@ -254,6 +268,7 @@ def _compare(
         for key, row in rows.items():
             found = compare_values(answer.get(key), wanted.get(key), tolerance)
             row.comparison = row.comparison.worst(found)
+            row.compared += 1
             if not found.equal:
                 row.wrong.append(index)
     report.rows += rows.values()

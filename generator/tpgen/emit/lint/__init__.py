@@ -2,6 +2,7 @@
 
 An error is what the server of the target refuses, hangs on or dies of, or what fails every request; a warning
 is what runs, but not as written or slower than it looks. No server is started and no code of a model is run.
+Where tpgen built the repository, a file of it that is not there is an error, and a changed one a warning.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from ...diagnostics import Diagnostic, Severity
 from ..versions import DEFAULT_TARGET, parse_release
+from .built import files_are_as_built
 from .model import CONFIG, Entry, Model, Repository
 from .read import read_repository
 from .rules import DIRECTORY_RULES, MODEL_RULES
@@ -34,6 +36,7 @@ def lint_repository(directory: Path, target: str = DEFAULT_TARGET) -> list[Diagn
     found = list(_about_repository(repository))
     if CONFIG not in repository.entries:
         found += _about_models(repository)
+        found += files_are_as_built(directory)
     return found
 
 
