@@ -315,7 +315,17 @@ def make_item(rng: random.Random, compiled: Compiled) -> dict[str, Any]:
     """A value for each input of the entry; encoded images are now and then corrupt, or none at all."""
     (entry,) = compiled.graph.entries
     sizes: dict[Symbol, int] = {}
-    return {port.key: make_value(rng, port.type, sizes) for port in entry.inputs}
+    return {
+        port.key: _status(rng)
+        if port.key in ("filter", "target") and port.type == Text()
+        else make_value(rng, port.type, sizes)
+        for port in entry.inputs
+        if not port.optional or rng.random() < 0.6
+    }
+
+
+def _status(rng: random.Random) -> str:
+    return rng.choice(("Run", "Run", "Skip", "SerialSkip", "SubGraphSkip", "Break", "Error", "1"))
 
 
 def make_value(rng: random.Random, type_: Type, sizes: dict[Symbol, int]) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 
 from fake_triton import Server, TritonError
+from random_graphs import make_graph, write_status_code
 from random_pipelines import Pipeline, batches, make_item, make_pipeline, read_pipeline, write_files
 from tpgen.driver import BuildOptions, build, load_interpreter
 from tpgen.ir.graph import Entry
@@ -25,6 +27,7 @@ from tpgen.services.wire import decode, encode
 from tpgen.types import Array, ListOf, Text, Type
 
 COUNT = int(os.environ.get("TPGEN_EQUIVALENCE", "60"))
+GRAPHS = int(os.environ.get("TPGEN_EQUIVALENCE_GRAPHS", "60"))
 SEED = int(os.environ.get("TPGEN_SEED", "1"))
 ITEMS = 8
 Outcome = dict[str, Any] | ItemError
@@ -34,8 +37,15 @@ Outcome = dict[str, Any] | ItemError
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("random")
     write_files(made)
+    write_status_code(made)
     (made / "changing.py").write_text(CHANGING, encoding="utf-8")
     return made
+
+
+@pytest.mark.parametrize("seed", range(SEED, SEED + GRAPHS))
+def test_all_ways_agree_on_graphs(seed: int, folder: Path) -> None:
+    rng = random.Random(-seed)
+    compare(make_graph(rng, folder, f"g{seed}"), folder, f"g{seed}", rng)
 
 
 @pytest.mark.parametrize("seed", range(SEED, SEED + COUNT))
@@ -263,7 +273,7 @@ def interpreted(made: Pipeline, entry: Entry, items: Sequence[Mapping[str, Any]]
 
 def moved(message: str, index: int) -> str:
     """The message of a failed item 0 as that of another place in its request."""
-    return message.replace("] item 0: ", f"] item {index}: ")
+    return re.sub(r"\] item 0([:,])", rf"] item {index}\1", message)
 
 
 def check_single_items(
@@ -292,8 +302,8 @@ def check_batches(
     spec = server.models[entry.name].spec
     parts = []
     requests = []
-    for part in batches(rng, len(items), entry.max_batch):
-        sent = {port.key: [as_sent(entry, items[i])[port.key] for i in part] for port in entry.inputs}
+    for part in uniform(batches(rng, len(items), entry.max_batch), items):
+        sent = {key: [as_sent(entry, items[i])[key] for i in part] for key in items[part.start]}
         start = part.start
         for request in encode(spec, sent)[1]:
             parts.append(range(start, start + request.items))
@@ -310,6 +320,16 @@ def check_batches(
         for outcome, found in zip(wanted, decode(spec, answer, len(part)), strict=True):
             assert isinstance(outcome, dict)
             check_values(entry, outcome, received(entry, found))
+
+
+def uniform(parts: Iterator[range], items: Sequence[Mapping[str, Any]]) -> Iterator[range]:
+    """Cuts parts where an optional input comes or goes: a request has it for all items, or for none."""
+    for part in parts:
+        start = part.start
+        for stop in range(part.start + 1, part.stop + 1):
+            if stop == part.stop or items[stop].keys() != items[start].keys():
+                yield range(start, stop)
+                start = stop
 
 
 def check_pipe(
@@ -340,7 +360,11 @@ def check_error(answer: Any, messages: Sequence[str], *, is_input: bool | None =
 
 def as_sent(entry: Entry, item: Mapping[str, Any]) -> dict[str, Any]:
     """An item as callers of the client write it: an empty list as an array, which has a rank."""
-    return {port.key: _sendable(port.type, item[port.key], raw=port.raw) for port in entry.inputs}
+    return {
+        port.key: _sendable(port.type, item[port.key], raw=port.raw)
+        for port in entry.inputs
+        if port.key in item
+    }
 
 
 def _sendable(type_: Type, value: Any, *, raw: bool) -> Any:

@@ -12,7 +12,7 @@ import os
 import time
 
 from .errors import ItemError
-from .filters import BREAK, RUN, SKIP
+from .filters import ERROR, RUN, SKIP
 
 RESULT = "result"
 DATA = "data"
@@ -22,10 +22,11 @@ class Item(dict):
     """The keys of one request element, and how it fares.
 
     ``reason``: why ``result`` is absent, if an operator could not work on the item. ``owner`` is told when
-    the item is done (`finished`) or broken (`failed`). ``left``: it passes by what is left of its node.
+    the item is done (`finished`) or broken (`failed`). ``left``: it passes by what is left of its node;
+    ``passes_by`` are the names of the nodes that it passes by.
     """
 
-    __slots__ = ("index", "left", "owner", "reason")
+    __slots__ = ("index", "left", "owner", "passes_by", "reason")
 
     def __init__(self, values, owner=None, index=0):
         super().__init__(values)
@@ -33,6 +34,7 @@ class Item(dict):
         self.index = index
         self.reason = None
         self.left = False
+        self.passes_by = ()
 
     def finish(self):
         """No node will touch the item any more."""
@@ -78,13 +80,15 @@ class Node:
             if status == RUN:
                 self._count(item, before)
                 yield item
-            elif status == SKIP:
-                self.skipped += 1
+                continue
+            self.skipped += 1
+            if status == SKIP:
                 item.left = True
                 yield item
-            else:
-                self.skipped += 1
-                item.finish()
+                continue
+            if status == ERROR:
+                self._refuse(item, when)
+            self._end(item)
 
     def each(self, items, function, stale=(), when=None):
         """Run a function on every item; gives those that go on.
@@ -93,8 +97,10 @@ class Node:
         ``when``: which items it runs for; where it breaks, the item leaves the node.
         """
         for item in items:
-            if self._passes_by(item, when):
+            status = self._status(item, when)
+            if status == SKIP:
                 yield item
+            if status != RUN:
                 continue
             started = time.perf_counter()
             goes_on = self._run_one(item, function, stale)
@@ -104,9 +110,8 @@ class Node:
 
     def together(self, items, kernel, reads, writes, when=None):
         """Run a kernel on lists of all items; gives those that go on. ``when`` as in `each`."""
-        items = list(items)
+        items, ready = self._sorted(items, when)
         started = time.perf_counter()
-        ready = [item for item in items if not self._passes_by(item, when)]
         going_on = items if not ready else self._run_batch(items, ready, kernel, reads, writes)
         self.seconds += time.perf_counter() - started
         return going_on
@@ -118,7 +123,7 @@ class Node:
                 yield item
             else:
                 self.skipped += 1
-                item.finish()
+                self._end(item)
 
     def _counted(self, items):
         before = self.items
@@ -131,12 +136,40 @@ class Node:
         self.items += 1
         item.left = False
 
-    def _passes_by(self, item, when):
-        if not item.left and when is not None:
-            status = when.status(item)
-            item.left = status == BREAK
-            return status != RUN
-        return item.left
+    def _sorted(self, items, when):
+        """The items that go on behind an operator, and those of them that it runs for."""
+        going_on, ready = [], []
+        for item in items:
+            status = self._status(item, when)
+            if status == RUN:
+                ready.append(item)
+            if status != ERROR:
+                going_on.append(item)
+        return going_on, ready
+
+    def _status(self, item, when):
+        """`RUN`, `SKIP` (the item passes by), or `ERROR` (it has ended) for an operator of the node."""
+        if item.left:
+            return SKIP
+        if when is None:
+            return RUN
+        status = when.status(item)
+        if status == ERROR:
+            self._refuse(item, when)
+            self._end(item)
+        elif status != RUN:
+            item.left = status != SKIP
+            status = SKIP
+        return status
+
+    def _refuse(self, item, when):
+        self.errors += 1
+        item.clear()
+        item.reason = self._message(item, f"refused by filter '{when.name}'")
+
+    def _end(self, item):
+        """The item is done: what it has is its answer."""
+        item.finish()
 
     def _run_one(self, item, function, stale):
         try:

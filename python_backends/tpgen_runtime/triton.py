@@ -102,6 +102,7 @@ class Reply:
 
     def finished(self, item):
         """One item is done; the last one sends the answer."""
+        self._items[item.index] = item  # behind a branch it is another one than at the start
         self._waiting -= 1
         if self._waiting == 0 and not self._answered:
             self._answer()

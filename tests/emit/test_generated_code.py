@@ -22,8 +22,8 @@ from golden import Golden
 from random_pipelines import make_pipeline, write_files
 from tpgen.diagnostics import PipelineError
 from tpgen.driver import BuildOptions, build, reference
+from tpgen.emit.code_text import broken_call, one_line, safe_name, sequence
 from tpgen.emit.names import Identifiers, literal
-from tpgen.emit.stage_code import broken_call, one_line, safe_name, sequence
 
 HERE = Path(__file__).parent
 RANDOM = 24

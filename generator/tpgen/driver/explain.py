@@ -12,7 +12,7 @@ from ..ir.graph import Call, Entry, Graph, Node, Port, Stage
 from ..ir.op import Trait, attributes_of
 from ..ir.rewrite import ModelRewrite
 from ..source import Span, load_toml
-from ..types import State
+from ..types import ABSENT, State
 from .compile import Compiled
 from .dimensions import DimensionNames
 from .needs import Needs, needs_of
@@ -197,7 +197,7 @@ def _node(node: Node, compiled: Compiled, names: DimensionNames) -> NodeFacts:
 def _call(call: Call, left: Call | None, graph: Graph, node: Node, names: DimensionNames) -> CallFacts:
     """Facts of a call of the plain graph; ``left`` is what is left of it in the optimised one."""
     assert graph.types is not None, "compiled graphs are typed"
-    before = graph.types.before[call.label]
+    before = graph.types.before.get(call.label, {})
     after = _states_after(call, graph, node)
     keys = {
         attribute.key: getattr(call.op, attribute.name)
@@ -228,9 +228,9 @@ def _states_after(call: Call, graph: Graph, node: Node) -> dict[str, State]:
     position = labels.index(call.label) + 1
     if position == len(labels):
         return dict(graph.types.leaving[node.name])
-    states = dict(graph.types.before[labels[position]])
+    states = dict(graph.types.before.get(labels[position], {}))
     for source, target in node.calls[position].filter.moves:
-        states[source] = states[target]
+        states[source] = states.get(target, ABSENT)
     return states
 
 

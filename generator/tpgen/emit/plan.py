@@ -12,11 +12,12 @@ from ..diagnostics import Bag, did_you_mean
 from ..ir.graph import Call, Entry, Graph, Stage
 from ..ir.op import attributes_of
 from . import configs
+from .code_text import safe_name
 from .config_pbtxt import render as render_config
 from .overrides import Override, apply_override
 from .render import render_python
 from .repo_plan import JSON, Content, ModelPlan, RepoPlan
-from .stage_code import StageCode, safe_name
+from .stage_code import StageCode
 from .vendor import requirements, runtime_files
 from .wire_form import wire_tensors
 

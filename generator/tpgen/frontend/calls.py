@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..diagnostics import Bag, did_you_mean
-from ..ir.filters import SWAP, Filter
+from ..ir.filters import SWAP, Filter, Otherwise
 from ..ir.graph import Call
-from ..ir.op import REGISTRY, Op, Trait, bracket_attribute
+from ..ir.op import REGISTRY, Nothing, Op, Trait, bracket_attribute
 from ..ops.unsupported import UNSUPPORTED
 from .expression import Expr, ExpressionError, Text, parse_items
 from .filters import item_filter
@@ -97,7 +97,20 @@ def build_calls(backend: Text, first: Filter, values: NodeValues, user: UserCode
                 continue
             op, user.files[label] = completed
         calls.append(Call(op, item.filter, use.span, label, spans=spans))
-    return tuple(calls) if is_complete else None
+    return tuple(_reachable(calls)) if is_complete else None
+
+
+def _reachable(calls: list[Call]) -> Iterator[Call]:
+    """The calls without those that no item ever runs, because the filter before them always says so."""
+    for position, call in enumerate(calls):
+        if not call.filter.is_constant:
+            yield call
+            continue
+        outcomes = call.filter.outcomes
+        if position == 0 or Otherwise.ERROR in outcomes:
+            yield replace(call, op=Nothing(), spans={})
+        if position == 0 or Otherwise.SKIP not in outcomes:
+            return  # what comes behind is never reached, either
 
 
 def _label(node: str, op: Op, used: dict[str, int]) -> str:

@@ -87,10 +87,10 @@ def parse_items(text: Text) -> tuple[Expr, ...]:
     Raises:
         ExpressionError: an unmatched bracket, an empty item, something that is no name.
     """
-    return tuple(_parse_item(part) for part in _split(text, ","))
+    return tuple(_parse_item(part) for part in split_top(text, ","))
 
 
-def _split(text: Text, separator: str) -> list[Text]:
+def split_top(text: Text, separator: str) -> list[Text]:
     """Split at separators outside all brackets."""
     parts: list[Text] = []
     closers: list[tuple[str, int]] = []
@@ -158,7 +158,7 @@ def _arguments(inside: Text) -> tuple[Argument, ...]:
     if not inside.text:
         return ()
     found = []
-    for part in _split(inside, ","):
+    for part in split_top(inside, ","):
         piece = part.stripped()
         key, equals, value = piece.text.partition("=")
         found.append(

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from ..diagnostics import did_you_mean
-from ..ir.filters import OR, RUN, SWAP, Filter, if_key_exists, swap_and_keep
+from ..ir.filters import (
+    OR,
+    OWN_STATUS,
+    RUN,
+    SWAP,
+    Filter,
+    Otherwise,
+    all_there,
+    always,
+    if_key_equals,
+    if_key_exists,
+    swap_and_keep,
+)
 from ..source import Span
 from .expression import Text
 from .keys import NodeValues, Value, near_hint
@@ -17,16 +29,27 @@ FILTERS: Mapping[str, Filter] = {
     **dict.fromkeys(("or", "else"), OR),
     "result2other": swap_and_keep("result2other", "other"),
     "result2key_1": swap_and_keep("result2key_1", "key_1"),
+    **dict.fromkeys(("Skip", "skip"), always(Otherwise.SKIP)),
+    **dict.fromkeys(("SerialSkip", "serial_skip", "serialskip"), always(Otherwise.SERIAL_SKIP)),
+    **dict.fromkeys(("SubGraphSkip", "subgraph_skip", "subgraphskip"), always(Otherwise.SUBGRAPH_SKIP)),
+    **dict.fromkeys(("Break", "break"), always(Otherwise.BREAK)),
+    **dict.fromkeys(("Error", "error"), always(Otherwise.ERROR)),
+    **dict.fromkeys(("filter", "if"), OWN_STATUS),
 }
 # Filters that ask for a key, by the node's own key that names it.
 _KEYED: Mapping[str, tuple[str, Callable[[str], Filter]]] = {
     "IsKeyExistFilter": ("key", if_key_exists),
     "IsOtherExistFilter": ("other", if_key_exists),
+    "Target": ("target", lambda value: if_key_equals("target", value)),
 }
-_LATER = (
-    *("Skip", "skip", "SerialSkip", "serial_skip", "serialskip", "SubGraphSkip", "subgraph_skip"),
-    *("Break", "break", "Error", "error", "filter", "if", "Target", "half_chance"),
-)
+_ASKED = {
+    **dict.fromkeys(
+        ("IsKeyExistFilter", "IsOtherExistFilter"),
+        ("the key of the item that it looks for", "name of a key"),
+    ),
+    "Target": ("the value that the item's own 'target' is compared to", "a value"),
+}
+_LATER = ("half_chance",)
 _TRUE = (True, 1, "1", "true", "True")
 _FALSE = (False, 0, "0", "false", "False")
 
@@ -46,11 +69,14 @@ def named_filter(name: str, key: str) -> Filter:
     return FILTERS[name] if name in FILTERS else _KEYED[name][1](key)
 
 
-def node_filter(values: NodeValues, *, is_root: bool) -> Filter:
-    """What stands before a node: its ``filter`` or ``or = true``; else Run at a root, swap behind a node."""
+def node_filter(values: NodeValues, *, is_root: bool, mapped: Sequence[str]) -> Filter:
+    """What stands before a node: its ``filter`` or ``or = true``; else Run at a root, swap behind a node.
+
+    ``mapped`` are the keys of its map: an item that lacks one of them ends there.
+    """
     named, either = values.own.get("filter"), values.own.get("or")
     values.used.update(("filter", "or"))
-    default = RUN if is_root else SWAP
+    default = all_there(tuple(mapped)) if mapped else RUN if is_root else SWAP
     given = named or either
     if given is None:
         return default
@@ -105,9 +131,8 @@ def _keyed(name: str, values: NodeValues, span: Span) -> Filter | None:
     key, _ = _KEYED[name]
     value = values.find(key)
     if value is None or not isinstance(value.raw, str) or not value.raw:
-        hint = f'add it to [{values.node}]: {key} = "name of a key"'
-        values.error(
-            "TP108", f"'{name}' needs the key '{key}': the key of the item that it looks for", span, hint
-        )
+        what, example = _ASKED[name]
+        hint = f'add it to [{values.node}]: {key} = "{example}"'
+        values.error("TP108", f"'{name}' needs the key '{key}': {what}", span, hint)
         return None
     return named_filter(name, value.raw)

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..diagnostics import Bag, did_you_mean
-from ..ir.graph import Call, Graph, Node, Settings
+from ..ir.graph import Call, Graph, Mapped, Node, Settings
 from ..ir.op import REGISTRY, Trait, attributes_of, declared_attributes
 from ..source import SourceFile, Span, TomlDocument
 from .calls import UserCode, build_calls
 from .expression import whole
 from .filters import node_filter
+from .jumps import check_jumps
 from .keys import Globals, NodeValues, Value, near_hint, report_keys
 from .located import Located, locate
+from .maps import check_sources, parse_map
 from .pipeline_table import PipelineTable, check_model_name, read_pipeline_table
 from .shown import shown
-from .structure import Edge, check_chains, check_edges, topological_order
+from .structure import Edge, check_edges, check_joins, topological_order
 from .tables import CONTROL_FLOW, PIPELINE_TABLE, RESERVED_NODE_NAMES, WITHOUT_EFFECT, NodeKeys
 from .user_files import included_files
 from .values import ValueProblem, parse_extent
@@ -63,13 +65,13 @@ def load(document: TomlDocument, overrides: Mapping[tuple[str, str], str], bag: 
     names = {name: raw.span for name, raw in tables.items()}
     edges = check_edges(names, edges, bag)
     order = topological_order(names, edges, bag)
-    if order is not None:
-        check_chains(order, edges, bag)
-    followed = {edge.target for edge in edges}
-    _check_entries(pipeline, names, followed, bag)
+    before: dict[str, list[str]] = {name: [] for name in names}
     following: dict[str, list[str]] = {name: [] for name in names}
     for edge in edges:
         following[edge.source].append(edge.target)
+        before[edge.target].append(edge.source)
+    maps = _maps(tables, order, edges, before, bag)
+    _check_entries(pipeline, names, {edge.target for edge in edges}, bag)
     nodes: dict[str, Node] = {}
     ignored = _ignored_globals(globals_)
     user = _user_code(document, pipeline, bag)
@@ -77,15 +79,42 @@ def load(document: TomlDocument, overrides: Mapping[tuple[str, str], str], bag: 
     for name in order or names:  # a wrong shape does not hide what is wrong inside the nodes
         table = tables[name]
         values = NodeValues(name, table.span, table.values, shared, bag)
-        is_root = name not in followed
-        node = _build_node(values, table, is_root=is_root, following=following[name], user=user)
+        values.used.update(("map", "borrow_from"))
+        node = _build_node(values, table, maps.get(name), before[name], following[name], user)
         if node is not None:
             nodes[name] = node
         ignored += _ignored_keys(values, node)
     _report_globals(shared, bag)
+    graph = Graph(pipeline.name, document.source, nodes)
+    if not bag.has_errors:
+        check_jumps(graph, bag)
     if bag.has_errors:
         return None
-    return Loaded(Graph(pipeline.name, document.source, nodes), pipeline, tuple(ignored), user.files)
+    return Loaded(graph, pipeline, tuple(ignored), user.files)
+
+
+def _maps(
+    tables: Mapping[str, _Table],
+    order: list[str] | None,
+    edges: list[Edge],
+    before: Mapping[str, list[str]],
+    bag: Bag,
+) -> dict[str, tuple[Mapped, ...]]:
+    """The maps of the nodes that have one, checked; a join without one is reported here."""
+    if order is None:
+        return {}
+    check_joins(order, edges, [name for name, table in tables.items() if "map" in table.values], bag)
+    ancestors: dict[str, frozenset[str]] = {}
+    maps = {}
+    for name in order:
+        ancestors[name] = frozenset(before[name]).union(*(ancestors[one] for one in before[name]))
+        if "map" not in tables[name].values:
+            continue
+        parsed = parse_map(name, tables[name].located("map"), before[name], bag)
+        if parsed is not None:
+            check_sources(name, parsed, ancestors[name], tables, bag)
+            maps[name] = parsed
+    return maps
 
 
 def _check_entries(
@@ -110,21 +139,31 @@ def _user_code(document: TomlDocument, pipeline: PipelineTable, bag: Bag) -> Use
 
 @dataclass(frozen=True)
 class _Table:
-    """A node's raw table; ``given`` are the values of ``--set``, which the document does not hold."""
+    """A node's raw table; ``given`` are the values of ``--set``, which the document does not hold.
+
+    ``places`` are the paths of the values in the document; ``physical`` is the node that it stands for, too.
+    """
 
     name: str
     document: TomlDocument
     span: Span
     values: dict[str, Value]
     given: dict[str, Located]
+    places: dict[str, tuple[str, ...]]
+    physical: str
 
     def located(self, key: str) -> Located:
         """The value of a key as text, with the places of its characters."""
-        return self.given.get(key) or locate(self.document, (self.name, key))
+        return self.given.get(key) or locate(self.document, self.places[key])
 
     def item_span(self, key: str, index: int) -> Span:
         """The place of an item of an array."""
-        return self.document.spans[(self.name, key, str(index))].value
+        return self.document.spans[(*self.places[key], str(index))].value
+
+    def logical(self, name: str, span: Span, values: dict[str, Value], own: tuple[str, ...]) -> _Table:
+        """Another occurrence of the node in the graph: its own values stand above those of this one."""
+        places = {**self.places, **{key: (*own, key) for key in values}}
+        return _Table(name, self.document, span, {**self.values, **values}, {}, places, self.physical)
 
 
 def _split_tables(document: TomlDocument, bag: Bag) -> tuple[dict[str, Value], dict[str, _Table]]:
@@ -142,31 +181,62 @@ def _split_tables(document: TomlDocument, bag: Bag) -> tuple[dict[str, Value], d
             if name in RESERVED_NODE_NAMES:
                 message = f"'{name}' is a word of the dialect, and cannot be a node's name"
                 bag.error("TP109", message, place.key, hint="give the node another name")
-            check_model_name(name, "a node's name", place.key, bag, name)
-            values = _read_table(document, name, raw, bag)
-            tables[name] = _Table(name, document, place.key, values, {})
-    return globals_, tables
+            for table in _read_tables(document, (name,), raw, None, bag):
+                tables[table.name] = table
+    return globals_, _with_borrowed(tables, bag)
 
 
-def _read_table(document: TomlDocument, name: str, raw: Mapping[str, Any], bag: Bag) -> dict[str, Value]:
+def _read_tables(
+    document: TomlDocument, path: tuple[str, ...], raw: Mapping[str, Any], outer: _Table | None, bag: Bag
+) -> Iterator[_Table]:
+    """The node of a table, and its logical nodes: ``[rec.2]`` inherits the keys of ``[rec]``."""
+    name, place = ".".join(path), document.spans[path]
+    check_model_name(name, "a node's name", place.key, bag, name)
+    inner: dict[str, Mapping[str, Any]] = {}
     values: dict[str, Value] = {}
     for key, value in raw.items():
-        place = document.spans[(name, key)]
-        is_inline = place.value.text.startswith("{")
-        if isinstance(value, dict) and key not in _TYPE_TABLES and not is_inline:
-            bag.error(
-                "TP292",
-                f"'{name}.{key}' is a logical node; these are not compiled by this version",
-                place.key,
-                hint="write a node of its own, with the same keys",
-                node=name,
-            )
-            continue
-        values[key] = Value(value, place.value, place.key)
-    return values
+        at = document.spans[(*path, key)]
+        if isinstance(value, dict) and key not in _TYPE_TABLES and not at.value.text.startswith("{"):
+            inner[key] = value
+        else:
+            values[key] = Value(value, at.value, at.key)
+    if outer is None:
+        places = {key: (*path, key) for key in values}
+        table = _Table(name, document, place.key, values, {}, places, name)
+    else:
+        table = outer.logical(name, place.key, values, path)
+    if values or outer is not None or not inner:
+        yield table
+    for key, value in inner.items():
+        yield from _read_tables(document, (*path, key), value, table, bag)
 
 
 _TYPE_TABLES = ("inputs", "outputs")
+_OWN_KEYS = ("next", "map", "filter", "or")  # of the place in the graph, which nobody borrows
+
+
+def _with_borrowed(tables: dict[str, _Table], bag: Bag) -> dict[str, _Table]:
+    """The tables; one with ``borrow_from`` has the keys of the node that it shares."""
+    found = {}
+    for name, table in tables.items():
+        given = table.values.get("borrow_from")
+        found[name] = table
+        if given is None:
+            continue
+        wanted = str(given.raw)
+        other = tables.get(wanted)
+        if other is None or other is table:
+            hint = near_hint(wanted, [one for one in tables if one != name])
+            bag.error("TP201", f"unknown node {shown(wanted)} in 'borrow_from'", given.span, hint=hint)
+        elif "borrow_from" in other.values:
+            message = f"'{other.name}' borrows itself: a node shares one that has a backend of its own"
+            bag.error("TP105", message, given.span, hint="name the node that the other one borrows from")
+        else:
+            kept = {key: value for key, value in other.values.items() if key not in _OWN_KEYS}
+            places = {**other.places, **table.places}
+            values = {**kept, **table.values}
+            found[name] = replace(table, values=values, places=places, physical=other.physical)
+    return found
 
 
 def _apply_overrides(
@@ -210,10 +280,16 @@ def _edges(table: _Table) -> list[Edge]:
 
 
 def _build_node(
-    values: NodeValues, table: _Table, *, is_root: bool, following: list[str], user: UserCode
+    values: NodeValues,
+    table: _Table,
+    mapped: tuple[Mapped, ...] | None,
+    before: list[str],
+    following: list[str],
+    user: UserCode,
 ) -> Node | None:
     backend = _backend(values, table)
-    calls = build_calls(whole(backend), node_filter(values, is_root=is_root), values, user)
+    first = node_filter(values, is_root=not before, mapped=[one.target for one in mapped or ()])
+    calls = build_calls(whole(backend), first, values, user)
     settings = _settings(values)
     report_keys(values, _unknown_keys(values), _NODE_FIELDS)
     if calls is None:
@@ -227,6 +303,8 @@ def _build_node(
         settings,
         {key: value.span for key, value in table.values.items()},
         backend.text,
+        mapped or (),
+        table.physical,
     )
 
 

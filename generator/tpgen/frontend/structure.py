@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from ..diagnostics import Bag
@@ -38,20 +38,26 @@ def check_edges(names: Mapping[str, Span], edges: Iterable[Edge], bag: Bag) -> l
 
 
 def topological_order(names: Mapping[str, Span], edges: list[Edge], bag: Bag) -> list[str] | None:
-    """The nodes, each after its predecessors, else in the order of the file; None if there is a cycle."""
+    """The nodes, each after its predecessors; None if there is a cycle.
+
+    What begins with a node stands together as far as it can: one branch, then the other.
+    """
     followers: dict[str, list[Edge]] = {name: [] for name in names}
     missing = dict.fromkeys(names, 0)
     for edge in edges:
         followers[edge.source].append(edge)
         missing[edge.target] += 1
-    ready = [name for name in names if missing[name] == 0]
+    waiting = [name for name in names if missing[name] == 0][::-1]
     order: list[str] = []
-    for name in ready:  # grows while it is walked
+    while waiting:
+        name = waiting.pop()
         order.append(name)
+        ready = []
         for edge in followers[name]:
             missing[edge.target] -= 1
             if missing[edge.target] == 0:
                 ready.append(edge.target)
+        waiting += ready[::-1]
     if len(order) == len(names):
         return order
     _report_cycle({name for name in names if missing[name] > 0}, followers, bag)
@@ -84,26 +90,18 @@ def _report_cycle(stuck: set[str], followers: Mapping[str, list[Edge]], bag: Bag
     )
 
 
-def check_chains(order: list[str], edges: list[Edge], bag: Bag) -> None:
-    """Report joins and branches, which need more than one path: every component has to be a chain."""
+def check_joins(order: list[str], edges: list[Edge], mapped: Collection[str], bag: Bag) -> None:
+    """Report roots that join, and nodes behind several others that do not say what they take from which.
+
+    ``mapped`` are the nodes that have a ``map``.
+    """
     arriving: dict[str, list[Edge]] = {name: [] for name in order}
-    leaving: dict[str, list[Edge]] = {name: [] for name in order}
     for edge in edges:
         arriving[edge.target].append(edge)
-        leaving[edge.source].append(edge)
     roots = _roots_of(order, arriving)
     for name in order:
         if len(arriving[name]) > 1:
-            _report_join(name, arriving[name], roots, bag)
-        if len(leaving[name]) > 1:
-            listed = ", ".join(_few([edge.target for edge in leaving[name]]))
-            bag.error(
-                "TP291",
-                f"'{name}' goes on to several nodes ({listed}); branches are not compiled by this version",
-                leaving[name][1].span,
-                hint="write a pipeline for each way; one repository can hold them all",
-                node=name,
-            )
+            _report_join(name, arriving[name], roots, bag, has_map=name in mapped)
 
 
 def _roots_of(order: list[str], arriving: Mapping[str, list[Edge]]) -> dict[str, frozenset[str]]:
@@ -114,7 +112,9 @@ def _roots_of(order: list[str], arriving: Mapping[str, list[Edge]]) -> dict[str,
     return found
 
 
-def _report_join(name: str, arriving: list[Edge], roots: Mapping[str, frozenset[str]], bag: Bag) -> None:
+def _report_join(
+    name: str, arriving: list[Edge], roots: Mapping[str, frozenset[str]], bag: Bag, *, has_map: bool
+) -> None:
     if len(roots[name]) > 1:
         *others, last = _few([f"'{root}'" for root in sorted(roots[name])])
         bag.error(
@@ -125,15 +125,16 @@ def _report_join(name: str, arriving: list[Edge], roots: Mapping[str, frozenset[
             " start both from one node, or give each its own copy of what follows",
             node=arriving[-1].source,
         )
-        return
-    sources = ", ".join(_few([f"'{edge.source}'" for edge in arriving]))
-    bag.error(
-        "TP204",
-        f"several nodes go on to '{name}' ({sources}); joins are not compiled by this version",
-        arriving[-1].span,
-        hint="write a pipeline for each way; one repository can hold them all",
-        node=arriving[-1].source,
-    )
+    elif not has_map:
+        first, second = arriving[0].source, arriving[1].source
+        sources = ", ".join(_few([f"'{edge.source}'" for edge in arriving]))
+        bag.error(
+            "TP204",
+            f"several nodes go on to '{name}' ({sources}), which does not say what it takes from which",
+            arriving[-1].span,
+            hint=f'add to [{name}]: map = "{first}[result:data],{second}[result:other]"',
+            node=name,
+        )
 
 
 def _few(names: list[str]) -> list[str]:

@@ -34,13 +34,17 @@ class NodeKeys:
     """Keys that every node takes, whatever its operators."""
 
     backend: str = attr("What the node computes: an operator, or Sequential[...].", default="Identity")
-    next: tuple[str, ...] = attr("The node that gets this node's item next.", default=())
+    next: tuple[str, ...] = attr("The nodes that get this node's item next, each its own copy.", default=())
     instance_num: int = attr("Instances of the node.", default=1, ge=1, le=1024)
     batching_timeout: float = attr(
         'Milliseconds a batch waits to fill, with batching = "timed".', default=0.0, ge=0
     )
     min: str = attr("Smallest batch (or shape) of a call to the node's operators.", default="1")
     max: str = attr("Largest batch (or shape) of a call to the node's operators.", default="1")
+    map: str = attr(
+        'The keys of the node\'s new dictionary: "node[source:target,...],node2[...]".', default=""
+    )
+    borrow_from: str = attr("A node whose backend and instances this one shares.", default="")
     filter: str = attr("Which items the node runs for: swap, Run, or, IsKeyExistFilter ...", default="swap")
     or_: bool = attr('Only items without a result run, as with filter = "or".', key="or", default=False)
     timeout_ms: float = attr("Longest wait in the node's queue, milliseconds.", default=0.0, ge=0)
@@ -103,11 +107,6 @@ WITHOUT_EFFECT = {
 
 # Keys of the dialect whose meaning needs more than one path through the graph.
 CONTROL_FLOW = {
-    "map": "maps",
-    "jump": "sub-graph calls",
-    "split": "sub-graph calls",
-    "merge": "sub-graph calls",
-    "borrow_from": "shared nodes",
     "instances_grp": "instance groups",
     "force_range": "batch ranges",
     "range": "batch ranges",

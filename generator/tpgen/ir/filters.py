@@ -12,16 +12,28 @@ from typing import TypeAlias
 
 DATA = "data"
 RESULT = "result"
+RUNS = "Run"  # as a status that an item brings itself; any other is the name of an `Otherwise`
 
 
 class Otherwise(Enum):
     """What happens to an item for which the condition does not hold.
 
-    ``BREAK`` at a node ends the item: its keys are the answer. Inside a sequence it ends the sequence.
+    At a node, ``SKIP`` passes by the node, ``SERIAL_SKIP`` by the longest chain that begins with it,
+    ``SUBGRAPH_SKIP`` by all nodes that are reached through it alone, and ``BREAK`` ends the item: its keys
+    are the answer. Inside a sequence ``SKIP`` passes by one operator, and all others end the sequence.
+    ``ERROR`` fails the item, wherever it stands.
     """
 
     SKIP = "Skip"
+    SERIAL_SKIP = "SerialSkip"
+    SUBGRAPH_SKIP = "SubGraphSkip"
     BREAK = "Break"
+    ERROR = "Error"
+
+    @property
+    def skips_nodes(self) -> bool:
+        """True if an item may pass by further nodes."""
+        return self in (Otherwise.SERIAL_SKIP, Otherwise.SUBGRAPH_SKIP)
 
 
 @dataclass(frozen=True)
@@ -44,7 +56,26 @@ class Lacks:
         return f"'{self.key}' is not there"
 
 
-Condition: TypeAlias = Has | Lacks
+@dataclass(frozen=True)
+class Equals:
+    """The item has the key, and its value, as text, is this one."""
+
+    key: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"'{self.key}' is {self.value!r}"
+
+
+@dataclass(frozen=True)
+class Never:
+    """No item."""
+
+    def __str__(self) -> str:
+        return "never"
+
+
+Condition: TypeAlias = Has | Lacks | Equals | Never
 
 
 @dataclass(frozen=True)
@@ -57,14 +88,16 @@ class Check:
 
 @dataclass(frozen=True)
 class Filter:
-    """``checks`` in order; an item runs where all hold.
+    """``checks`` in order; an item runs where all hold, and where its own status then says ``Run``.
 
+    ``status_key`` is the key that this status stands under: ``Run``, or the name of an `Otherwise`.
     ``moves`` are (source, target) pairs, copied where the item runs; the sources are then taken away.
     """
 
     name: str
     checks: tuple[Check, ...] = ()
     moves: tuple[tuple[str, str], ...] = ()
+    status_key: str | None = None
 
     def __str__(self) -> str:
         return self.name
@@ -72,7 +105,11 @@ class Filter:
     @property
     def meaning(self) -> str:
         """In words: which items run, what becomes of the others, and what moves."""
+        if any(isinstance(check.condition, Never) for check in self.checks):
+            return f"always {self.checks[0].otherwise.value}"
         checks = [f"where {check.condition}, else {check.otherwise.value}" for check in self.checks]
+        if self.status_key is not None:
+            checks.append(f"as '{self.status_key}' says: Run, {', '.join(one.value for one in Otherwise)}")
         targets: dict[str, list[str]] = {}
         for source, target in self.moves:
             targets.setdefault(source, []).append(f"'{target}'")
@@ -82,13 +119,32 @@ class Filter:
     @property
     def can_skip(self) -> bool:
         """True if items may go on behind the call without it."""
-        return any(check.otherwise is Otherwise.SKIP for check in self.checks)
+        return bool(self.outcomes - {Otherwise.BREAK, Otherwise.ERROR})
+
+    @property
+    def outcomes(self) -> frozenset[Otherwise]:
+        """What may happen to items that do not run."""
+        if self.status_key is not None:
+            return frozenset(Otherwise)
+        return frozenset(check.otherwise for check in self.checks)
+
+    @property
+    def is_constant(self) -> bool:
+        """True if no item ever runs."""
+        return any(isinstance(check.condition, Never) for check in self.checks)
 
     @property
     def keys(self) -> frozenset[str]:
-        """The keys whose presence decides, or whose values move."""
-        tested = {check.condition.key for check in self.checks}
+        """The keys whose presence or value decides, or whose values move."""
+        tested = {key for check in self.checks if (key := key_of(check.condition)) is not None}
+        if self.status_key is not None:
+            tested.add(self.status_key)
         return frozenset(tested | {source for source, _ in self.moves})
+
+
+def key_of(condition: Condition) -> str | None:
+    """The key that a condition looks at."""
+    return None if isinstance(condition, Never) else condition.key
 
 
 def _or_break(condition: Condition) -> Check:
@@ -103,6 +159,8 @@ _TO_DATA = ((RESULT, DATA),)
 RUN = Filter("Run")
 SWAP = Filter("swap", (_or_break(Has(RESULT)),), _TO_DATA)
 OR = Filter("or", (_or_skip(Lacks(RESULT)),))
+# ``filter``: the item brings its own status under the key "filter".
+OWN_STATUS = Filter("filter", (Check(Has("filter"), Otherwise.ERROR),), status_key="filter")
 
 
 def swap_and_keep(name: str, key: str) -> Filter:
@@ -115,11 +173,16 @@ def if_key_exists(key: str) -> Filter:
     return Filter(f"IsKeyExistFilter({key})", (_or_skip(Has(key)), *SWAP.checks), _TO_DATA)
 
 
-def has_key(key: str) -> Filter:
-    """``HasKey(key)[...]``: what stands in the brackets runs for items that have the key."""
-    return Filter(f"HasKey({key})", (_or_skip(Has(key)),))
+def if_key_equals(key: str, value: str) -> Filter:
+    """``Target``: a swap for items whose key has the value; the others skip."""
+    return Filter(f"Target({value})", (_or_skip(Equals(key, value)), *SWAP.checks), _TO_DATA)
 
 
-def lacks_key(key: str) -> Filter:
-    """``NotHasKey(key)[...]``."""
-    return Filter(f"NotHasKey({key})", (_or_skip(Lacks(key)),))
+def all_there(keys: tuple[str, ...]) -> Filter:
+    """Behind a map: items run that have all that it asks for; the others end."""
+    return Filter("map", tuple(_or_break(Has(key)) for key in keys))
+
+
+def always(otherwise: Otherwise) -> Filter:
+    """No item runs: ``Skip``, ``SerialSkip``, ``SubGraphSkip``, ``Break``, ``Error`` by name."""
+    return Filter(otherwise.value, (Check(Never(), otherwise),))

@@ -1,9 +1,11 @@
 """The graph: nodes of operator calls on the keys of an item, as the TOML wrote them.
 
-An item is a dictionary. Each node holds a sequence of calls; before a call stands its *filter*: ``Run``
-starts the call as it is, ``swap`` first moves ``result`` to ``data``. Where the filter before a node's first
-call breaks, the item ends; where another one does, the item leaves the node. A skip passes over one call,
-before the first call over the whole node. Passes never change a graph; they return another one.
+An item is a dictionary. Where a node has several followers, each gets its own copy; where a node has a
+``map``, it gets a new dictionary with keys of nodes before it. Each node holds a sequence of calls; before
+a call stands its *filter*: ``Run`` starts the call as it is, ``swap`` first moves ``result`` to ``data``.
+Where the filter before a node's first call breaks, the item ends; where another one does, the item leaves
+the node. A skip passes over one call, before the first call over the whole node. Passes never change a
+graph; they return another one.
 """
 
 from __future__ import annotations
@@ -15,8 +17,8 @@ from pathlib import PurePath
 
 from ..source import SourceFile, Span
 from ..types import State, Type
-from .filters import Filter
-from .op import Op
+from .filters import Filter, Otherwise
+from .op import Op, Trait
 from .rewrite import ModelRewrite
 
 # What stands behind a key in the names of the tensors that travel with it: its sizes, whether it is there.
@@ -48,6 +50,21 @@ class Call:
         """The name of the node that the call was written in."""
         return self.label.rpartition(".")[0]
 
+    @property
+    def jump(self) -> str | None:
+        """The root of the sub-graph that the call runs."""
+        return self.op.jump if self.op.has(Trait.CALLS) else None  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """A key of the dictionary that a node's ``map`` makes: ``target`` is ``source`` as ``node`` left it."""
+
+    node: str
+    source: str
+    target: str
+    span: Span
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -62,7 +79,11 @@ class Settings:
 
 @dataclass(frozen=True)
 class Node:
-    """A TOML table. ``span`` is its name in the header, ``spans`` its keys and values by key name."""
+    """A TOML table. ``span`` is its name in the header, ``spans`` its keys and values by key name.
+
+    Without a ``map`` the node gets the dictionary of its one predecessor, with one a new dictionary.
+    Nodes of one ``physical`` node share what they load.
+    """
 
     name: str
     calls: tuple[Call, ...]
@@ -71,6 +92,8 @@ class Node:
     settings: Settings = Settings()
     spans: Mapping[str, Span] = field(default_factory=dict)
     backend: str = ""
+    map: tuple[Mapped, ...] = ()
+    physical: str = ""
 
     @property
     def location(self) -> str:
@@ -127,7 +150,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class TypeTable:
-    """What inference found: the keys before each call (after its filter) and after each node."""
+    """What inference found: the keys before each call (after its filter) and after each node.
+
+    A call that no item gets to, because a filter before it never lets one run, is not in ``before``.
+    """
 
     before: Mapping[str, Mapping[str, State]]  # by call label
     entering: Mapping[str, Mapping[str, State]]  # by node, before its first filter
@@ -158,11 +184,7 @@ class Graph:
         return replace(self, nodes=dict(nodes), types=None)
 
     def predecessors(self) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {name: [] for name in self.nodes}
-        for node in self.nodes.values():
-            for follower in node.next:
-                found[follower].append(node.name)
-        return found
+        return self._predecessors
 
     def roots(self) -> tuple[str, ...]:
         before = self.predecessors()
@@ -177,6 +199,76 @@ class Graph:
             reached |= fresh
             waiting += fresh
         return tuple(sorted(reached, key=self._positions.__getitem__))
+
+    def called(self) -> dict[str, Call]:
+        """The roots of sub-graphs, each with a call that runs it."""
+        return {jump: call for _, call in self.calls() if (jump := call.jump) is not None}
+
+    def members(self, root: str) -> tuple[str, ...]:
+        """The nodes of a component, then those of the sub-graphs that they call."""
+        found = dict.fromkeys(self.component(root))
+        waiting = list(found)
+        while waiting:
+            name = waiting.pop(0)
+            for jump in (call.jump for call in self.nodes[name].calls if call.jump is not None):
+                fresh = [one for one in self.component(jump) if one not in found]
+                found.update(dict.fromkeys(fresh))
+                waiting += fresh
+        return tuple(found)
+
+    def leaves(self, root: str) -> tuple[str, ...]:
+        """The nodes of a component that no node follows."""
+        return tuple(name for name in self.component(root) if not self.nodes[name].next)
+
+    def leaves_behind(self, root: str) -> dict[str, frozenset[str]]:
+        """For each node of a component, the leaves that it leads to."""
+        found: dict[str, frozenset[str]] = {}
+        for name in reversed(self.component(root)):
+            behind = (found[follower] for follower in self.nodes[name].next)
+            found[name] = frozenset().union(*behind) or frozenset({name})
+        return found
+
+    def chain(self, name: str) -> tuple[str, ...]:
+        """The longest chain that begins with a node: it ends where ways part or meet."""
+        before = self.predecessors()
+        found = [name]
+        while len(followers := self.nodes[found[-1]].next) == 1 and len(before[followers[0]]) == 1:
+            found.append(followers[0])
+        return tuple(found)
+
+    def subgraph(self, name: str) -> tuple[str, ...]:
+        """The nodes that are reached through a node alone, itself the first."""
+        before = self.predecessors()
+        inside = {name}
+        for other in self.component(name)[1:]:
+            if inside.issuperset(before[other]):
+                inside.add(other)
+        return tuple(other for other in self.component(name) if other in inside)
+
+    def passed_by(self, name: str, otherwise: Otherwise) -> tuple[str, ...]:
+        """The nodes that an item passes by which a node's filter does not let run."""
+        match otherwise:
+            case Otherwise.SKIP:
+                return (name,)
+            case Otherwise.SERIAL_SKIP:
+                return self.chain(name)
+            case Otherwise.SUBGRAPH_SKIP:
+                return self.subgraph(name)
+            case _:
+                return ()
+
+    def is_straight(self, root: str) -> bool:
+        """True if a component is one chain, each node of which gets the dictionary of the one before."""
+        members = [self.nodes[name] for name in self.component(root)]
+        return not any(len(node.next) > 1 or node.map for node in members)
+
+    @cached_property
+    def _predecessors(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {name: [] for name in self.nodes}
+        for node in self.nodes.values():
+            for follower in node.next:
+                found[follower].append(node.name)
+        return found
 
     @cached_property
     def _positions(self) -> dict[str, int]:

@@ -58,6 +58,7 @@ class Trait(Enum):
     GPU_CONVENTION = "named after a GPU operator; its numeric convention is computed on the CPU here"
     THREADED = "the kernel takes `threads`, the number it may use, at load"
     USER_CODE = "runs a user's Python, which declares what it reads, writes and takes"
+    CALLS = "runs the sub-graph whose root is its `jump`; `element` is the key that it splits, None if none"
 
 
 class InferError(Exception):
@@ -153,6 +154,9 @@ class InferCall(Protocol):
     def symbol(self, name: str) -> Symbol:
         """A fresh run-time dimension that belongs to this call."""
 
+    def run_graph(self, root: str, changed: Mapping[str, Type]) -> Mapping[str, State]:
+        """The keys at the end of a sub-graph that gets the keys of this point, some of them changed."""
+
     def equate(self, left: Dim, right: Dim) -> bool:
         """Record that two dimensions are equal; False if they are two different numbers."""
 
@@ -247,6 +251,18 @@ def _annotation(kind: Any) -> str:
 def declared_attributes(cls: type) -> tuple[AttributeField, ...]:
     """The `attr` fields of any dataclass (the node and pipeline tables are declared in the same way)."""
     return _attributes(cls)
+
+
+@dataclass(frozen=True)
+class Nothing(Op):
+    """What is left of operators that no item ever reaches: it reads and writes nothing, and has no name."""
+
+    names: ClassVar[tuple[str, ...]] = ("Nothing",)
+    reads: ClassVar[tuple[str, ...]] = ()
+    writes: ClassVar[tuple[str, ...]] = ()
+
+    def infer(self, call: InferCall) -> Mapping[str, Type]:
+        return {}
 
 
 REGISTRY: dict[str, type[Op]] = {}

@@ -56,9 +56,10 @@ def print_graph(graph: Graph) -> str:
     for node in graph.nodes.values():
         arrow = f" -> {', '.join(node.next)}" if node.next else ""
         lines.append(f"node {node.name} @{node.location}{arrow}")
+        lines += [f"  map {one.node}.{one.source} -> {one.target}" for one in node.map]
         for call in node.calls:
             lines.append(f"  {call.filter} {_call_text(call)}")
-            if graph.types is not None:
+            if graph.types is not None and call.label in graph.types.before:
                 keys = graph.types.before[call.label]
                 lines.append(f"    {_states_text(keys, names)}")
         if graph.types is not None:

@@ -56,7 +56,8 @@ def _stages(graph: Graph) -> list[str]:
         return []
     staged = [name for stage in graph.stages for name in stage.nodes]
     known = set(staged)
-    problems = [f"node '{name}' is in no stage" for name in graph.nodes if name not in known]
-    if len(staged) != len(known):
+    shared = {name for root in graph.called() for name in graph.members(root)}
+    problems = [f"node '{name}' is in no stage" for name in graph.nodes if name not in known | shared]
+    if len([name for name in staged if name not in shared]) != len(known - shared):
         problems.append("a node is in two stages")
     return problems

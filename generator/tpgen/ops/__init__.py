@@ -9,6 +9,7 @@ from . import image as image
 from . import inference as inference
 from . import keys as keys
 from . import postprocess as postprocess
+from . import subgraph as subgraph
 from . import tensor as tensor
 from . import text as text
 from . import torchscript as torchscript

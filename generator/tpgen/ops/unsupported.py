@@ -23,8 +23,6 @@ _YOLO = 'write Sequential[YoloDecode,NMS] behind the model, with format = "yolox
 
 _REASONS: Mapping[str, tuple[str, ...]] = {
     _CONTROL_FLOW: (
-        "MapReduce",
-        "Jump",
         "JumpV0",
         "HasKey",
         "NotHasKey",

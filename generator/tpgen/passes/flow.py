@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from ..ir.filters import RESULT, Condition, Filter, Has, Lacks, Otherwise
+from ..ir.filters import RESULT, Condition, Equals, Filter, Has, Lacks, Never, Otherwise
 from ..ir.op import Op, Trait
 from ..types import ABSENT, Opaque, State, Type, Unjoinable, assured, join_states
 
@@ -30,6 +30,8 @@ def split_by(filter_: Filter, keys: Keys) -> Split:
         running, left = _divided(check.condition, running)
         if left is not None:
             aside.append((check.otherwise, left))
+    if running is not None and filter_.status_key is not None:
+        aside += [(otherwise, running) for otherwise in Otherwise]
     return Split(_moved(filter_, running) if running is not None else None, tuple(aside))
 
 
@@ -40,6 +42,10 @@ def _divided(condition: Condition, keys: Keys) -> tuple[Keys | None, Keys | None
             return _with(key, keys), _without(key, keys)
         case Lacks(key):
             return _without(key, keys), _with(key, keys)
+        case Equals(key):
+            return _with(key, keys), keys
+        case Never():
+            return None, keys
 
 
 def _with(key: str, keys: Keys) -> Keys | None:
@@ -90,11 +96,21 @@ class End:
 
 
 def early_end(keys: Keys) -> End:
-    """The end of items at a filter. Where ``result`` is lost to a failure, every other key is, too."""
-    result = keys.get(RESULT, ABSENT)
+    """The end of items at a filter. Where ``result`` is lost to a failure, every other key is, too.
+
+    Behind a map there is no ``result``; the key that is lost stands for it.
+    """
+    lost = next((state for state in keys.values() if state.absent), ABSENT)
+    result = keys.get(RESULT, lost)
     if result.present:
         return End(keys)
     return End(keys, State(None, present=False, quiet=result.quiet, failed=result.failed))
+
+
+def failed_end(keys: Keys) -> End:
+    """The end of items that a filter fails: nothing of them is answered."""
+    gone = State(None, present=False, failed=True)
+    return End(dict.fromkeys(keys, gone), gone)
 
 
 def join_ends(ends: Iterable[End], owner: str) -> Keys:
@@ -108,6 +124,7 @@ def join_ends(ends: Iterable[End], owner: str) -> Keys:
             try:
                 state = join_states(state, other, owner)
             except Unjoinable as problem:
-                state = State(Opaque(str(problem)))
+                quiet, failed = state.quiet or other.quiet, state.failed or other.failed
+                state = State(Opaque(str(problem)), quiet=quiet, failed=failed)
         joined[key] = state
     return joined

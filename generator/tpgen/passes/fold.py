@@ -12,6 +12,7 @@ the model's graph, so that uint8 crosses between the stages.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,6 +25,8 @@ from .base import Context
 from .infer import infer_types
 from .liveness import live_after_call
 
+_MOST_BEHIND = 2  # calls before a model that can be folded into it
+
 
 @dataclass(frozen=True)
 class FoldPreprocessing:
@@ -35,16 +38,30 @@ class FoldPreprocessing:
         stages = {name: stage.name for stage in graph.stages for name in stage.nodes}
         changes: dict[str, Call | None] = {}
         for entry in graph.entries:
-            members = [graph.nodes[name] for name in graph.component(entry.root)]
-            flat = [(node, call) for node in members for call in node.calls]
-            for position, (node, call) in enumerate(flat):
-                if _is_foldable(graph, call):
-                    behind = [c for n, c in flat[:position] if stages[n.name] == stages[node.name]]
-                    _fold(graph, entry, node, call, behind, changes, context)
+            for name in graph.members(entry.root):
+                node = graph.nodes[name]
+                for position, call in enumerate(node.calls):
+                    if _is_foldable(graph, call):
+                        behind = [*_calls_behind(graph, node, stages), *node.calls[:position]]
+                        _fold(graph, entry, node, call, behind, changes, context)
         if not changes:
             return graph
         nodes = {name: _changed(node, changes) for name, node in graph.nodes.items()}
         return infer_types(replace(graph, nodes=nodes), context)
+
+
+def _calls_behind(graph: Graph, node: Node, stages: Mapping[str, str]) -> list[Call]:
+    """The calls of the nodes that only lead to this one, in its stage: each has the next as only follower."""
+    found: list[Call] = []
+    mapped = {one.node for other in graph.nodes.values() for one in other.map}
+    while not node.map and len(before := graph.predecessors()[node.name]) == 1:
+        node, follower = graph.nodes[before[0]], node
+        if len(node.next) > 1 or stages[node.name] != stages[follower.name] or node.name in mapped:
+            break
+        found = [*node.calls, *found]
+        if len(found) > _MOST_BEHIND:
+            break
+    return found
 
 
 def _changed(node: Node, changes: dict[str, Call | None]) -> Node:
@@ -59,8 +76,8 @@ def _is_foldable(graph: Graph, call: Call) -> bool:
     if not call.op.has(Trait.REWRITABLE) or call.op.inputs() != (DATA,) or call.rewrite is not None:
         return False
     assert graph.types is not None
-    arriving = graph.types.before[call.label][DATA].type
-    return isinstance(arriving, Array) and arriving.layout is Layout.CHW
+    arriving = graph.types.before.get(call.label, {}).get(DATA)
+    return arriving is not None and isinstance(arriving.type, Array) and arriving.type.layout is Layout.CHW
 
 
 def _fold(
@@ -115,7 +132,8 @@ def _packable(graph: Graph, entry: Entry, call: Call, behind: list[Call]) -> tup
 def _may_pass_by(graph: Graph, call: Call) -> bool:
     """True if some items may go on without the call, by a filter in its node."""
     (node,) = (node for node in graph.nodes.values() if any(c.label == call.label for c in node.calls))
-    return any(one.filter not in (RUN, SWAP) for one in node.calls)
+    first, *others = node.calls
+    return first.filter.can_skip or any(one.filter not in (RUN, SWAP) for one in others)
 
 
 def _swaps_channels(graph: Graph, call: Call) -> bool:

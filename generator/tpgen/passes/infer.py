@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from ..diagnostics import Bag, did_you_mean
 from ..ir.filters import DATA, RESULT, SWAP, Otherwise
 from ..ir.graph import Call, Graph, Node, TypeTable
 from ..ir.op import InferError
 from ..types import ABSENT, Dim, State, Symbol, Type
 from .base import Context
-from .flow import End, Keys, after_call, early_end, join_ends, split_by
+from .flow import End, Keys, after_call, early_end, failed_end, join_ends, split_by
+
+_MOST_ROUNDS = 6
 
 
 @dataclass(frozen=True)
@@ -23,109 +27,229 @@ class Infer:
 
 
 def infer_types(graph: Graph, context: Context) -> Graph:
-    """The graph with its type table; types that do not meet are reported at their TOML line."""
-    before: dict[str, Keys] = {}
-    entering: dict[str, Keys] = {}
-    leaving: dict[str, Keys] = {}
-    final: dict[str, Keys] = {}
-    ends_quietly: set[str] = set()
-    ends_with_result: set[str] = set()
-    for entry in graph.entries:
-        keys: Keys = {port.key: port.state for port in entry.inputs}
-        ends: list[End] = []
-        reached = True
-        quiet_so_far = with_result_so_far = False
-        for name in graph.component(entry.root):
-            node = graph.nodes[name]
-            entering[name] = keys
-            ended_before = len(ends)
-            takes_all = any(not _swaps(graph.nodes[follower]) for follower in node.next)
-            outcome = _infer_node(node, keys, before, ends, context, takes_all=takes_all) if reached else None
-            if outcome is None:
-                reached = False
-                leaving[name] = {}
-                continue
-            keys = leaving[name] = outcome
-            quiet_so_far = quiet_so_far or any(end.missing.quiet for end in ends[ended_before:])
-            with_result_so_far = with_result_so_far or any(_has_result(end) for end in ends[ended_before:])
-            if quiet_so_far:
-                ends_quietly.add(name)
-            if with_result_so_far:
-                ends_with_result.add(name)
-        if reached:
-            ends.append(End(keys))
-        final[entry.root] = join_ends(ends, entry.root)
-    ended = frozenset(ends_quietly), frozenset(ends_with_result)
-    return replace(graph, types=TypeTable(before, entering, leaving, final, *ended))
+    """The graph with its type table; types that do not meet are reported at their TOML line.
 
-
-def _swaps(node: Node) -> bool:
-    """True if items without a ``result`` end where they come to the node."""
-    return node.calls[0].filter.checks[:1] == SWAP.checks
-
-
-def _has_result(end: End) -> bool:
-    return end.keys.get(RESULT, end.missing).present
-
-
-def _infer_node(
-    node: Node, keys: Keys, before: dict[str, Keys], ends: list[End], context: Context, *, takes_all: bool
-) -> Keys | None:
-    """The keys behind a node; None if it is never left (an error was reported).
-
-    ``takes_all``: the next node also takes items without a ``result``; for any other, they end here.
+    A sub-graph that is called from several places gets what all of them bring, so what one call is given
+    may depend on another one: it is done again until nothing changes.
     """
-    leaving: list[Keys] = []  # of the items that do not go on to the node's end
-    for position, call in enumerate(node.calls):
-        split = split_by(call.filter, keys)
-        skipping: list[Keys] = []
-        for otherwise, aside in split.aside:
-            if position == 0 and otherwise is Otherwise.BREAK:
-                ends.append(early_end(aside))
-            elif position == 0 or otherwise is Otherwise.BREAK:
-                leaving.append(aside)
-            else:
-                skipping.append(aside)
-        if split.running is None:
-            _report_never_runs(node, call, context)
+    arriving: dict[str, Keys] = {}
+    for _ in range(_MOST_ROUNDS):
+        bag = Bag()
+        run = _Inference(graph, replace(context, bag=bag), arriving)
+        for entry in graph.entries:
+            keys = {port.key: port.state for port in entry.inputs}
+            run.final[entry.root] = run.component(entry.root, keys) or {}
+        if not run.is_open:
+            break
+    context.bag.extend(bag.diagnostics)
+    ended = frozenset(run.ends_quietly), frozenset(run.ends_with_result)
+    entering, leaving = ({n: keys.get(n, {}) for n in graph.nodes} for keys in (run.entering, run.leaving))
+    return replace(graph, types=TypeTable(run.before, entering, leaving, run.final, *ended))
+
+
+@dataclass
+class _Inference:
+    """One round. ``arriving`` are the keys that sub-graphs got so far; ``is_open``: some got more now."""
+
+    graph: Graph
+    context: Context
+    arriving: dict[str, Keys]
+    is_open: bool = False
+    before: dict[str, Keys] = field(default_factory=dict)
+    entering: dict[str, Keys] = field(default_factory=dict)
+    leaving: dict[str, Keys] = field(default_factory=dict)
+    final: dict[str, Keys] = field(default_factory=dict)
+    ends_quietly: set[str] = field(default_factory=set)
+    ends_with_result: set[str] = field(default_factory=set)
+
+    def component(self, root: str, keys: Keys) -> Keys | None:
+        """The keys at the end of what begins at a root; None if no item gets there."""
+        return _Walk(self, root, keys).final()
+
+    def subgraph(self, root: str, keys: Keys) -> Keys:
+        known = self.arriving.get(root)
+        joined = keys if known is None else join_ends([End(known), End(keys)], root)
+        if known is not None and _shown(joined) != _shown(known):
+            self.is_open = True
+        self.arriving[root] = joined
+        return self.component(root, joined) or {}
+
+
+def _shown(keys: Keys) -> dict[str, str]:
+    """The states as text, which does not tell fresh dimensions from one another."""
+    return {key: str(state) for key, state in keys.items()}
+
+
+class _Walk:
+    """One component, node by node.
+
+    ``own`` are the keys behind each node of the items that ran it or passed by it alone; ``skipped`` those
+    of items that pass by several nodes, which only the nodes behind these see.
+    """
+
+    def __init__(self, inference: _Inference, root: str, keys: Keys) -> None:
+        self.inference = inference
+        self.graph = inference.graph
+        self.context = inference.context
+        self.root = root
+        self.keys = keys
+        self.own: dict[str, Keys | None] = {}
+        self.skipped: list[tuple[frozenset[str], Keys]] = []
+        self.leaves = self.graph.leaves(root)
+        self.ends: dict[str, list[End]] = {leaf: [] for leaf in self.leaves}
+        self.leaves_behind = self.graph.leaves_behind(root)
+
+    def final(self) -> Keys | None:
+        inference = self.inference
+        is_quiet = has_result = False
+        for name in self.graph.component(self.root):
+            node = self.graph.nodes[name]
+            keys = self._arriving(node)
+            inference.entering[name] = keys or {}
+            ended = {leaf: len(self.ends[leaf]) for leaf in self.leaves_behind[name]}
+            self.own[name] = self._node(node, keys) if keys is not None else None
+            fresh = [end for leaf, count in ended.items() for end in self.ends[leaf][count:]]
+            is_quiet = is_quiet or any(end.missing.quiet for end in fresh)
+            has_result = has_result or any(end.keys.get(RESULT, end.missing).present for end in fresh)
+            if is_quiet:
+                inference.ends_quietly.add(name)
+            if has_result:
+                inference.ends_with_result.add(name)
+            inference.leaving[name] = self._view(name, None) or {}
+        found: dict[str, State] = {}
+        for leaf in self.leaves:
+            last = self._view(leaf, None)
+            ends = [*self.ends[leaf], *([End(last)] if last is not None else [])]
+            prefix = f"{leaf}." if len(self.leaves) > 1 else ""
+            found.update({prefix + key: state for key, state in join_ends(ends, self.root).items()})
+        return found
+
+    def _view(self, name: str, seen_from: str | None) -> Keys | None:
+        """The keys behind a node as another node (None: whoever stands behind all) finds them."""
+        passing = [keys for nodes, keys in self.skipped if name in nodes and seen_from not in nodes]
+        own = self.own[name]
+        if not passing:
+            return own
+        return join_ends([End(keys) for keys in ([own] if own is not None else []) + passing], name)
+
+    def _arriving(self, node: Node) -> Keys | None:
+        if node.name == self.root:
+            return self.keys
+        before = [self._view(name, node.name) for name in self.graph.predecessors()[node.name]]
+        if any(keys is None for keys in before):
             return None
-        before[call.label] = split.running
-        written = _infer_call(node, call, split.running, context)
-        if written is None:
+        if not node.map:
+            return before[0]
+        found: dict[str, State] = {}
+        for one in node.map:
+            view = self._view(one.node, node.name) or {}
+            state = view.get(one.source, ABSENT)
+            if state.absent:
+                known = sorted(key for key, state in view.items() if state.present)
+                near = did_you_mean(one.source, known)
+                self.context.bag.error(
+                    "TP307",
+                    f"the map takes '{one.source}', which '{one.node}' does not leave",
+                    one.span,
+                    hint=f"did you mean '{near}'?" if near else f"it leaves: {', '.join(known)}",
+                    node=node.name,
+                )
+                return None
+            found[one.target] = state
+        return found
+
+    def _node(self, node: Node, keys: Keys) -> Keys | None:
+        """The keys behind a node; None if no item gets there by it (or an error was reported)."""
+        leaving: list[Keys] = []  # of the items that do not go on to the node's end
+        current: Keys | None = keys
+        for position, call in enumerate(node.calls):
+            assert current is not None
+            split = split_by(call.filter, current)
+            skipping: list[Keys] = []
+            for otherwise, aside in split.aside:
+                self._aside(node, position, otherwise, aside, skipping, leaving)
+            if split.running is None:
+                if not call.filter.is_constant:
+                    self._report_never_runs(node, call)
+                    return None
+                current = None
+                break
+            self.inference.before[call.label] = split.running
+            behind = self._call(node, call, split.running)
+            if behind is None:
+                return None
+            current = _joined(call.label, behind, skipping)
+        takes_all = self._takes_all(node)
+        going_on = [one for one in leaving if one.get(RESULT, ABSENT).present or takes_all]
+        for one in leaving:
+            if one not in going_on:
+                self._end(node.name, early_end(one))
+        if current is None:
+            return join_ends([End(one) for one in going_on], node.name) if going_on else None
+        return _joined(node.name, current, going_on)
+
+    def _aside(
+        self,
+        node: Node,
+        position: int,
+        otherwise: Otherwise,
+        keys: Keys,
+        skipping: list[Keys],
+        leaving: list[Keys],
+    ) -> None:
+        """Items that a filter does not let run: where they go on, or how they end."""
+        if otherwise is Otherwise.ERROR:
+            self._end(node.name, failed_end(keys))
+        elif otherwise is Otherwise.SKIP and position > 0:
+            skipping.append(keys)
+        elif otherwise is Otherwise.SKIP or position > 0:
+            leaving.append(keys)
+        elif otherwise is Otherwise.BREAK:
+            self._end(node.name, early_end(keys))
+        else:
+            self.skipped.append((frozenset(self.graph.passed_by(node.name, otherwise)), keys))
+
+    def _end(self, name: str, end: End) -> None:
+        for leaf in self.leaves_behind[name]:
+            self.ends[leaf].append(end)
+
+    def _takes_all(self, node: Node) -> bool:
+        """True if items without a ``result`` may be seen behind the node; else they end here."""
+        followers = [self.graph.nodes[name] for name in node.next]
+        if len(followers) > 1 or any(one.map for one in followers):
+            return True
+        return any(one.calls[0].filter.checks[:1] != SWAP.checks for one in followers)
+
+    def _report_never_runs(self, node: Node, call: Call) -> None:
+        if call.filter == SWAP:
+            why = f"what stands before it leaves no '{RESULT}'"
+            hint = f"an operator takes over the '{RESULT}' of the one before it as '{DATA}'"
+        else:
+            conditions = " and ".join(str(check.condition) for check in call.filter.checks)
+            why = f"its filter '{call.filter}' asks that {conditions}"
+            hint = "take the filter away, or the operator"
+        message = f"'{call.op.name}' never runs: {why}"
+        self.context.bag.error("TP208", message, call.span, hint=hint, node=node.name)
+
+    def _call(self, node: Node, call: Call, keys: Keys) -> Keys | None:
+        """The keys behind a call; None if something was reported."""
+        asked = _Asked(call, keys, self.inference)
+        try:
+            for key in call.op.inputs():
+                asked.type(key)
+            written = call.op.infer(asked)
+        except InferError as problem:
+            place = call.spans.get(problem.attribute or "", call.span)
+            message = f"{call.op.name}: {problem.message[:1000]}"  # it may quote what the user wrote
+            self.context.bag.error(problem.code, message, place, hint=problem.hint, node=node.name)
             return None
-        keys = _joined(call.label, after_call(call.op, split.running, written, call.label), skipping)
-    going_on = [one for one in leaving if one.get(RESULT, ABSENT).present or takes_all]
-    ends += [early_end(one) for one in leaving if one not in going_on]
-    return _joined(node.name, keys, going_on)
+        if call.jump is not None and not call.op.writes:
+            return asked.called
+        return after_call(call.op, keys, dict(written), call.label)
 
 
 def _joined(owner: str, keys: Keys, others: list[Keys]) -> Keys:
     return join_ends([End(keys), *map(early_end, others)], owner) if others else keys
-
-
-def _report_never_runs(node: Node, call: Call, context: Context) -> None:
-    if call.filter == SWAP:
-        why = f"what stands before it leaves no '{RESULT}'"
-        hint = f"an operator takes over the '{RESULT}' of the one before it as '{DATA}'"
-    else:
-        conditions = " and ".join(str(check.condition) for check in call.filter.checks)
-        why = f"its filter '{call.filter}' asks that {conditions}"
-        hint = "take the filter away, or the operator"
-    message = f"'{call.op.name}' never runs: {why}"
-    context.bag.error("TP208", message, call.span, hint=hint, node=node.name)
-
-
-def _infer_call(node: Node, call: Call, keys: Keys, context: Context) -> dict[str, Type] | None:
-    asked = _Asked(call, keys)
-    try:
-        for key in call.op.inputs():
-            asked.type(key)
-        return dict(call.op.infer(asked))
-    except InferError as problem:
-        place = call.spans.get(problem.attribute or "", call.span)
-        message = f"{call.op.name}: {problem.message[:1000]}"  # it may quote what the user wrote
-        context.bag.error(problem.code, message, place, hint=problem.hint, node=node.name)
-        return None
 
 
 @dataclass
@@ -134,12 +258,16 @@ class _Asked:
 
     call: Call
     keys: Keys
+    inference: _Inference
     equal: dict[Symbol, Dim] = field(default_factory=dict)
+    called: Keys = field(default_factory=dict)
 
     def type(self, key: str) -> Type:
         state = self.state(key)
         if state.absent or state.type is None:
             hint = "no operator before it writes this key, or one took it away"
+            if node := self.inference.graph.nodes[self.call.node].map:
+                hint = f'the map of its node does not bring it: map = "{node[0].node}[...:{key}]"'
             raise InferError("TP307", f"reads '{key}', which does not exist here", hint)
         if state.optional:
             raise InferError(
@@ -154,6 +282,11 @@ class _Asked:
 
     def symbol(self, name: str) -> Symbol:
         return Symbol(name)
+
+    def run_graph(self, root: str, changed: Mapping[str, Type]) -> Mapping[str, State]:
+        given = {**self.keys, **{key: State(type_) for key, type_ in changed.items()}}
+        self.called = self.inference.subgraph(root, given)
+        return self.called
 
     def equate(self, left: Dim, right: Dim) -> bool:
         left, right = self._resolve(left), self._resolve(right)

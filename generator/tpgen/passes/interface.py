@@ -8,10 +8,11 @@ from itertools import zip_longest
 
 from ..diagnostics import did_you_mean
 from ..ir.filters import DATA, RESULT, SWAP
-from ..ir.graph import Call, Entry, Graph, Node, Port, companion_of
+from ..ir.graph import Entry, Graph, Node, Port, companion_of
 from ..ir.op import Trait
-from ..types import Bytes, State, TupleOf, Type, crosses_wire, present
+from ..types import State, TupleOf, crosses_wire
 from .base import Context
+from .binding import Binder
 
 DEFAULT_MAX_BATCH = 8
 
@@ -26,14 +27,12 @@ class BindInputs:
     name: str = "inputs"
 
     def run(self, graph: Graph, context: Context) -> Graph:
-        nodes = dict(graph.nodes)
-        roots = graph.roots()
+        binder = Binder(graph, context)
+        called = graph.called()
+        roots = [root for root in graph.roots() if root not in called]
         entries = []
         for root in roots:
-            inputs: dict[str, Port] = {}
-            written: set[str] = set()
-            for name in graph.component(root):
-                nodes[name] = _bind_node(nodes[name], written, inputs, context)
+            inputs = binder.entry(root)
             if not inputs:
                 context.bag.error(
                     "TP207",
@@ -43,47 +42,13 @@ class BindInputs:
                     node=root,
                 )
             entry_name = graph.name if len(roots) == 1 else f"{graph.name}.{root}"
-            members = [nodes[name] for name in graph.component(root)]
-            entries.append(
-                Entry(entry_name, root, tuple(inputs.values()), max_batch=_entry_batch(members, context))
-            )
+            members = [graph.nodes[name] for name in graph.component(root)]
+            entries.append(Entry(entry_name, root, inputs, max_batch=_entry_batch(members, context)))
         _report_unread(entries, context)
-        bound = replace(graph.with_nodes(nodes), entries=tuple(entries))
+        bound = replace(graph.with_nodes(binder.nodes), entries=tuple(entries))
         for entry in entries:
             _report_lost(bound, entry, context)
         return bound
-
-
-def _bind_node(node: Node, written: set[str], inputs: dict[str, Port], context: Context) -> Node:
-    """Bind the node's models; note the keys it reads that nothing has written so far."""
-    calls = []
-    for call in node.calls:
-        if not call.filter.can_skip:
-            written.difference_update(source for source, _ in call.filter.moves)
-        written.update(target for _, target in call.filter.moves)
-        if call.op.has(Trait.BINDS):
-            there = written | set(context.options.inputs)
-            bound = call.op.bind(there, is_root=not written)  # type: ignore[attr-defined]
-            call = replace(call, op=bound)
-        for key in call.op.inputs():
-            if key not in written and key not in inputs:
-                inputs[key] = _port(key, call, context)
-        if not call.filter.can_skip:
-            written.difference_update(call.op.deletes())
-        written.update(call.op.outputs())
-        calls.append(call)
-    return replace(node, calls=tuple(calls))
-
-
-def _port(key: str, call: Call, context: Context) -> Port:
-    declared = context.options.inputs.get(key)
-    if declared is not None:
-        if not crosses_wire(declared.type):
-            message = f"input '{key}' is {declared.type}, which Python models cannot take"
-            context.bag.error("TP308", message, declared.span, hint="declare float32: operators cast it")
-        return Port(key, present(declared.type), declared.span, declared.raw)
-    wanted: Type = call.op.wants(key) or Bytes()
-    return Port(key, present(wanted), call.span)
 
 
 def _entry_batch(members: list[Node], context: Context) -> int:
@@ -115,9 +80,10 @@ def _report_lost(graph: Graph, entry: Entry, context: Context) -> None:
 
     The next operator's ``data`` is the tuple of all outputs, and no answer has ``data`` by itself.
     """
-    calls = [call for name in graph.component(entry.root) for call in graph.nodes[name].calls]
+    calls = [call for name in graph.members(entry.root) for call in graph.nodes[name].calls]
+    mapped = {one.node for node in graph.nodes.values() for one in node.map if one.source == DATA}
     for call, following in zip_longest(calls, calls[1:]):
-        if not call.op.has(Trait.INFERENCE) or DATA not in call.op.outputs():
+        if not call.op.has(Trait.INFERENCE) or DATA not in call.op.outputs() or call.node in mapped:
             continue
         is_seen = following.filter != SWAP if following else DATA in context.options.outputs
         if not is_seen:
@@ -140,32 +106,45 @@ class BindOutputs:
         assert graph.types is not None
         entries = []
         for entry in graph.entries:
-            leaf = graph.nodes[graph.component(entry.root)[-1]]
-            final = _final_states(graph, entry, leaf)
-            keys = context.options.outputs or _default_outputs(leaf, final)
+            leaves = [graph.nodes[name] for name in graph.leaves(entry.root)]
+            final: dict[str, State] = {}
+            defaults: list[str] = []
+            for leaf in leaves:
+                prefix = f"{leaf.name}." if len(leaves) > 1 else ""
+                states = _final_states(graph, entry, leaf, prefix)
+                final |= {prefix + key: state for key, state in states.items()}
+                defaults += [prefix + key for key in _default_outputs(leaf, states)]
+            keys = context.options.outputs or tuple(defaults)
             ports = tuple(
-                port for key in keys if (port := _output_port(key, final, leaf, context)) is not None
+                port for key in keys if (port := _output_port(key, final, leaves[-1], context)) is not None
             )
             _report_clash(entry, ports, context)
-            _report_no_output(ports, leaf, context)
+            _report_no_output(ports, leaves[-1], context)
             _report_companions(entry, ports, context)
             entries.append(replace(entry, outputs=ports))
         return replace(graph, entries=tuple(entries))
 
 
-def _final_states(graph: Graph, entry: Entry, leaf: Node) -> dict[str, State]:
-    """The keys that are there behind the last node, with the states that all ways to the end give them.
+def _final_states(graph: Graph, entry: Entry, leaf: Node, prefix: str) -> dict[str, State]:
+    """The keys that are there behind a last node, with the states that all ways to the end give them.
 
     A key that an operator takes away on the way is none of them, though items that ended before have it.
+    ``prefix`` stands before the leaf's keys at the end.
     """
     assert graph.types is not None
     leaving = graph.types.leaving[leaf.name]
     final = graph.types.final[entry.root]
-    return {key: state for key, state in final.items() if key in leaving and leaving[key].present}
+    return {
+        key: final[prefix + key] for key, state in leaving.items() if state.present and prefix + key in final
+    }
 
 
 def _default_outputs(leaf: Node, final: Mapping[str, State]) -> tuple[str, ...]:
-    declared = [RESULT, *(key for call in leaf.calls for key in call.op.outputs())]
+    declared = [
+        RESULT,
+        *(one.target for one in leaf.map),
+        *(key for call in leaf.calls for key in call.op.outputs()),
+    ]
     several = isinstance(final[RESULT].type, TupleOf) if RESULT in final else False
     return tuple(
         key

@@ -2,69 +2,106 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from ..ir.filters import RESULT, Check, Has, Otherwise
-from ..ir.graph import Call, Entry, Graph, Node
+from ..ir.graph import Call, Entry, Graph
+
+Keys = frozenset[str]
 
 
-def live_before_nodes(graph: Graph, entry: Entry) -> dict[str, frozenset[str]]:
+def live_before_nodes(graph: Graph, entry: Entry) -> dict[str, Keys]:
     """For each node of an entry: the keys that it, what follows it, or the entry's answer may read."""
-    live = _outputs(entry)
-    found: dict[str, frozenset[str]] = {}
-    for name in reversed(graph.component(entry.root)):
-        *_, (_, live) = _walk_back(graph.nodes[name], entry, live)
-        found[name] = live
-    return found
+    return _walked(graph, entry).before_node
 
 
-def live_after_call(graph: Graph, entry: Entry, label: str) -> frozenset[str]:
+def live_after_call(graph: Graph, entry: Entry, label: str) -> Keys:
     """The keys that may be read behind a call of this entry.
 
     Raises:
         KeyError: the entry has no such call.
     """
-    live = _outputs(entry)
-    for name in reversed(graph.component(entry.root)):
-        behind = live
-        for call, before in _walk_back(graph.nodes[name], entry, live):
-            if call.label == label:
-                return behind
-            behind = before
-        live = behind
-    raise KeyError(label)
+    return _walked(graph, entry).after_call[label]
 
 
-def _outputs(entry: Entry) -> frozenset[str]:
-    return frozenset(port.key for port in entry.outputs)
+def _walked(graph: Graph, entry: Entry) -> _Walk:
+    leaves = graph.leaves(entry.root)
+    keys = [port.key for port in entry.outputs]
+    answered = {
+        leaf: frozenset(
+            key.removeprefix(f"{leaf}.") for key in keys if len(leaves) == 1 or key.startswith(f"{leaf}.")
+        )
+        for leaf in leaves
+    }
+    walk = _Walk(graph)
+    walk.component(entry.root, answered)
+    return walk
 
 
-def _walk_back(node: Node, entry: Entry, live: frozenset[str]) -> Iterator[tuple[Call, frozenset[str]]]:
-    """The calls from the last to the first, each with the keys that are live before its filter."""
-    behind_node = live
-    for position, call in reversed([*enumerate(node.calls)]):
-        behind_call = live
-        live = (live - frozenset(call.op.outputs())) | frozenset(call.op.inputs())
-        live -= {target for _, target in call.filter.moves}
-        live |= call.filter.keys
-        for check in call.filter.checks:
-            if position > 0:
-                live |= behind_call if check.otherwise is Otherwise.SKIP else behind_node
-            else:
-                live |= behind_node if check.otherwise is Otherwise.SKIP else _answered(entry, check)
-        live |= _answered_anyway(entry)
-        yield call, live
+@dataclass
+class _Walk:
+    """Goes through components from the end. A sub-graph that several calls run collects what all read."""
+
+    graph: Graph
+    before_node: dict[str, Keys] = field(default_factory=dict)
+    after_call: dict[str, Keys] = field(default_factory=dict)
+
+    def component(self, root: str, answered: Mapping[str, Keys]) -> Keys:
+        """The keys that are live before a component; ``answered`` are those read behind each leaf."""
+        members = self.graph.component(root)
+        leaves = self.graph.leaves_behind(root)
+        mapped: dict[str, set[str]] = {}
+        for one in (one for name in members for one in self.graph.nodes[name].map):
+            mapped.setdefault(one.node, set()).add(one.source)
+        behind: dict[str, Keys] = {}
+        before: dict[str, Keys] = {}
+        for name in reversed(members):
+            node = self.graph.nodes[name]
+            unmapped = [f for f in node.next if not self.graph.nodes[f].map]
+            live = frozenset(mapped.get(name, ())).union(*(before[f] for f in unmapped))
+            outputs = frozenset().union(*(answered[leaf] for leaf in leaves[name]))
+            behind[name] = live if node.next else live | answered[name]
+            before[name] = self._node(name, behind, outputs)
+            self.before_node[name] = self.before_node.get(name, frozenset()) | before[name]
+        return before[root]
+
+    def _node(self, name: str, behind: Mapping[str, Keys], outputs: Keys) -> Keys:
+        """What is live before a node; ``outputs`` are the keys that an item which ends here answers with."""
+        live = behind[name]
+        for position, call in reversed([*enumerate(self.graph.nodes[name].calls)]):
+            behind_call = live
+            self.after_call[call.label] = self.after_call.get(call.label, frozenset()) | behind_call
+            live = (live - frozenset(call.op.outputs())) | frozenset(call.op.inputs())
+            if call.jump is not None:
+                live |= self._called(call, behind_call)
+            live -= {target for _, target in call.filter.moves}
+            live |= call.filter.keys
+            for check in call.filter.checks:
+                if position == 0 and check.otherwise is Otherwise.BREAK:
+                    live |= _answered(outputs, check)
+            for otherwise in call.filter.outcomes:
+                if position > 0:
+                    live |= behind_call if otherwise is Otherwise.SKIP else behind[name]
+                elif otherwise is Otherwise.BREAK and call.filter.status_key is not None:
+                    live |= outputs
+                else:
+                    passed = self.graph.passed_by(name, otherwise)
+                    live = live.union(*(behind[one] for one in passed))
+            # An operator may fail or decline, after which the item may answer; then there is no `result`.
+            live |= outputs - {RESULT}
+        return live
+
+    def _called(self, call: Call, behind: Keys) -> Keys:
+        """What the sub-graph of a call reads of the caller's keys."""
+        assert call.jump is not None
+        kept = frozenset(call.op.outputs()) if call.op.writes else behind
+        element: str | None = call.op.element  # type: ignore[attr-defined]
+        inside = self.component(call.jump, dict.fromkeys(self.graph.leaves(call.jump), kept))
+        return inside - ({element} if element else set())
 
 
-def _answered(entry: Entry, check: Check) -> frozenset[str]:
-    """Outputs that an item which ends here answers with. One that ends for want of a key does not have it."""
+def _answered(outputs: Keys, check: Check) -> Keys:
+    """What an item that ends here answers with. One that ends for want of a key does not have it."""
     missing = {check.condition.key} if isinstance(check.condition, Has) else set()
-    return _outputs(entry) - missing
-
-
-def _answered_anyway(entry: Entry) -> frozenset[str]:
-    """Outputs that an item may answer with from any point on, because an operator may fail or decline.
-
-    ``result`` is not among them: it is then gone.
-    """
-    return _outputs(entry) - {RESULT}
+    return outputs - missing

@@ -28,9 +28,12 @@ class Place:
 
 
 def _stages_of(graph: Graph, entry: Entry, context: Context) -> list[Stage]:
-    members = graph.component(entry.root)
+    members = graph.members(entry.root)
     live = live_before_nodes(graph, entry)
-    if context.options.fuse == "none":
+    reason = _reason_for_one(graph, entry)
+    if reason is not None:
+        groups, reasons = [list(members)], [reason]
+    elif context.options.fuse == "none":
         groups, reasons = _one_per_node(graph, members, live)
     else:
         groups, reasons = [list(members)], ["one process runs it all: no tensor is copied between nodes"]
@@ -46,9 +49,9 @@ def _stages_of(graph: Graph, entry: Entry, context: Context) -> list[Stage]:
         following = groups[index + 1] if index + 1 < len(groups) else None
         takes_over = index > 0 and graph.nodes[nodes[0]].calls[0].filter == SWAP
         needed = touched.needed(answered) if index else touched.needed(answered) | unread
-        inputs = _inputs(ready, needed, takes_over=takes_over)
+        inputs = _inputs(ready, needed, takes_over=takes_over) if len(groups) > 1 else entry.inputs
         if following is None:
-            outputs = [port for port in entry.outputs if port.key in touched.changed]
+            outputs = [port for port in entry.outputs if port.key in touched.changed or len(groups) == 1]
         else:
             outputs = _outputs(graph, nodes[-1], ready, touched.changed & live[following[0]])
         for key in touched.changed:
@@ -68,6 +71,19 @@ def _stages_of(graph: Graph, entry: Entry, context: Context) -> list[Stage]:
             )
         )
     return stages
+
+
+def _reason_for_one(graph: Graph, entry: Entry) -> str | None:
+    """Why an entry has to be one model, if it has to: only a chain can be taken apart."""
+    if not graph.is_straight(entry.root):
+        return "branches share the keys of one item"
+    for name in graph.members(entry.root):
+        for call in graph.nodes[name].calls:
+            if call.jump is not None:
+                return f"'{name}' runs the sub-graph '{call.jump}' on elements of all requests together"
+            if any(otherwise.skips_nodes for otherwise in call.filter.outcomes):
+                return f"items may pass by '{name}' and nodes behind it"
+    return None
 
 
 def _one_per_node(

@@ -47,15 +47,23 @@ def _simplified(graph: Graph, node: Node) -> Node:
 
 def _leaves_data(graph: Graph, node: Node) -> bool:
     """True if the ``data`` at the node's end is seen: the next node does not swap, or it is an answer."""
+    if any(one.node == node.name for other in graph.nodes.values() for one in other.map):
+        return True
     if node.next:
         return any(graph.nodes[name].calls[0].filter != SWAP for name in node.next)
-    return any(port.key == DATA for entry in graph.entries for port in entry.outputs)
+    return node.name in _subgraph_ends(graph) or any(
+        port.key.rpartition(".")[2] == DATA for entry in graph.entries for port in entry.outputs
+    )
+
+
+def _subgraph_ends(graph: Graph) -> set[str]:
+    return {leaf for root in graph.called() for leaf in graph.leaves(root)}
 
 
 def _forwards(graph: Graph, call: Call) -> bool:
     if call.op.has(Trait.FORWARDS):
         return True
-    if not call.op.has(Trait.SETS_COLOR) or graph.types is None:
+    if not call.op.has(Trait.SETS_COLOR) or graph.types is None or call.label not in graph.types.before:
         return False
     arriving = graph.types.before[call.label][DATA].type
     wanted: str = call.op.color  # type: ignore[attr-defined]

@@ -93,7 +93,11 @@ class Pipe:
             raise RuntimeError("the pipe is closed")
         ticket = _Ticket(self._outputs)
         try:
-            values = {key: _accepted(port, data) for key, port in self._inputs.items()}
+            values = {
+                key: _accepted(port, data)
+                for key, port in self._inputs.items()
+                if key in data or not port.optional_value
+            }
         except ItemError as problem:
             ticket.future.set_result(problem)
             return ticket

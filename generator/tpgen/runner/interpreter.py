@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..ir.filters import RESULT, Has, Otherwise
+from ..ir.filters import RESULT, RUNS, Condition, Equals, Filter, Has, Lacks, Never, Otherwise
 from ..ir.graph import Call, Entry, Graph, Node
 from ..ir.op import Trait
 from .kernels import Kernel, load_kernel
@@ -30,19 +30,41 @@ class ItemError(Exception):
 
 
 @dataclass
-class _Walker:
-    """One item on its way: its keys, and how it ended."""
+class _Keys:
+    """The dictionary of an item at one place of the graph.
 
-    index: int
-    keys: dict[str, Any]
+    ``reason``: why ``result`` is absent. ``passes_by``: the nodes that a filter lets it pass by.
+    ``left``: it passes by what is left of its node.
+    """
+
+    values: dict[str, Any]
     reason: str | None = None
+    passes_by: frozenset[str] = frozenset()
+    left: bool = False
+
+    def copy(self) -> _Keys:
+        return _Keys(dict(self.values), self.reason, self.passes_by)
+
+
+@dataclass
+class _Walker:
+    """One item on its way through a component: its dictionaries behind each node, and how it ended.
+
+    ``answers`` are the dictionaries at the leaves, ``here`` the one that the current node works on.
+    """
+
+    label: str
+    start: _Keys
+    behind: dict[str, _Keys] = field(default_factory=dict)
+    answers: dict[str, _Keys] = field(default_factory=dict)
     failure: str | None = None
-    ended: bool = False
-    left: bool = False  # it passes by what is left of its node
+    here: _Keys = field(default_factory=lambda: _Keys({}))
 
     @property
-    def goes_on(self) -> bool:
-        return not self.ended and self.failure is None
+    def reason(self) -> str | None:
+        """Why the item has no answer: an operator could not work on it."""
+        lost = (keys for keys in self.answers.values() if RESULT not in keys.values)
+        return next((keys.reason for keys in lost if keys.reason is not None), None)
 
 
 @dataclass(frozen=True)
@@ -65,7 +87,9 @@ class Interpreter:
         assert graph.types is not None
         kernels = {}
         for _, call in graph.calls():
-            states = graph.types.before.get(call.label, {})
+            if call.label not in graph.types.before:  # no item gets there
+                continue
+            states = graph.types.before[call.label]
             types = {key: state.type for key, state in states.items() if state.type is not None}
             kernels[call.label] = load_kernel(
                 call, types, files.get(call.label, {}), threads=threads, user=user
@@ -77,25 +101,99 @@ class Interpreter:
 
         The items stay as they are, also where user code changes its inputs in place.
         """
-        walkers = [_Walker(index, copy.deepcopy(dict(item))) for index, item in enumerate(items)]
-        for name in self.graph.component(entry.root):
-            self._run_node(self.graph.nodes[name], walkers)
+        walkers = [
+            _Walker(f"item {index}", _Keys(copy.deepcopy(dict(item)))) for index, item in enumerate(items)
+        ]
+        self._run_component(entry.root, walkers)
         return [_outcome(walker, entry) for walker in walkers]
 
-    def _run_node(self, node: Node, walkers: list[_Walker]) -> None:
-        for walker in walkers:
-            walker.left = False
+    def _run_component(self, root: str, walkers: list[_Walker]) -> None:
+        leaves = self.graph.leaves_behind(root)
+        for name in self.graph.component(root):
+            node = self.graph.nodes[name]
+            on_the_way = [w for w in walkers if w.failure is None and not leaves[name] <= w.answers.keys()]
+            for walker in on_the_way:
+                walker.here = walker.start if name == root else self._arriving(node, walker)
+                walker.here.left = name in walker.here.passes_by
+                if not walker.here.left:
+                    walker.here.passes_by = frozenset()
+            self._run_node(node, on_the_way, leaves[name])
+            for walker in on_the_way:
+                walker.behind[name] = walker.here
+                if not node.next:
+                    walker.answers.setdefault(name, walker.here)
+
+    def _arriving(self, node: Node, walker: _Walker) -> _Keys:
+        before = [walker.behind[name] for name in self.graph.predecessors()[node.name]]
+        if not node.map or node.name in before[0].passes_by:
+            return before[0].copy()
+        made = _Keys({})
+        for one in node.map:
+            source = walker.behind[one.node]
+            if one.source in source.values:
+                made.values[one.target] = source.values[one.source]
+            else:
+                made.reason = made.reason or source.reason
+        return made
+
+    def _run_node(self, node: Node, walkers: list[_Walker], leaves: frozenset[str]) -> None:
         for position, call in enumerate(node.calls):
-            ready = [walker for walker in walkers if walker.goes_on and _runs(call, position, walker)]
-            if call.op.has(Trait.BATCHED):
+            ready = [
+                walker
+                for walker in walkers
+                if walker.failure is None
+                and not leaves <= walker.answers.keys()
+                and self._runs(node, call, position, walker, leaves)
+            ]
+            if call.jump is not None:
+                self._run_graph(node, call, ready)
+            elif call.op.has(Trait.BATCHED):
                 if ready:
                     self._run_batch(node, call, ready)
             else:
                 for walker in ready:
                     self._run_one(node, call, walker)
 
+    def _run_graph(self, node: Node, call: Call, walkers: list[_Walker]) -> None:
+        """Run a sub-graph: on each element of a list (``MapReduce``), or on the item itself (``Jump``)."""
+        assert call.jump is not None
+        op: Any = call.op
+        parts: list[list[_Walker]] = []
+        for walker in walkers:
+            if not call.op.writes:
+                parts.append([_Walker(walker.label, walker.here.copy())])
+                continue
+            elements = walker.here.values[op.element]
+            parts.append(
+                [
+                    _Walker(
+                        f"{walker.label}, [{node.name}] element {number}",
+                        _Keys({**walker.here.values, op.element: element}),
+                    )
+                    for number, element in enumerate(elements)
+                ]
+            )
+        self._run_component(call.jump, [one for part in parts for one in part])
+        (leaf,) = self.graph.leaves(call.jump)
+        for walker, part in zip(walkers, parts, strict=True):
+            walker.failure = next((one.failure for one in part if one.failure is not None), None)
+            if walker.failure is not None:
+                continue
+            if not call.op.writes:
+                walker.here = part[0].answers[leaf]
+                continue
+            reason = next((one.reason for one in part if one.reason is not None), None)
+            if reason is not None:
+                _decline(call, walker, reason)
+                continue
+            rows = [one.answers[leaf].values for one in part]
+            if op.drop_absent:
+                rows = [row for row in rows if all(key in row for key in op.merge)]
+            walker.here.reason = None if RESULT in op.merge else walker.here.reason
+            walker.here.values.update({key: [row[key] for row in rows] for key in op.merge})
+
     def _run_one(self, node: Node, call: Call, walker: _Walker) -> None:
-        values = [walker.keys[key] for key in call.op.inputs()]
+        values = [walker.here.values[key] for key in call.op.inputs()]
         kernel = self.kernels[call.label]
         try:
             if kernel is not None:
@@ -112,7 +210,7 @@ class Interpreter:
     def _run_batch(self, node: Node, call: Call, ready: list[_Walker]) -> None:
         kernel = self.kernels[call.label]
         assert kernel is not None
-        columns = [[walker.keys[key] for walker in ready] for key in call.op.inputs()]
+        columns = [[walker.here.values[key] for walker in ready] for key in call.op.inputs()]
         try:
             results = kernel(*columns)
         except (Exception, SystemExit) as problem:  # noqa: BLE001
@@ -127,24 +225,56 @@ class Interpreter:
             values = tuple(column[position] for column in results) if several else results[position]
             _store(node, call, walker, values)
 
-
-def _runs(call: Call, position: int, walker: _Walker) -> bool:
-    """Apply the call's filter to the item; False if it does not run for it."""
-    if walker.left:
-        return False
-    for check in call.filter.checks:
-        is_there = check.condition.key in walker.keys
-        if is_there is not isinstance(check.condition, Has):
-            if check.otherwise is Otherwise.BREAK:
-                walker.ended, walker.left = position == 0, position > 0
-            else:
-                walker.left = position == 0
+    def _runs(self, node: Node, call: Call, position: int, walker: _Walker, leaves: frozenset[str]) -> bool:
+        """Apply the call's filter to the item; False if it does not run for it."""
+        keys = walker.here
+        if keys.left:
             return False
-    moved = {target: walker.keys[source] for source, target in call.filter.moves}
-    for source, _ in call.filter.moves:
-        walker.keys.pop(source, None)
-    walker.keys.update(moved)
-    return True
+        otherwise = _verdict(call.filter, keys.values)
+        if otherwise is None:
+            moved = {target: keys.values[source] for source, target in call.filter.moves}
+            for source, _ in call.filter.moves:
+                keys.values.pop(source, None)
+            keys.values.update(moved)
+            return True
+        if otherwise is Otherwise.ERROR:
+            keys.values.clear()
+            keys.reason = f"{node.location} [{node.name}] {walker.label}: refused by filter '{call.filter}'"
+        if otherwise is Otherwise.ERROR or (otherwise is Otherwise.BREAK and position == 0):
+            for leaf in leaves:
+                walker.answers.setdefault(leaf, keys)
+        elif position == 0:
+            keys.left = True
+            keys.passes_by = frozenset(self.graph.passed_by(node.name, otherwise))
+        else:
+            keys.left = otherwise is not Otherwise.SKIP
+        return False
+
+
+def _verdict(filter_: Filter, values: Mapping[str, Any]) -> Otherwise | None:
+    """What becomes of an item with these keys; None: it runs."""
+    for check in filter_.checks:
+        if not _holds(check.condition, values):
+            return check.otherwise
+    if filter_.status_key is None or (status := _text(values[filter_.status_key])) == RUNS:
+        return None
+    return next((one for one in Otherwise if one.value == status), Otherwise.ERROR)
+
+
+def _holds(condition: Condition, values: Mapping[str, Any]) -> bool:
+    match condition:
+        case Has(key):
+            return key in values
+        case Lacks(key):
+            return key not in values
+        case Equals(key, value):
+            return key in values and _text(values[key]) == value
+        case Never():
+            return False
+
+
+def _text(value: Any) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def _store(node: Node, call: Call, walker: _Walker, result: Any) -> None:
@@ -155,12 +285,12 @@ def _store(node: Node, call: Call, walker: _Walker, result: Any) -> None:
         _note_problem(node, call, walker, problem)
         return
     if RESULT in keys:
-        walker.reason = None  # whatever failed before, this operator ran
+        walker.here.reason = None  # whatever failed before, this operator ran
     for key in (*call.op.deletes(), *keys):
-        walker.keys.pop(key, None)
+        walker.here.values.pop(key, None)
     if not keys or (call.op.has(Trait.DECLINES) and all(value is None for value in values)):
         return
-    walker.keys.update(zip(keys, values, strict=True))
+    walker.here.values.update(zip(keys, values, strict=True))
 
 
 def _is_item_error(value: object) -> bool:
@@ -168,18 +298,29 @@ def _is_item_error(value: object) -> bool:
 
 
 def _note_problem(node: Node, call: Call, walker: _Walker, problem: BaseException) -> None:
-    where = f"{node.location} [{node.name}] item {walker.index}: "
+    where = f"{node.location} [{node.name}] {walker.label}: "
     if _is_item_error(problem):
-        for key in (RESULT, *call.op.outputs()):
-            walker.keys.pop(key, None)
-        walker.reason = where + str(problem)
+        _decline(call, walker, where + str(problem))
     else:
         walker.failure = where + f"{type(problem).__name__}: {problem}"
+
+
+def _decline(call: Call, walker: _Walker, reason: str) -> None:
+    """A call could not work on the item: what it writes is absent, with a reason."""
+    for key in (RESULT, *call.op.outputs()):
+        walker.here.values.pop(key, None)
+    walker.here.reason = reason
 
 
 def _outcome(walker: _Walker, entry: Entry) -> dict[str, Any] | ItemError:
     if walker.failure is not None:
         return ItemError(walker.failure, is_input=False)
-    if walker.reason is not None and RESULT not in walker.keys:
+    if walker.reason is not None:
         return ItemError(walker.reason, is_input=True)
-    return {port.key: walker.keys[port.key] for port in entry.outputs if port.key in walker.keys}
+    prefixed = len(walker.answers) > 1
+    values = {
+        f"{leaf}.{key}" if prefixed else key: value
+        for leaf, keys in walker.answers.items()
+        for key, value in keys.values.items()
+    }
+    return {port.key: values[port.key] for port in entry.outputs if port.key in values}

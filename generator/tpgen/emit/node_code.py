@@ -1,0 +1,306 @@
+"""The statements that take items through the operators of one node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby, zip_longest
+from typing import Any
+
+from ..ir.filters import DATA, OR, RESULT, RUN, SWAP, Check, Equals, Filter, Has, Lacks, Never
+from ..ir.graph import Call, Graph, Node
+from ..ir.op import Trait, attributes_of
+from ..types import State, Type
+from .code_text import ASSIGNED, BODY, assignment, broken_call, one_line, safe_name
+from .names import Identifiers, literal
+
+_NAMED_FILTERS = {replace(SWAP, name=""): "SWAP", replace(OR, name=""): "OR", replace(RUN, name=""): "ALL"}
+_LEAST_AT_ONCE = 16  # elements that go through a sub-graph in one go
+
+
+@dataclass(frozen=True)
+class LoadView:
+    """Something that is constructed at load."""
+
+    attribute: str
+    comment: str
+    code: str
+
+
+@dataclass(frozen=True)
+class FunctionView:
+    """A method that takes one item through consecutive operators."""
+
+    name: str
+    lines: tuple[str, ...]
+
+
+@dataclass
+class StageParts:
+    """What the code of a stage's nodes adds up to, besides their statements.
+
+    ``files`` gives the vendored path of each file attribute; ``modules`` are those of the runtime that the
+    code names, ``packages`` modules from outside with their requirement, ``filters`` names from the runtime's
+    filters, ``methods`` those of sub-graphs by root.
+    """
+
+    graph: Graph
+    files: Mapping[tuple[str, str], str]  # (call label, attribute) -> path inside the version directory
+    identifiers: Identifiers
+    modules: set[str] = field(default_factory=set)
+    packages: dict[str, str] = field(default_factory=dict)
+    loads: list[LoadView] = field(default_factory=list)
+    functions: list[FunctionView] = field(default_factory=list)
+    filters: set[str] = field(default_factory=set)
+    methods: dict[str, str] = field(default_factory=dict)
+    _shared: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def load(self, call: Call, code: str, comment: str) -> str:
+        """The attribute that holds what ``code`` constructs; nodes of one physical node share it."""
+        node = self.graph.nodes[call.node]
+        key = (node.physical or node.name, code)
+        if key not in self._shared:
+            role = call.op.role()
+            name = self.identifiers.make(f"{call.node}_{role if role != call.node else 'kernel'}")
+            self.loads.append(LoadView(name, comment, code))
+            self._shared[key] = name
+        return self._shared[key]
+
+
+@dataclass
+class NodeCode:
+    """The code of one node: ``attribute`` is its name in the stage, ``items`` the variable of its items."""
+
+    parts: StageParts
+    node: Node
+    attribute: str
+    items: str = "items"
+
+    def lines(self, *, takes_over: bool, in_graph: bool) -> list[str]:
+        """The statements. ``takes_over``: see `Stage`; ``in_graph``: the node belongs to no plain chain."""
+        lines = self._entering(takes_over=takes_over, in_graph=in_graph)
+        if not self._is_reached:
+            return lines
+        filtered = self._has_filters()
+        for position, calls in _segments(self.node, alone=filtered):
+            filter_ = calls[0].filter if position > 0 else RUN
+            if calls[0].jump is not None:
+                lines += self._subgraph(calls[0], filter_)
+            elif calls[0].op.has(Trait.BATCHED):
+                lines += self._together(calls, filter_)
+            elif filtered:
+                lines += self._each(calls, filter_)
+            else:
+                lines += self._each(calls, RUN, swaps=filter_ == SWAP)
+        return lines
+
+    @property
+    def _is_reached(self) -> bool:
+        """False if a filter lets no item get to the node's operators."""
+        assert self.parts.graph.types is not None
+        return self.node.calls[0].label in self.parts.graph.types.before
+
+    def _has_filters(self) -> bool:
+        """True if an operator may run for items without a ``result``, or leave an older one where it is."""
+        first, *others = self.node.calls
+        is_result_there = RESULT in self._states(first) and bool(others)
+        calls_graph = any(call.jump is not None for call in self.node.calls)
+        return is_result_there or calls_graph or any(call.filter != SWAP for call in others)
+
+    def _entering(self, *, takes_over: bool, in_graph: bool) -> list[str]:
+        """The statement by which items enter the node."""
+        filter_ = self.node.calls[0].filter
+        if takes_over:
+            return self._step("take_over", [literal(DATA)])
+        if self.node.map:
+            filter_ = self._needed(filter_)
+        if filter_ == SWAP and not in_graph:
+            return self._step("take_over")
+        if filter_ == RUN and not in_graph:
+            return self._step("start")
+        return self._step("enter", [self._filter(filter_)])
+
+    def _needed(self, filter_: Filter) -> Filter:
+        """The filter without the checks that hold for every item."""
+        assert self.parts.graph.types is not None
+        states = self.parts.graph.types.entering[self.node.name]
+        sure = {Has(key) for key, state in states.items() if state.present and not state.optional}
+        return replace(filter_, checks=tuple(c for c in filter_.checks if c.condition not in sure))
+
+    def _step(self, method: str, arguments: Sequence[str] = ()) -> list[str]:
+        call = f"{self.items} = self.{self.attribute}.{method}"
+        return broken_call(call, [self.items, *arguments], BODY)
+
+    def _filter(self, filter_: Filter) -> str:
+        """The expression of a filter."""
+        known = _NAMED_FILTERS.get(replace(filter_, name=""))
+        if known is not None:
+            self.parts.filters.add(known)
+            return known
+        arguments = [self._check(check) for check in filter_.checks]
+        if filter_.moves:
+            arguments.append(f"moves={literal(filter_.moves)}")
+        if filter_.status_key is not None:
+            arguments.append(f"status_key={literal(filter_.status_key)}")
+        if any(otherwise.value == "Error" for otherwise in filter_.outcomes):
+            arguments.append(f"name={literal(filter_.name)}")
+        self.parts.filters.add("Filter")
+        return f"Filter({', '.join(arguments)})"
+
+    def _check(self, check: Check) -> str:
+        self.parts.filters.add(check.otherwise.name)
+        otherwise = check.otherwise.name
+        match check.condition:
+            case Has(key):
+                name, arguments = "has", [literal(key), otherwise]
+            case Lacks(key):
+                name, arguments = "lacks", [literal(key), otherwise]
+            case Equals(key, value):
+                name, arguments = "equals", [literal(key), literal(value), otherwise]
+            case Never():
+                name, arguments = "never", [otherwise]
+        self.parts.filters.add(name)
+        return f"{name}({', '.join(arguments)})"
+
+    def _subgraph(self, call: Call, filter_: Filter) -> list[str]:
+        """Run a sub-graph on the elements of a list, or on the items themselves."""
+        assert call.jump is not None
+        op: Any = call.op
+        method = f"self.{self.parts.methods[call.jump]}"
+        if not op.writes:
+            return self._step("jump", [method, *self._filter_argument(filter_)])
+        arguments = [method, literal(op.element), literal(tuple(op.merge))]
+        arguments.append(f"at_once={self._at_once(call.jump)}")
+        if op.drop_absent:
+            arguments.append("drop_absent=True")
+        return self._step("map_reduce", [*arguments, *self._filter_argument(filter_)])
+
+    def _at_once(self, root: str) -> int:
+        """Elements in one go: a multiple of the largest batch of the sub-graph's models."""
+        graph = self.parts.graph
+        calls = [call for name in graph.members(root) for call in graph.nodes[name].calls]
+        sizes = [graph.nodes[call.node].settings.max_batch for call in calls if call.op.has(Trait.INFERENCE)]
+        size = max(sizes, default=_LEAST_AT_ONCE)
+        return -(-_LEAST_AT_ONCE // size) * size
+
+    def _together(self, calls: Sequence[Call], filter_: Filter) -> list[str]:
+        (call,) = calls
+        reads, writes = (literal(tuple(keys)) for keys in (call.op.inputs(), call.op.outputs()))
+        return self._step("together", [self._kernel(call), reads, writes, *self._filter_argument(filter_)])
+
+    def _filter_argument(self, filter_: Filter) -> list[str]:
+        return [] if filter_ == RUN else [f"when={self._filter(filter_)}"]
+
+    def _each(self, calls: Sequence[Call], filter_: Filter, *, swaps: bool = False) -> list[str]:
+        name = self.parts.identifiers.make(f"_{self.attribute}")
+        lines: list[str] = []
+        if swaps:
+            lines += [f'if "{RESULT}" not in item:', "    return"]
+            lines.append(f'item["{DATA}"] = item.pop("{RESULT}")')
+        if self._makes_up_for_failures(calls[0]):
+            lines.append("item.reason = None  # whatever failed before, this operator runs")
+        for call, after in zip_longest(calls, calls[1:]):
+            lines += self._statement(call, swapped=after is not None and after.filter == SWAP)
+        self.parts.functions.append(FunctionView(name, tuple(lines or ["pass"])))
+        stale = self._stale(calls[-1])
+        arguments = [f"self.{name}", *([literal(stale)] if stale else [])]
+        return self._step("each", [*arguments, *self._filter_argument(filter_)])
+
+    def _makes_up_for_failures(self, call: Call) -> bool:
+        """True if the call also runs for items that failed, and writes a new ``result``."""
+        before = self._states(call).get(RESULT)
+        return RESULT in call.op.outputs() and before is not None and before.failed
+
+    def _stale(self, call: Call) -> tuple[str, ...]:
+        """The keys that a failure of the call takes away, besides ``result``."""
+        if not call.op.has(Trait.FAILS):
+            return ()
+        return tuple(key for key in call.op.outputs() if key != RESULT and key in self._states(call))
+
+    def _statement(self, call: Call, *, swapped: bool) -> list[str]:
+        """The code of one call; ``swapped``: the next call takes the result over as ``data``."""
+        op = call.op
+        targets = [DATA if swapped and key == RESULT else key for key in op.outputs()]
+        assigned = [
+            "_" if swapped and key == DATA and RESULT in op.outputs() else f"item[{literal(target)}]"
+            for key, target in zip(op.outputs(), targets, strict=True)
+        ]
+        gone = [key for key in op.deletes() if key not in targets]
+        if op.has(Trait.DECLINES):  # without an answer, none may stand from before
+            gone += [key for key in op.outputs() if key in self._states(call)]
+        lines = [f"item.pop({literal(key)}, None)" for key in gone]
+        if op.has(Trait.FORWARDS):
+            forwarded = f"item[{literal(op.inputs()[0])}]"
+            return [] if assigned == [forwarded] else [*lines, *assignment(assigned, [forwarded], BODY)]
+        if not op.kernel:
+            return lines
+        code = self._call_code(call)
+        if not targets:
+            return [*code, *lines]
+        if not op.has(Trait.DECLINES):
+            return [*assignment(assigned, code, BODY), *lines]
+        return [
+            f"value = {code[0]}",
+            *code[1:],
+            *lines,
+            "if value is None:",
+            "    return",
+            *assignment(assigned, ["value"], BODY),
+        ]
+
+    def _call_code(self, call: Call) -> list[str]:
+        """The kernel's call as lines; a long one is broken, one argument a line."""
+        values = [f"item[{literal(key)}]" for key in call.op.inputs()]
+        arguments = [] if call.op.has(Trait.STATEFUL) else self._arguments(call)
+        return broken_call(self._kernel(call), [*values, *arguments], BODY + ASSIGNED)
+
+    def _kernel(self, call: Call) -> str:
+        """The expression of the kernel: a function, or what was constructed at load."""
+        module, _, name = call.op.kernel.partition(":")
+        if "." in module:
+            self.parts.packages[module] = call.op.requirement
+        else:
+            self.parts.modules.add(module)
+        if not call.op.has(Trait.STATEFUL):
+            return f"{module}.{name}"
+        arguments = self._arguments(call)
+        if call.op.has(Trait.THREADED):
+            arguments.append("threads=context.threads")
+        if call.op.has(Trait.USER_CODE):
+            arguments.insert(0, 'directory=context.path("user")')
+        code = "\n        ".join(broken_call(f"{module}.{name}", arguments, BODY + ASSIGNED))
+        return f"self.{self.parts.load(call, code, f'{_where(call)} {one_line(call.label, 80)}')}"
+
+    def _arguments(self, call: Call) -> list[str]:
+        found = call.op.kernel_arguments(self._types(call))
+        files = {f.name for f in attributes_of(type(call.op)) if f.declared.file}
+        return [f"{name}={self._value(call, name, value, name in files)}" for name, value in found.items()]
+
+    def _value(self, call: Call, name: str, value: Any, is_file: bool) -> str:
+        path = self.parts.files.get((call.label, name)) if is_file else None
+        return f"context.path({literal(path)})" if path else literal(value)
+
+    def _states(self, call: Call) -> Mapping[str, State]:
+        assert self.parts.graph.types is not None
+        return self.parts.graph.types.before.get(call.label, {})
+
+    def _types(self, call: Call) -> dict[str, Type]:
+        return {key: state.type for key, state in self._states(call).items() if state.type is not None}
+
+
+def _where(call: Call) -> str:
+    """The place of an operator for a comment: the file's base name and the line."""
+    return f"{safe_name(call.span.file.path)}:{call.span.line}"
+
+
+def _segments(node: Node, *, alone: bool) -> Iterator[tuple[int, list[Call]]]:
+    """The node's calls in groups that take an item through in one go, each with its position.
+
+    Operators that work on lists, or run sub-graphs, stand alone; ``alone``: all do.
+    """
+    position = 0
+    for batched, group in groupby(node.calls, key=lambda call: call.op.has(Trait.BATCHED)):
+        calls = list(group)
+        for segment in [[call] for call in calls] if batched or alone else [calls]:
+            yield position, segment
+            position += len(segment)

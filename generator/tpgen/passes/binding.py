@@ -1,0 +1,119 @@
+"""Which keys the client sends: those that are read before anything writes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from ..ir.filters import RESULT, Equals, Has, Lacks
+from ..ir.graph import Call, Graph, Node, Port
+from ..ir.op import Trait
+from ..types import Bytes, Text, Type, crosses_wire, present
+from .base import Context
+
+
+@dataclass(frozen=True)
+class _Written:
+    """The keys that stand at a point. ``closed``: a map made the dictionary, clients add nothing to it."""
+
+    keys: frozenset[str] = frozenset()
+    closed: bool = False
+
+
+@dataclass
+class Binder:
+    """Walks the components of a graph; ``nodes`` get their models bound to keys on the way."""
+
+    graph: Graph
+    context: Context
+    nodes: dict[str, Node] = field(init=False)
+    _inputs: dict[str, Port] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.nodes = dict(self.graph.nodes)
+
+    def entry(self, root: str) -> tuple[Port, ...]:
+        """The inputs of the entry at a root."""
+        self._inputs = {}
+        self._component(root, _Written())
+        return tuple(self._inputs.values())
+
+    def _component(self, root: str, start: _Written) -> _Written:
+        """The keys that stand at the end of a component."""
+        behind: dict[str, _Written] = {}
+        for name in self.graph.component(root):
+            node = self.nodes[name]
+            if name == root:
+                arriving = start
+            elif node.map:
+                arriving = self._mapped(node, behind)
+            else:
+                (before,) = self.graph.predecessors()[name]
+                arriving = behind[before]
+            behind[name] = self._node(node, arriving)
+        leaves = [behind[name] for name in self.graph.leaves(root)]
+        return _Written(frozenset().union(*(leaf.keys for leaf in leaves)), leaves[-1].closed)
+
+    def _mapped(self, node: Node, behind: dict[str, _Written]) -> _Written:
+        for one in node.map:
+            there = behind[one.node]
+            if one.source not in there.keys and not there.closed:
+                self._add(one.source, self._wanted(node, one.target), node.calls[0])
+        return _Written(frozenset(one.target for one in node.map), closed=True)
+
+    def _node(self, node: Node, arriving: _Written) -> _Written:
+        written = set(arriving.keys)
+        closed = arriving.closed
+        calls = []
+        for call in node.calls:
+            if not closed:
+                self._bind_filter(node, call, written)
+            if not call.filter.can_skip:
+                written.difference_update(source for source, _ in call.filter.moves)
+            written.update(target for _, target in call.filter.moves)
+            if call.op.has(Trait.BINDS):
+                there = written | set(self.context.options.inputs)
+                bound = call.op.bind(there, is_root=not written)  # type: ignore[attr-defined]
+                call = replace(call, op=bound)
+            for key in call.op.inputs() if not closed else ():
+                if key not in written:
+                    self._add(key, call.op.wants(key), call)
+            if call.jump is not None:
+                element: str | None = call.op.element  # type: ignore[attr-defined]
+                given = written | ({element} if element else set())
+                end = self._component(call.jump, _Written(frozenset(given), closed))
+                written |= end.keys if not call.op.writes else set()
+            if not call.filter.can_skip:
+                written.difference_update(call.op.deletes())
+            written.update(call.op.outputs())
+            calls.append(call)
+        self.nodes[node.name] = replace(node, calls=tuple(calls))
+        return _Written(frozenset(written), closed)
+
+    def _bind_filter(self, node: Node, call: Call, written: set[str]) -> None:
+        """What a filter decides on is the client's where nothing writes it: optional if only asked for."""
+        there = {*written, RESULT}
+        if call.filter.status_key is not None and call.filter.status_key not in there:
+            self._add(call.filter.status_key, Text(), call)
+        for check in call.filter.checks:
+            match check.condition:
+                case Equals(key) if key not in there:
+                    self._add(key, Text(), call)
+                case Has(key) | Lacks(key) if key not in there:
+                    self._add(key, self._wanted(node, key), call, optional=True)
+
+    def _wanted(self, node: Node, key: str) -> Type | None:
+        readers = (call.op for call in node.calls if key in call.op.inputs())
+        return next((type_ for op in readers if (type_ := op.wants(key)) is not None), None)
+
+    def _add(self, key: str, wanted: Type | None, call: Call, *, optional: bool = False) -> None:
+        if key in self._inputs:
+            return
+        declared = self.context.options.inputs.get(key)
+        type_, span, raw = wanted or Bytes(), call.span, False
+        if declared is not None:
+            type_, span, raw = declared.type, declared.span, declared.raw
+            if not crosses_wire(type_):
+                message = f"input '{key}' is {type_}, which Python models cannot take"
+                self.context.bag.error("TP308", message, span, hint="declare float32: operators cast it")
+        state = replace(present(type_), quiet=optional)
+        self._inputs[key] = Port(key, state, span, raw, optional)

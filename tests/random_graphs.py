@@ -1,0 +1,189 @@
+"""Random pipelines with branches, joins, filters of every kind and sub-graphs."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from random_pipelines import KEYS, NAMES, Maker, Pipeline, read_pipeline
+
+# Says, by size alone, which status an item gets; now and then one that does not exist.
+STATUS_CODE = """
+
+STATUSES = ("Run", "Skip", "SerialSkip", "SubGraphSkip", "Break", "Error", "Run", "whatever")
+
+
+@op(outputs={"result": Tensor("string", []), "filter": Tensor("string", []), "target": Tensor("int64", [])})
+def status(data):
+    size = size_of(data)
+    return {"result": "x" * (size % 5), "filter": STATUSES[size % 8], "target": np.int64(size % 3)}
+
+
+@op(outputs={"boxes": [Tensor("float32", ["N", 3])], "result": [Tensor("string", [])]})
+def parts(data):
+    size = size_of(data)
+    if size % 13 == 0:
+        return None
+    return {
+        "boxes": [np.full((i + 1, 3), i, np.float32) for i in range(size % 4)],
+        "result": ["y" * (i + size % 3) for i in range(size % 5)],
+    }
+"""
+NODE_FILTERS = (
+    "",
+    "",
+    'filter = "or"\n',
+    "or = true\n",
+    'filter = "Run"\n',
+    'filter = "result2other"\n',
+    'filter = "IsKeyExistFilter"\nkey = "note"\n',
+    'filter = "IsKeyExistFilter"\nkey = "boxes"\n',
+    'filter = "filter"\n',
+    'filter = "filter"\n',
+    'filter = "if"\n',
+    'filter = "Target"\ntarget = "1"\n',
+    'filter = "Target"\ntarget = "Run"\n',
+    'filter = "Skip"\n',
+    'filter = "SerialSkip"\n',
+    'filter = "SubGraphSkip"\n',
+    'filter = "Break"\n',
+    'filter = "Error"\n',
+)
+ITEM_FILTERS = (
+    *("(Run)", "(or)", "(else)", "(result2other)", "(filter)", "(if)", "(filter)"),
+    *("(Skip)", "(Break)", "(SerialSkip)", "(Error)"),
+)
+MAPPED = ("result", "result", "data", "note", "boxes", "filter", "other", "texts")
+
+
+@dataclass
+class _Node:
+    calls: list[str]
+    next: list[str] = field(default_factory=list)
+    keys: str = ""
+
+    def copy(self) -> _Node:
+        return _Node(list(self.calls), list(self.next), self.keys)
+
+
+@dataclass
+class GraphMaker(Maker):
+    """Grows a graph by random steps, each of which is kept if what comes out compiles."""
+
+    graph: dict[str, _Node] = field(default_factory=dict)
+
+    def make(self) -> Pipeline:
+        self.head = self._head()
+        wanted = self.rng.randint(3, 14)
+        names = [*self.rng.sample(NAMES, len(NAMES)), "x1", "x2", "x3", "x4"]
+        found: Pipeline | None = None
+        steps = (self._add_operator, self._add_node, self._add_node, self._add_join, self._add_filter)
+        for _ in range(60):
+            if found is not None and sum(len(node.calls) for node in self.graph.values()) >= wanted:
+                break
+            before = {name: node.copy() for name, node in self.graph.items()}
+            free = [name for name in names if name not in self.graph]
+            if not self.graph:
+                self.graph[free[0]] = _Node([self._operator_text()])
+            elif not free:
+                break
+            elif self.rng.random() < 0.2:
+                self._add_subgraph(free)
+            else:
+                self.rng.choice(steps)(free)
+            made = self._compiled(self._graph_text())
+            if made is None or len(made.compiled.graph.entries) > 1:
+                self.graph = before
+            else:
+                found = made
+        return found if found is not None else GraphMaker(self.rng, self.folder, self.name).make()
+
+    def _add_operator(self, free: list[str]) -> None:
+        node = self.graph[self.rng.choice([*self.graph])]
+        filter_ = self.rng.choice(ITEM_FILTERS) if self.rng.random() < 0.2 else ""
+        node.calls.append(filter_ + self._operator_text())
+
+    def _add_node(self, free: list[str]) -> None:
+        before = self.rng.choice([*self.graph])
+        self.graph[before].next.append(free[0])
+        self.graph[free[0]] = _Node([self._operator_text()], keys=self._node_keys(before))
+
+    def _add_join(self, free: list[str]) -> None:
+        if len(self.graph) < 2:
+            return
+        before = self.rng.sample([*self.graph], 2)
+        for name in before:
+            self.graph[name].next.append(free[0])
+        self.graph[free[0]] = _Node([self._operator_text()], keys=self._map(before))
+
+    def _add_filter(self, free: list[str]) -> None:
+        node = self.graph[self.rng.choice([*self.graph])]
+        node.keys = "\n".join(line for line in node.keys.split("\n") if line.startswith("map")) + "\n"
+        node.keys += self.rng.choice(NODE_FILTERS)
+
+    def _add_subgraph(self, free: list[str]) -> None:
+        """A node that runs a sub-graph, an old one or a new one of one or two nodes."""
+        before = self.rng.choice([*self.graph])
+        caller, root, *others = free if len(free) > 2 else [*free, "y1", "y2"]
+        known = [
+            line.split('"')[1] for n in self.graph.values() for line in n.keys.split("\n") if "jump" in line
+        ]
+        if known and self.rng.random() < 0.3:
+            root = self.rng.choice(known)
+        else:
+            self.graph[root] = _Node([self._operator_text()])
+            if self.rng.random() < 0.5:
+                self.graph[root].next.append(others[0])
+                self.graph[others[0]] = _Node([self._operator_text()], keys=self.rng.choice(NODE_FILTERS))
+        keys = f'jump = "{root}"\n'
+        backend = "Jump"
+        if self.rng.random() < 0.7:
+            backend = "MapReduce"
+            keys += self.rng.choice(("", 'split = "boxes"\n', 'split = "texts"\n'))
+            keys += self.rng.choice(("", "", 'merge = "result,note"\n', 'merge = "note"\n'))
+            keys += self.rng.choice(("", "drop_absent = true\n"))
+        self.graph[before].next.append(caller)
+        calls = [backend] if self.rng.random() < 0.7 else [self._operator_text(), backend]
+        self.graph[caller] = _Node(calls, keys=keys + self._node_keys(before))
+
+    def _node_keys(self, before: str) -> str:
+        if self.rng.random() < 0.2:
+            return self._map([before])
+        return self.rng.choice(NODE_FILTERS) if self.rng.random() < 0.4 else ""
+
+    def _map(self, nodes: list[str]) -> str:
+        pairs: dict[str, list[str]] = {}
+        targets = ["data", *self.rng.sample([key for key in KEYS if key != "data"], self.rng.randint(0, 3))]
+        for target in targets:
+            source = self.rng.choice(nodes if self.rng.random() < 0.8 else [*self.graph])
+            pairs.setdefault(source, []).append(f"{self.rng.choice(MAPPED)}:{target}")
+        return 'map = "' + ",".join(f"{node}[{','.join(keys)}]" for node, keys in pairs.items()) + '"\n'
+
+    def _operator_text(self) -> str:
+        if self.rng.random() < 0.15:
+            return f"Python[mine:{self.rng.choice(('status', 'parts'))}]"
+        self.nodes = [[]]  # no filter before it: the base class would write one
+        return self._call()
+
+    def _graph_text(self) -> str:
+        lines = [self.head]
+        for index, (name, node) in enumerate(self.graph.items()):
+            backend = node.calls[0] if len(node.calls) == 1 else f"Sequential[{','.join(node.calls)}]"
+            follower = f'next = "{",".join(node.next)}"\n' if node.next else ""
+            lines.append(f'["{name}"]\nbackend = "{backend}"\nmax = {index % 3 + 1}\n{node.keys}{follower}')
+        return "\n".join(lines)
+
+
+def write_status_code(folder: Path) -> None:
+    """Add what the graphs need to the user code of `random_pipelines`."""
+    path = folder / "mine.py"
+    path.write_text(path.read_text(encoding="utf-8") + STATUS_CODE, encoding="utf-8")
+
+
+def make_graph(rng: random.Random, folder: Path, name: str) -> Pipeline:
+    """A pipeline with branches, filters and sub-graphs, with random outputs."""
+    maker = GraphMaker(rng, folder, name)
+    made = maker.make()
+    made = maker.with_outputs(made) if rng.random() < 0.5 else made
+    return read_pipeline(made.text, folder, name)  # what was tried last need not be what compiles
