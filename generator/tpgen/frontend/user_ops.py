@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..diagnostics import PipelineError
+from ..diagnostics import Diagnostic, PipelineError
 from ..ir.op import Attribute, AttributeField
 from ..ops.user import PythonOp
 from ..source import Span
@@ -56,7 +56,7 @@ def complete(
         declared = read_user_op(path, name)
         files = vendored_files(path, includes, base=base)
     except PipelineError as problem:
-        values.bag.extend(problem.diagnostics)
+        values.bag.extend(_placed(found, span, path, values.node) for found in problem.diagnostics)
         return None
     values.bag.extend(declared.warnings)
     completed = replace(
@@ -71,6 +71,13 @@ def complete(
         batched=declared.batch,
     )
     return completed, files
+
+
+def _placed(found: Diagnostic, span: Span, path: Path, node: str) -> Diagnostic:
+    """A name that the file does not have is wrong in the TOML: it has no line in the file."""
+    if found.code != "TP503" or found.span is not None:
+        return found
+    return replace(found, message=f"{found.message} in {path.name}", span=span, node=node, file=None)
 
 
 def _settings(declared: UserOp, span: Span, values: NodeValues, node_keys: frozenset[str]) -> dict[str, Any]:
