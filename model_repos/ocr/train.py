@@ -1,4 +1,4 @@
-"""Train the angle classifier and the recogniser of this example: about ten minutes on two cores.
+"""Train the angle classifier and the recogniser of this example: about five minutes on two cores.
 
     pip install torch
     python train.py        writes classifier.onnx, recogniser.onnx and keys.txt beside this file
@@ -137,7 +137,9 @@ def train_classifier(crops: list[Crop], epochs: int) -> Classifier:
                 image = varied(crops[i].image, rng)
                 images.append(reference.fit(turned(image) if flip else image, reference.ANGLE_WIDTH))
                 labels.append(int(crops[i].upside_down != flip))
-            loss = functional.cross_entropy(model(_tensor(images)), torch.tensor(labels), label_smoothing=0.02)
+            loss = functional.cross_entropy(
+                model(_tensor(images)), torch.tensor(labels), label_smoothing=0.02
+            )
             total += _step(loss, optimiser, schedule) * len(chosen)
         print(f"classifier, epoch {epoch + 1:2d}: loss {total / len(crops):.4f}", flush=True)
     return model.eval()
@@ -223,7 +225,9 @@ class _Graph:
             bias = norm.bias.detach().numpy() - norm.running_mean.numpy() * scale
         names = self.constant(f"{name}.weight", weight), self.constant(f"{name}.bias", bias)
         pads = [*conv.padding, *conv.padding]
-        self.add("Conv", name, *names, kernel_shape=list(conv.kernel_size), strides=list(conv.stride), pads=pads)
+        self.add(
+            "Conv", name, *names, kernel_shape=list(conv.kernel_size), strides=list(conv.stride), pads=pads
+        )
 
     def body(self, layers: nn.Sequential) -> None:
         for number, layer in enumerate(layers, start=1):
@@ -264,8 +268,10 @@ def export_recogniser(model: Recogniser, path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pages", type=int, default=2500)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--pages", type=int, default=2000)
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--into", type=Path, default=HERE)
     options = parser.parse_args()
