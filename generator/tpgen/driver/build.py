@@ -194,6 +194,7 @@ def _record(compiled: Compiled) -> dict[str, JSON]:
             "cores": options.cores,
             "batching": options.batching,
             "instances": options.instances,
+            **compiled.given.given_record(compiled.base),
         },
         "decisions": list(compiled.decisions),
     }
@@ -207,7 +208,7 @@ def fingerprint(compiled: Compiled) -> str:
         compiled.source.text,
         PurePath(compiled.source.path).name,
         asdict(options),
-        sorted([*place, value] for place, value in compiled.values.items()),
+        sorted([*place, value] for place, value in compiled.given.values.items()),
         sorted((label, file.sha256) for label, file in compiled.models.items()),
         sorted(
             (call.label, attribute, hashlib.sha256(path.read_bytes()).hexdigest())
