@@ -22,6 +22,7 @@ from .files import file_contents, named_files
 from .models import model_contents
 from .options import BuildOptions
 from .packages import note_missing_packages
+from .shown import counted
 
 DEFAULT_DIRECTORY = "model_repository"
 PROCESSES_PER_CORE = 4  # with more, cores are shared so many ways that only memory is used up
@@ -40,6 +41,13 @@ class BuildResult:
     @property
     def changed(self) -> bool:
         return self.written is not None and self.written.changed
+
+    def __repr__(self) -> str:
+        done = "checked"
+        if self.written is not None:
+            files = len(self.written.written)
+            done = f"built into {self.directory} ({files} file{'s' * (files != 1)} written)"
+        return f"<BuildResult: {', '.join(self.pipelines)} {done}; {counted(self.diagnostics)}>"
 
 
 def check(

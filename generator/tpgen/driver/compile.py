@@ -39,6 +39,9 @@ class Compiled:
     decisions: tuple[str, ...]
     given: BuildOptions
 
+    def __repr__(self) -> str:
+        return f"<Compiled: {self.reference.name} from {self.source.path}>"
+
     @property
     def base(self) -> Path:
         """The folder of the TOML file, to which its paths are relative."""
