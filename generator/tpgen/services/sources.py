@@ -26,7 +26,9 @@ def sources_of(directory: Path, otherwise: str = "") -> list[tuple[Path, BuildOp
     manifest = read_manifest(directory)
     if manifest is None:
         message = f"{directory} has no {MANIFEST}: tpgen did not build it"
-        raise _error("TP711", message, f"give the TOML file{otherwise}")
+        near = sorted(directory.glob("*.toml"))
+        named = f": {near[0]}" if len(near) == 1 else ""
+        raise _error("TP711", message, f"give the TOML file{named}{otherwise}")
     found = []
     for name, pipeline in manifest.pipelines.items():
         candidates = [directory.resolve().parent / pipeline.source, Path(pipeline.source)]

@@ -69,6 +69,11 @@ class VerifyReport:
     def ok(self) -> bool:
         return not self.problems and all(row.ok for row in self.rows)
 
+    @property
+    def all_fail(self) -> bool:
+        """True if no input has an answer, neither here nor there: then nothing was compared."""
+        return self.failing == self.samples
+
     def table(self) -> str:
         """The report as text."""
         lines = [f"{'output':<28} {'sent':<11} {'largest difference':>19} {'allowed':>10}  result"]
@@ -82,6 +87,7 @@ class VerifyReport:
         if len(self.problems) > 10:
             lines.append(f"... and {len(self.problems) - 10} more problems")
         total = "equal to the reference" if self.ok else "NOT equal to the reference"
+        total = "nothing compared" if self.all_fail else total
         failing = f"; {self.failing} without an answer in both" if self.failing else ""
         lines.append(f"{self.samples} inputs: {total}{failing}")
         return "\n".join(lines)
