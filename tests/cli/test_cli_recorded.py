@@ -90,6 +90,20 @@ def test_perf_compiles_with_the_recorded_options(repository: Path, tmp_path: Pat
     assert done.document["rows"][0]["throughput"] > 0
 
 
+@pytest.mark.triton
+def test_verify_names_the_pipeline_that_a_repository_lacks(repository: Path, tmp_path: Path) -> None:
+    """An unnamed pipeline is called as its folder, so that another `pipeline.toml` makes another one."""
+    (tmp_path / "first").mkdir()
+    (tmp_path / "first" / "pipeline.toml").write_text('[a]\nbackend = "Identity"\n')
+    (tmp_path / "second").mkdir()
+    shutil.copy(tmp_path / "first" / "pipeline.toml", tmp_path / "second")
+    built = program("build", tmp_path / "first" / "pipeline.toml", "-o", tmp_path / "second" / "repository")
+    assert built.status == 0, built.err
+    done = program("verify", tmp_path / "second" / "repository")
+    assert done.status == 1
+    assert "pipeline.toml makes 'second', which" in done.err
+
+
 @pytest.mark.parametrize("command", ["verify", "serve", "check"])
 def test_options_of_a_build_are_refused_for_a_directory(command: str, repository: Path) -> None:
     done = program(command, repository, "--set", "match.max=8")

@@ -191,9 +191,12 @@ def _check_unchanged(directory: Path, compiled: Compiled) -> None:
     name = compiled.reference.name
     recorded = manifest.pipelines.get(name) if manifest is not None else None
     if recorded is None or recorded.fingerprint != fingerprint(compiled):
-        message = f"'{name}' in {directory} was built from another state of {compiled.source.path}"
-        hint = f"build it again, or run it on the TOML file: tpgen verify {compiled.source.path}"
-        finding = Diagnostic("TP711", Severity.ERROR, f"{message}, or with other options", hint=hint)
+        source = compiled.source.path
+        message = f"'{name}' in {directory} was built from another state of {source}, or with other options"
+        if recorded is None:  # another file of that name, or an unnamed one that was moved to another folder
+            message = f"{source} makes '{name}', which {directory} does not hold"
+        hint = f"build it again, or run it on the TOML file: tpgen verify {source}"
+        finding = Diagnostic("TP711", Severity.ERROR, message, hint=hint)
         raise PipelineError([finding])
 
 
