@@ -36,9 +36,9 @@ class Place:
 def _stages_of(graph: Graph, entry: Entry, context: Context) -> list[Stage]:
     members = graph.members(entry.root)
     live = live_before_nodes(graph, entry)
-    reason = _reason_for_one(graph, entry)
-    if reason is not None:
-        groups, reasons = [list(members)], [reason]
+    together = _reason_for_one(graph, entry)
+    if together is not None:
+        groups, reasons = [list(members)], [together]
     elif context.options.fuse == "none":
         groups, reasons = _one_per_node(graph, members, live)
     else:
@@ -76,7 +76,7 @@ def _stages_of(graph: Graph, entry: Entry, context: Context) -> list[Stage]:
                 why=reasons[index],
             )
         )
-    if reason is not None and context.options.fuse == "none":
+    if together is not None and context.options.fuse == "none":
         stages += called_models(graph, entry, context)
     return stages
 
