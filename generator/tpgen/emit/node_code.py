@@ -16,7 +16,7 @@ from .names import Identifiers, literal
 from .wire_form import port_code, wire_tensors
 
 _NAMED_FILTERS = {replace(SWAP, name=""): "SWAP", replace(OR, name=""): "OR", replace(RUN, name=""): "ALL"}
-_LEAST_AT_ONCE = 16  # elements that go through a sub-graph in one go
+_LEAST_AT_ONCE = 64  # elements that go through a sub-graph in one go: enough to fill its models' batches
 
 
 @dataclass(frozen=True)
