@@ -11,7 +11,7 @@ Only where a kernel works on lists do the items wait for each other.
 import os
 import time
 
-from .errors import ItemError
+from .errors import ItemError, RemoteError
 from .filters import ERROR, RUN, SKIP
 
 RESULT = "result"
@@ -190,9 +190,11 @@ class Node:
                 return [item for item in items if item is not ready[0]]
             return self._run_alone(items, ready, kernel, reads, writes)
         columns = results if len(writes) > 1 else (results,)
+        broken = set()
         for position, item in enumerate(ready):
-            self._store(item, writes, [column[position] for column in columns])
-        return items
+            if not self._store(item, writes, [column[position] for column in columns]):
+                broken.add(id(item))
+        return [item for item in items if id(item) not in broken] if broken else items
 
     def _run_alone(self, items, ready, kernel, reads, writes):
         """A batch broke: run its items one by one, so that only the one at fault fails."""
@@ -203,17 +205,22 @@ class Node:
         return [item for item in items if id(item) not in broken]
 
     def _store(self, item, writes, values):
-        problem = next((value for value in values if isinstance(value, ItemError)), None)
+        """Keep what a kernel gave for an item; False if the operator broke on it."""
+        problem = next((value for value in values if isinstance(value, ItemError | RemoteError)), None)
+        if isinstance(problem, RemoteError):
+            self._break(item, problem)
+            return False
         if problem is not None:
             self._decline(item, problem, writes)
-            return
+            return True
         if RESULT in writes:  # whatever failed before, this operator ran
             item.reason = None
         if all(value is None for value in values):  # the kernel declined: no result, and no reason
             for key in writes:
                 item.pop(key, None)
-            return
+            return True
         item.update(zip(writes, values, strict=True))
+        return True
 
     def _decline(self, item, problem, writes):
         self.errors += 1
@@ -223,7 +230,8 @@ class Node:
 
     def _break(self, item, problem):
         self.errors += 1
-        item.fail(self._message(item, f"{type(problem).__name__}: {problem}"))
+        what = problem if isinstance(problem, RemoteError) else f"{type(problem).__name__}: {problem}"
+        item.fail(self._message(item, what))
 
     def _message(self, item, problem):
         return f"{self.where} [{self.name}] item {item.index}: {problem}"

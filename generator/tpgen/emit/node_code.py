@@ -8,14 +8,15 @@ from itertools import groupby, zip_longest
 from typing import Any
 
 from ..ir.filters import DATA, OR, RESULT, RUN, SWAP, Check, Equals, Filter, Has, Lacks, Never
-from ..ir.graph import Call, Graph, Node
+from ..ir.graph import Call, Graph, Node, Stage
 from ..ir.op import Trait, attributes_of
 from ..types import State, Type
-from .code_text import ASSIGNED, BODY, assignment, broken_call, one_line, safe_name
+from .code_text import ASSIGNED, BODY, assignment, broken_call, one_line, safe_name, sequence
 from .names import Identifiers, literal
+from .wire_form import port_code, wire_tensors
 
 _NAMED_FILTERS = {replace(SWAP, name=""): "SWAP", replace(OR, name=""): "OR", replace(RUN, name=""): "ALL"}
-_LEAST_AT_ONCE = 16  # elements that go through a sub-graph in one go
+_LEAST_AT_ONCE = 64  # elements that go through a sub-graph in one go: enough to fill its models' batches
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class StageParts:
 
     ``files`` gives the vendored path of each file attribute; ``modules`` are those of the runtime that the
     code names, ``packages`` modules from outside with their requirement, ``filters`` names from the runtime's
-    filters, ``methods`` those of sub-graphs by root.
+    filters, ``methods`` those of sub-graphs by root. ``remote`` are models that calls run on by label, which
+    are Triton models of their own, and ``ports`` the code of these models' inputs.
     """
 
     graph: Graph
@@ -53,6 +55,8 @@ class StageParts:
     functions: list[FunctionView] = field(default_factory=list)
     filters: set[str] = field(default_factory=set)
     methods: dict[str, str] = field(default_factory=dict)
+    remote: Mapping[str, Stage] = field(default_factory=dict)
+    ports: list[str] = field(default_factory=list)
     _shared: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def load(self, call: Call, code: str, comment: str) -> str:
@@ -254,8 +258,28 @@ class NodeCode:
         arguments = [] if call.op.has(Trait.STATEFUL) else self._arguments(call)
         return broken_call(self._kernel(call), [*values, *arguments], BODY + ASSIGNED)
 
+    def _remote_model(self, call: Call) -> str:
+        """The expression of a model that is a Triton model of its own."""
+        stage = self.parts.remote[call.label]
+        inputs, outputs = ([port_code(port) for port in ports] for ports in (stage.inputs, stage.outputs))
+        names = tuple(tensor.name for port in stage.outputs for tensor in wire_tensors(port))
+        arguments = [
+            literal(stage.name),
+            f"where={literal(f'{self.node.location} [{self.node.name}]')}",
+            f"inputs={sequence(inputs, BODY + 8)}",
+            f"outputs={sequence(outputs, BODY + 8)}",
+            f"names={literal(names)}",
+            f"max_batch={stage.max_batch}",
+        ]
+        self.parts.modules.add("remote")
+        self.parts.ports += [*inputs, *outputs]
+        code = "\n        ".join(broken_call("remote.RemoteModel", arguments, BODY + ASSIGNED))
+        return f"self.{self.parts.load(call, code, f'{_where(call)} {one_line(call.label, 80)}')}"
+
     def _kernel(self, call: Call) -> str:
         """The expression of the kernel: a function, or what was constructed at load."""
+        if call.label in self.parts.remote:
+            return self._remote_model(call)
         module, _, name = call.op.kernel.partition(":")
         if "." in module:
             self.parts.packages[module] = call.op.requirement

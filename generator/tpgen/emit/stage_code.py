@@ -51,7 +51,8 @@ class StageCode:
     from_graph: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.parts = StageParts(self.graph, self.files, Identifiers(_RESERVED))
+        remote = {} if self.stage.runs else self.graph.called_models()
+        self.parts = StageParts(self.graph, self.files, Identifiers(_RESERVED), remote=remote)
 
     @property
     def modules(self) -> set[str]:
@@ -72,11 +73,12 @@ class StageCode:
         return render_python(
             "stage.py.j2",
             stage=self.stage.name,
-            pipeline=self.stage.entry,
+            owner=self.stage.entry,
+            pipeline=self.stage.name if self.stage.runs else self.stage.entry,
             version=self.version,
             source=safe_name(self.graph.source.path),
             overview=_overview(self.graph, self.stage),
-            imports=self._imports([*inputs, *outputs]),
+            imports=self._imports([*inputs, *outputs, *self.parts.ports]),
             inputs=sequence(inputs, 4),
             outputs=sequence(outputs, 4),
             programs=programs,

@@ -133,6 +133,7 @@ class Entry:
 class Stage:
     """One Triton model that runs a part of the graph: these nodes, in this order.
 
+    With ``runs`` it is only what calls of these labels compute; another stage calls it.
     ``takes_over``: the stage's input ``data`` is the ``result`` of the stage before it, so the first node's
     ``swap`` is done by the wiring; what is left of it is to end the items that have no ``data``.
     """
@@ -146,6 +147,7 @@ class Stage:
     instances: int = 1
     takes_over: bool = False
     why: str = ""
+    runs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -159,6 +161,7 @@ class TypeTable:
     entering: Mapping[str, Mapping[str, State]]  # by node, before its first filter
     leaving: Mapping[str, Mapping[str, State]]  # by node
     final: Mapping[str, Mapping[str, State]]  # by root: at the end, early ends included
+    written: Mapping[str, Mapping[str, Type]] = field(default_factory=dict)  # by call label
     ends_quietly: frozenset[str] = frozenset()  # nodes at or before whose end an item may have ended quietly
     ends_with_result: frozenset[str] = frozenset()  # ... may have ended although it has a result
 
@@ -199,6 +202,10 @@ class Graph:
             reached |= fresh
             waiting += fresh
         return tuple(sorted(reached, key=self._positions.__getitem__))
+
+    def called_models(self) -> dict[str, Stage]:
+        """The models that calls run on, by label, where these are stages of their own."""
+        return {label: stage for stage in self.stages for label in stage.runs}
 
     def called(self) -> dict[str, Call]:
         """The roots of sub-graphs, each with a call that runs it."""

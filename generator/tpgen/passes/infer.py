@@ -44,7 +44,8 @@ def infer_types(graph: Graph, context: Context) -> Graph:
     context.bag.extend(bag.diagnostics)
     ended = frozenset(run.ends_quietly), frozenset(run.ends_with_result)
     entering, leaving = ({n: keys.get(n, {}) for n in graph.nodes} for keys in (run.entering, run.leaving))
-    return replace(graph, types=TypeTable(run.before, entering, leaving, run.final, *ended))
+    table = TypeTable(run.before, entering, leaving, run.final, run.written, *ended)
+    return replace(graph, types=table)
 
 
 @dataclass
@@ -56,6 +57,7 @@ class _Inference:
     arriving: dict[str, Keys]
     is_open: bool = False
     before: dict[str, Keys] = field(default_factory=dict)
+    written: dict[str, Mapping[str, Type]] = field(default_factory=dict)
     entering: dict[str, Keys] = field(default_factory=dict)
     leaving: dict[str, Keys] = field(default_factory=dict)
     final: dict[str, Keys] = field(default_factory=dict)
@@ -245,7 +247,8 @@ class _Walk:
             return None
         if call.jump is not None and not call.op.writes:
             return asked.called
-        return after_call(call.op, keys, dict(written), call.label)
+        self.inference.written[call.label] = written
+        return after_call(call.op, keys, written, call.label)
 
 
 def _joined(owner: str, keys: Keys, others: list[Keys]) -> Keys:
