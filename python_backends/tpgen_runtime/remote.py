@@ -26,9 +26,9 @@ def begin(requests):
 class RemoteModel:
     """A model as a kernel on lists: items of equal shapes go together, at most ``max_batch`` a request.
 
-    ``inputs`` and ``outputs`` are its ports, ``names`` the tensors of the outputs. A model with several outputs
-    also gives their tuple, first.
-    ``where`` is what its own messages begin with, ``pipeline.toml:6 [node]``.
+    ``inputs`` and ``outputs`` are its ports, ``names`` the tensors of the outputs. A model with several
+    outputs also gives their tuple, first. ``where`` is what its own messages begin with,
+    ``pipeline.toml:6 [node]``.
     """
 
     def __init__(self, model, *, where, inputs, outputs, names, max_batch):

@@ -8,9 +8,9 @@ from itertools import groupby, zip_longest
 from typing import Any
 
 from ..ir.filters import DATA, OR, RESULT, RUN, SWAP, Check, Equals, Filter, Has, Lacks, Never
-from ..ir.graph import Call, Graph, Node, Stage
+from ..ir.graph import Call, Graph, Node, OnError, Stage
 from ..ir.op import Trait, attributes_of
-from ..types import State, Type
+from ..types import Array, Bytes, DType, ListOf, State, Type
 from .code_text import ASSIGNED, BODY, assignment, broken_call, one_line, safe_name, sequence
 from .names import Identifiers, literal
 from .wire_form import port_code, wire_tensors
@@ -98,6 +98,24 @@ class NodeCode:
                 lines += self._each(calls, RUN, swaps=filter_ == SWAP)
         return lines
 
+    def options(self) -> list[str]:
+        """The arguments that the node is made with, besides its name and place."""
+        found = []
+        if self.node.settings.retry:
+            found.append(f"retry={self.node.settings.retry}")
+        if self.node.on_error is not None:
+            found.append(f"on_error={self._recovery(self.node.on_error)}")
+        return found
+
+    def _recovery(self, on_error: OnError) -> str:
+        assert self.parts.graph.types is not None
+        type_ = self.parts.graph.types.results.get(self.node.name)
+        if type_ is None:  # no default, or no item gets there
+            return "Recovery()"
+        value = on_error.default.encode() if isinstance(type_, Bytes) else on_error.default
+        dtype = _default_dtype(type_)
+        return f"Recovery({literal(value)}{f', dtype={literal(dtype)}' if dtype is not None else ''})"
+
     @property
     def _is_reached(self) -> bool:
         """False if a filter lets no item get to the node's operators."""
@@ -174,7 +192,7 @@ class NodeCode:
         if not op.writes:
             return self._step("jump", [method, *self._filter_argument(filter_)])
         arguments = [method, literal(op.element), literal(tuple(op.merge))]
-        arguments.append(f"at_once={self._at_once(call.jump)}")
+        arguments += [f"at_once={self._at_once(call.jump)}", f"max_items={op.max_items}"]
         if op.drop_absent:
             arguments.append("drop_absent=True")
         return self._step("map_reduce", [*arguments, *self._filter_argument(filter_)])
@@ -310,6 +328,16 @@ class NodeCode:
 
     def _types(self, call: Call) -> dict[str, Type]:
         return {key: state.type for key, state in self._states(call).items() if state.type is not None}
+
+
+def _default_dtype(type_: Type | None) -> str | list[Any] | None:
+    """The dtype of a default array; of a list, in a list."""
+    if isinstance(type_, ListOf):
+        inner = _default_dtype(type_.item)
+        return None if inner is None else [inner]
+    if not isinstance(type_, Array):
+        return None
+    return "object" if type_.dtype is DType.STRING else type_.dtype.value
 
 
 def _where(call: Call) -> str:

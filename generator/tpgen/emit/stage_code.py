@@ -130,13 +130,15 @@ class StageCode:
         node = self.graph.nodes[name]
         kind = "GraphNode" if tracks else "CallingNode" if any(call.jump for call in node.calls) else "Node"
         (self.from_stage if kind == "Node" else self.from_graph).add(kind)
+        code = NodeCode(self.parts, node, attributes[name], tracks.variables[name] if tracks else "items")
         arguments = [literal(name), literal(node.location), *(tracks.arguments(name) if tracks else ())]
-        made = "\n        ".join(broken_call(kind, arguments, BODY + ASSIGNED))
+        made = "\n        ".join(broken_call(kind, [*arguments, *code.options()], BODY + ASSIGNED))
+        if node.on_error is not None:
+            self.from_stage.add("Recovery")
         takes_over = is_first and self.stage.takes_over
         if tracks is None:
-            lines = NodeCode(self.parts, node, attributes[name]).lines(takes_over=takes_over, in_graph=False)
+            lines = code.lines(takes_over=takes_over, in_graph=False)
         else:
-            code = NodeCode(self.parts, node, attributes[name], tracks.variables[name])
             lines = [*tracks.before(name), *code.lines(takes_over=False, in_graph=True), *tracks.after(name)]
         comment = f"{node.location} [{node.name}] {node.backend}"
         return NodeView(attributes[name], made, one_line(comment, LINE - 10), tuple(lines))

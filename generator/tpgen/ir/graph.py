@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import PurePath
+from typing import Any
 
 from ..source import SourceFile, Span
 from ..types import State, Type
@@ -67,6 +68,18 @@ class Mapped:
 
 
 @dataclass(frozen=True)
+class OnError:
+    """What becomes of items that an operator of a node cannot work on, or breaks on: they go on as they came.
+
+    With ``has_default``, ``default`` (a TOML value) becomes their ``result``.
+    """
+
+    span: Span
+    default: Any = None
+    has_default: bool = False
+
+
+@dataclass(frozen=True)
 class Settings:
     """Scheduling keys of a node, as the TOML gives them."""
 
@@ -75,6 +88,7 @@ class Settings:
     instance_num: int = 1
     batching_timeout_ms: float | None = None
     timeout_ms: float | None = None
+    retry: int = 0
 
 
 @dataclass(frozen=True)
@@ -94,6 +108,7 @@ class Node:
     backend: str = ""
     map: tuple[Mapped, ...] = ()
     physical: str = ""
+    on_error: OnError | None = None
 
     @property
     def location(self) -> str:
@@ -162,6 +177,7 @@ class TypeTable:
     leaving: Mapping[str, Mapping[str, State]]  # by node
     final: Mapping[str, Mapping[str, State]]  # by root: at the end, early ends included
     written: Mapping[str, Mapping[str, Type]] = field(default_factory=dict)  # by call label
+    results: Mapping[str, Type] = field(default_factory=dict)  # by node: of those that may give a default
     ends_quietly: frozenset[str] = frozenset()  # nodes at or before whose end an item may have ended quietly
     ends_with_result: frozenset[str] = frozenset()  # ... may have ended although it has a result
 

@@ -9,7 +9,7 @@ from ..diagnostics import Bag, did_you_mean
 from ..ir.filters import DATA, RESULT, SWAP, Otherwise
 from ..ir.graph import Call, Graph, Node, TypeTable
 from ..ir.op import InferError
-from ..types import ABSENT, Dim, State, Symbol, Type
+from ..types import ABSENT, Dim, State, Symbol, Type, fits
 from .base import Context
 from .flow import End, Keys, after_call, early_end, failed_end, join_ends, split_by
 
@@ -44,7 +44,7 @@ def infer_types(graph: Graph, context: Context) -> Graph:
     context.bag.extend(bag.diagnostics)
     ended = frozenset(run.ends_quietly), frozenset(run.ends_with_result)
     entering, leaving = ({n: keys.get(n, {}) for n in graph.nodes} for keys in (run.entering, run.leaving))
-    table = TypeTable(run.before, entering, leaving, run.final, run.written, *ended)
+    table = TypeTable(run.before, entering, leaving, run.final, run.written, run.results, *ended)
     return replace(graph, types=table)
 
 
@@ -58,6 +58,7 @@ class _Inference:
     is_open: bool = False
     before: dict[str, Keys] = field(default_factory=dict)
     written: dict[str, Mapping[str, Type]] = field(default_factory=dict)
+    results: dict[str, Type] = field(default_factory=dict)
     entering: dict[str, Keys] = field(default_factory=dict)
     leaving: dict[str, Keys] = field(default_factory=dict)
     final: dict[str, Keys] = field(default_factory=dict)
@@ -181,6 +182,8 @@ class _Walk:
             if behind is None:
                 return None
             current = _joined(call.label, behind, skipping)
+        if node.on_error is not None and current is not None:
+            current = self._recovered(node, keys, current)
         takes_all = self._takes_all(node)
         going_on = [one for one in leaving if one.get(RESULT, ABSENT).present or takes_all]
         for one in leaving:
@@ -189,6 +192,23 @@ class _Walk:
         if current is None:
             return join_ends([End(one) for one in going_on], node.name) if going_on else None
         return _joined(node.name, current, going_on)
+
+    def _recovered(self, node: Node, keys: Keys, current: Keys) -> Keys:
+        """The keys behind a node that makes up for failures: of items that ran, or went on as they came."""
+        assert node.on_error is not None
+        own = {call.label for call in node.calls}
+        ran = {key: replace(s, failed=s.failed and s.origin not in own) for key, s in current.items()}
+        came = dict(keys)
+        if node.on_error.has_default:
+            result = current.get(RESULT, ABSENT).type
+            if result is None or not fits(node.on_error.default, result):
+                message = f"'on_error' is {node.on_error.default!r}, but the node's result is {result}"
+                hint = "skip, fail, or a value of the result's type"
+                self.context.bag.error("TP310", message, node.on_error.span, hint=hint, node=node.name)
+                return ran
+            self.inference.results[node.name] = result
+            came[RESULT] = State(result)
+        return join_ends([End(ran), End(came)], node.name)
 
     def _aside(
         self,

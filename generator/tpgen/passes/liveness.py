@@ -90,7 +90,7 @@ class _Walk:
                     live = live.union(*(behind[one] for one in passed))
             # An operator may fail or decline, after which the item may answer; then there is no `result`.
             live |= outputs - {RESULT}
-        return live
+        return live | behind[name] if self.graph.nodes[name].on_error else live
 
     def _called(self, call: Call, behind: Keys) -> Keys:
         """What the sub-graph of a call reads of the caller's keys."""
