@@ -16,6 +16,7 @@ from ..frontend.filters import filter_names, key_of_filter, named_filter
 from ..frontend.tables import CONTROL_FLOW, WITHOUT_EFFECT, NodeKeys, PipelineKeys
 from ..ir.op import REGISTRY, AttributeField, Op, Trait, attributes_of, bracket_attribute, declared_attributes
 from ..ops.unsupported import UNSUPPORTED
+from .reference_graphs import GRAPHS
 
 GENERATED = "<!-- Written by docs/generate.py (make docs); change the declarations, not this page. -->\n"
 
@@ -48,6 +49,9 @@ def operators_page() -> str:
             "",
             *containers(),
             "",
+            "## Graphs",
+            "",
+            GRAPHS,
             "## Filters",
             "",
             *filters(),
