@@ -137,10 +137,10 @@ def pack_image(image, *, mean, swap_rb):
     """
     height, width, channels = image.shape
     if height * width < _FEW_PIXELS:
-        planes = image.transpose(2, 0, 1)
-        packed = np.empty(planes.shape, np.float32)
+        turned = image.transpose((2, 0, 1))
+        packed = np.empty(turned.shape, np.float32)
         means = np.float32(mean or (0.0,)).reshape(-1, 1, 1)
-        return np.subtract(planes[::-1] if swap_rb else planes, means, out=packed)
+        return np.subtract(turned[::-1] if swap_rb else turned, means, out=packed)
     packed = np.empty((channels, 1, height * width), np.float32)
     planes = cv2.split(image) if image.size else ()
     for index, plane in enumerate(planes[::-1] if swap_rb else planes):
