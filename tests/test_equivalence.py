@@ -194,7 +194,7 @@ ONCE_WRONG = {
         backend = "Identity"
         next = "e"
         [c]
-        backend = "InvalidArgumentError"
+        backend = "Python[mine:fussy]"
         filter = "or"
         [d]
         backend = "Identity"
