@@ -76,7 +76,7 @@ class Node:
         """The items that enter, by a filter: where it breaks, one is done; where it skips, it passes by."""
         before = self.items
         for item in items:
-            status = when.status(item)
+            status = self._decided(item, when)
             if status == RUN:
                 self._count(item, before)
                 yield item
@@ -85,10 +85,8 @@ class Node:
             if status == SKIP:
                 item.left = True
                 yield item
-                continue
-            if status == ERROR:
-                self._refuse(item, when)
-            self._end(item)
+            elif status is not None:
+                self._end(item)
 
     def each(self, items, function, stale=(), when=None):
         """Run a function on every item; gives those that go on.
@@ -153,19 +151,31 @@ class Node:
             return SKIP
         if when is None:
             return RUN
-        status = when.status(item)
+        status = self._decided(item, when)
+        if status is None:
+            return ERROR
         if status == ERROR:
-            self._refuse(item, when)
             self._end(item)
         elif status != RUN:
             item.left = status != SKIP
             status = SKIP
         return status
 
-    def _refuse(self, item, when):
-        self.errors += 1
-        item.clear()
-        item.reason = self._message(item, f"refused by filter '{when.name}'")
+    def _decided(self, item, when):
+        """What a filter says; an item that it refuses loses its keys. None: filter and item broke."""
+        try:
+            status = when.status(item)
+            reason = f"refused by filter '{when.name}'"
+        except ItemError as problem:
+            status, reason = ERROR, problem
+        except (Exception, SystemExit) as problem:  # noqa: BLE001  (it must stay with this item)
+            self._break(item, problem)
+            return None
+        if status == ERROR:
+            self.errors += 1
+            item.clear()
+            item.reason = self._message(item, reason)
+        return status
 
     def _end(self, item):
         """The item is done: what it has is its answer."""

@@ -229,7 +229,7 @@ def _states_after(call: Call, graph: Graph, node: Node) -> dict[str, State]:
     if position == len(labels):
         return dict(graph.types.leaving[node.name])
     states = dict(graph.types.before.get(labels[position], {}))
-    for source, target in node.calls[position].filter.moves:
+    for source, target in node.calls[position].filter.certain_moves:
         states[source] = states.get(target, ABSENT)
     return states
 

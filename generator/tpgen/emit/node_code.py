@@ -7,7 +7,21 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby, zip_longest
 from typing import Any
 
-from ..ir.filters import DATA, OR, RESULT, RUN, SWAP, Check, Equals, Filter, Has, Lacks, Never
+from ..ir.filters import (
+    DATA,
+    OR,
+    RESULT,
+    RUN,
+    SWAP,
+    Check,
+    Equals,
+    Filter,
+    Has,
+    Lacks,
+    Never,
+    OwnStatus,
+    Verdict,
+)
 from ..ir.graph import Call, Graph, Node
 from ..ir.op import Trait, attributes_of
 from ..types import State, Type
@@ -55,13 +69,11 @@ class StageParts:
     methods: dict[str, str] = field(default_factory=dict)
     _shared: dict[tuple[str, str], str] = field(default_factory=dict)
 
-    def load(self, call: Call, code: str, comment: str) -> str:
+    def load(self, node: Node, role: str, code: str, comment: str) -> str:
         """The attribute that holds what ``code`` constructs; nodes of one physical node share it."""
-        node = self.graph.nodes[call.node]
         key = (node.physical or node.name, code)
         if key not in self._shared:
-            role = call.op.role()
-            name = self.identifiers.make(f"{call.node}_{role if role != call.node else 'kernel'}")
+            name = self.identifiers.make(f"{node.name}_{role if role != node.name else 'kernel'}")
             self.loads.append(LoadView(name, comment, code))
             self._shared[key] = name
         return self._shared[key]
@@ -140,12 +152,30 @@ class NodeCode:
         arguments = [self._check(check) for check in filter_.checks]
         if filter_.moves:
             arguments.append(f"moves={literal(filter_.moves)}")
-        if filter_.status_key is not None:
-            arguments.append(f"status_key={literal(filter_.status_key)}")
+        if filter_.verdict is not None:
+            arguments.append(f"verdict={self._verdict(filter_.verdict)}")
         if any(otherwise.value == "Error" for otherwise in filter_.outcomes):
             arguments.append(f"name={literal(filter_.name)}")
         self.parts.filters.add("Filter")
         return f"Filter({', '.join(arguments)})"
+
+    def _verdict(self, verdict: Verdict) -> str:
+        """The expression of what says an item's status."""
+        if isinstance(verdict, OwnStatus):
+            self.parts.filters.add("own_status")
+            return f"own_status({literal(verdict.key)})"
+        arguments = {
+            "module": verdict.module,
+            "name": verdict.function,
+            "parameters": dict(verdict.settings),
+            "reads": verdict.reads,
+            "optional": verdict.optional,
+        }
+        shown = ['directory=context.path("user")', *(f"{k}={literal(v)}" for k, v in arguments.items())]
+        self.parts.modules.add("user_filter")
+        code = "\n        ".join(broken_call("user_filter.UserFilter", shown, BODY + ASSIGNED))
+        comment = f"{self.node.location} filter {one_line(verdict.label, 80)}"
+        return f"self.{self.parts.load(self.node, verdict.function, code, comment)}"
 
     def _check(self, check: Check) -> str:
         self.parts.filters.add(check.otherwise.name)
@@ -269,7 +299,9 @@ class NodeCode:
         if call.op.has(Trait.USER_CODE):
             arguments.insert(0, 'directory=context.path("user")')
         code = "\n        ".join(broken_call(f"{module}.{name}", arguments, BODY + ASSIGNED))
-        return f"self.{self.parts.load(call, code, f'{_where(call)} {one_line(call.label, 80)}')}"
+        node = self.parts.graph.nodes[call.node]
+        comment = f"{_where(call)} {one_line(call.label, 80)}"
+        return f"self.{self.parts.load(node, call.op.role(), code, comment)}"
 
     def _arguments(self, call: Call) -> list[str]:
         found = call.op.kernel_arguments(self._types(call))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from ..diagnostics import Bag, did_you_mean
 from ..ir.filters import SWAP, Filter, Otherwise
@@ -15,6 +14,7 @@ from .expression import Expr, ExpressionError, Text, parse_items
 from .filters import item_filter
 from .keys import NodeValues, Use, build_op
 from .shown import shown
+from .user_files import UserCode
 from .user_ops import complete
 
 MOST_OPERATORS = 1000
@@ -35,19 +35,6 @@ WRAPPERS = {
 
 
 @dataclass(frozen=True)
-class UserCode:
-    """Where user modules lie, and the files that each call needs (filled while calls are built).
-
-    ``includes`` are the files that all of them need besides their modules.
-    """
-
-    base: Path
-    node_keys: frozenset[str]
-    includes: tuple[Path, ...]
-    files: dict[str, tuple[Path, ...]]
-
-
-@dataclass(frozen=True)
 class _Item:
     """An operator of the flattened sequence with the filter before it."""
 
@@ -59,7 +46,7 @@ def build_calls(backend: Text, first: Filter, values: NodeValues, user: UserCode
     """The calls of a node, the first behind ``first``; None if something was reported."""
     bag = values.bag
     try:
-        items = list(_flatten(backend, first, values))
+        items = list(_flatten(backend, first, values, user))
     except ExpressionError as problem:
         values.open()
         bag.error("TP110", problem.message, problem.span, node=values.node, hint=_GRAMMAR_HINT)
@@ -83,14 +70,7 @@ def build_calls(backend: Text, first: Filter, values: NodeValues, user: UserCode
         op, spans = built
         label = _label(values.node, op, used)
         if op.has(Trait.USER_CODE):
-            completed = complete(
-                op,  # type: ignore[arg-type]  # what the trait says
-                use.span,
-                values,
-                user.base,
-                node_keys=user.node_keys,
-                includes=user.includes,
-            )
+            completed = complete(op, use.span, values, user)  # type: ignore[arg-type]  # what the trait says
             if completed is None:
                 is_complete = False
                 values.open()  # the user's code takes keys, too
@@ -122,7 +102,7 @@ def _label(node: str, op: Op, used: dict[str, int]) -> str:
 _GRAMMAR_HINT = "a backend is a name, or a container with operators: Sequential[DecodeMat,ResizeMat]"
 
 
-def _flatten(text: Text, first: Filter, values: NodeValues) -> Iterator[_Item]:
+def _flatten(text: Text, first: Filter, values: NodeValues, user: UserCode) -> Iterator[_Item]:
     """The operators of an expression in order, each with its filter: ``first``, then swap by default."""
     if len(text.text) > LONGEST_BACKEND:
         message = f"this has {len(text.text)} characters, more than any backend needs ({LONGEST_BACKEND})"
@@ -132,21 +112,23 @@ def _flatten(text: Text, first: Filter, values: NodeValues) -> Iterator[_Item]:
         raise ExpressionError(
             f"several operators need a container: {shown(f'Sequential[{text.text}]')}", expressions[1].span
         )
-    yield from _flatten_items(expressions, first, values)
+    yield from _flatten_items(expressions, first, values, user)
 
 
-def _flatten_items(expressions: tuple[Expr, ...], first: Filter, values: NodeValues) -> Iterator[_Item]:
+def _flatten_items(
+    expressions: tuple[Expr, ...], first: Filter, values: NodeValues, user: UserCode
+) -> Iterator[_Item]:
     for position, expr in enumerate(expressions):
         filter_ = first if position == 0 else SWAP
         if expr.filter is not None:
-            filter_ = item_filter(expr.filter, position, values) or filter_
+            filter_ = item_filter(expr.filter, position, values, user) or filter_
         if expr.name in SEQUENCES or (expr.name in WRAPPERS and expr.content is not None):
             if expr.arguments:
                 message = f"'{expr.name}' takes no values; those of its operators stand behind their names"
                 values.error("TP106", message, expr.arguments[0].span)
             if expr.content is None or not expr.content.text:
                 raise ExpressionError(f"'{expr.name}' holds no operator", expr.span)
-            yield from _flatten_items(parse_items(expr.content), filter_, values)
+            yield from _flatten_items(parse_items(expr.content), filter_, values, user)
         else:
             yield _Item(expr, filter_)
 

@@ -11,7 +11,7 @@ from ..diagnostics import Bag, did_you_mean
 from ..ir.graph import Call, Graph, Mapped, Node, Settings
 from ..ir.op import REGISTRY, Trait, attributes_of, declared_attributes
 from ..source import SourceFile, Span, TomlDocument
-from .calls import UserCode, build_calls
+from .calls import build_calls
 from .expression import whole
 from .filters import node_filter
 from .jumps import check_jumps
@@ -22,7 +22,7 @@ from .pipeline_table import PipelineTable, check_model_name, read_pipeline_table
 from .shown import shown
 from .structure import Edge, check_edges, check_joins, topological_order
 from .tables import CONTROL_FLOW, PIPELINE_TABLE, RESERVED_NODE_NAMES, WITHOUT_EFFECT, NodeKeys
-from .user_files import included_files
+from .user_files import UserCode, included_files
 from .values import ValueProblem, parse_extent
 
 MOST_NODES = 10_000
@@ -288,7 +288,9 @@ def _build_node(
     user: UserCode,
 ) -> Node | None:
     backend = _backend(values, table)
-    first = node_filter(values, is_root=not before, mapped=[one.target for one in mapped or ()])
+    first = node_filter(
+        values, is_root=not before, mapped=tuple(one.target for one in mapped or ()), user=user
+    )
     calls = build_calls(whole(backend), first, values, user)
     settings = _settings(values)
     report_keys(values, _unknown_keys(values), _NODE_FIELDS)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from ..diagnostics import Bag, did_you_mean
-from ..ir.filters import DATA, RESULT, SWAP, Otherwise
+from ..ir.filters import DATA, RESULT, SWAP, Otherwise, UserStatus
 from ..ir.graph import Call, Graph, Node, TypeTable
 from ..ir.op import InferError
 from ..types import ABSENT, Dim, State, Symbol, Type
@@ -165,6 +165,8 @@ class _Walk:
         for position, call in enumerate(node.calls):
             assert current is not None
             split = split_by(call.filter, current)
+            if split.asked is not None and not self._can_ask(node, call, split.asked):
+                return None
             skipping: list[Keys] = []
             for otherwise, aside in split.aside:
                 self._aside(node, position, otherwise, aside, skipping, leaving)
@@ -225,11 +227,28 @@ class _Walk:
             why = f"what stands before it leaves no '{RESULT}'"
             hint = f"an operator takes over the '{RESULT}' of the one before it as '{DATA}'"
         else:
-            conditions = " and ".join(str(check.condition) for check in call.filter.checks)
-            why = f"its filter '{call.filter}' asks that {conditions}"
+            conditions = [f"that {check.condition}" for check in call.filter.checks]
+            conditions += [str(call.filter.verdict)] if call.filter.verdict is not None else []
+            why = f"its filter '{call.filter}' decides {' and '.join(conditions)}"
             hint = "take the filter away, or the operator"
         message = f"'{call.op.name}' never runs: {why}"
         self.context.bag.error("TP208", message, call.span, hint=hint, node=node.name)
+
+    def _can_ask(self, node: Node, call: Call, keys: Keys) -> bool:
+        """False if the user's function of a filter reads keys that may not be there, which is reported."""
+        verdict = call.filter.verdict
+        if not isinstance(verdict, UserStatus):
+            return True
+        asked = _Asked(call, keys, self.inference)
+        try:
+            for key in verdict.reads:
+                asked.type(key)
+        except InferError as problem:
+            message = f"filter {call.filter}: {problem.message}"
+            place = verdict.span or call.span
+            self.context.bag.error(problem.code, message, place, hint=problem.hint, node=node.name)
+            return False
+        return True
 
     def _call(self, node: Node, call: Call, keys: Keys) -> Keys | None:
         """The keys behind a call; None if something was reported."""

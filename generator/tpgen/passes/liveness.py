@@ -83,7 +83,7 @@ class _Walk:
             for otherwise in call.filter.outcomes:
                 if position > 0:
                     live |= behind_call if otherwise is Otherwise.SKIP else behind[name]
-                elif otherwise is Otherwise.BREAK and call.filter.status_key is not None:
+                elif otherwise is Otherwise.BREAK and call.filter.verdict is not None:
                     live |= outputs
                 else:
                     passed = self.graph.passed_by(name, otherwise)

@@ -141,7 +141,7 @@ def _touched(graph: Graph, nodes: list[str]) -> _Touched:
     for name in nodes:
         for call in graph.nodes[name].calls:
             read |= call.filter.keys - changed
-            changed |= {key for move in call.filter.moves for key in move}
+            changed |= call.filter.changes
             read |= set(call.op.inputs()) - changed
             changed |= {*call.op.outputs(), *call.op.deletes()}
     return _Touched(frozenset(read), frozenset(changed))
