@@ -80,6 +80,40 @@ def picture(data):
         return None
     image = np.arange((size % 5 + 1) * (size % 7 + 1) * 3, dtype=np.uint8)
     return {"boxes": np.zeros((size % 3, 4), np.int32), "result": image.reshape(size % 5 + 1, -1, 3)}
+
+
+def runs(data):
+    return "Run" if size_of(data) % 3 else "Skip"
+
+
+def turns(result):
+    if size_of(result) % 4 == 0:
+        return "Break"
+    return "Swap"
+
+
+def turns_or_skips(result, *, limit=7):
+    return "Skip" if size_of(result) % limit == 2 else "Swap"
+
+
+def noted(note: str, data):
+    return "Run" if len(note) % 2 else "Error"
+
+
+def breaking(data):
+    size = size_of(data)
+    if size % 7 == 0:
+        raise KeyError(size)
+    if size % 8 == 0:
+        raise ItemError("eight")
+    return "Run"
+
+
+class Older:
+    def forward(self, item):
+        if "note" in item and size_of(item.get("note")) % 2:
+            return "Skip"
+        return "Run" if size_of(item["data"]) % 5 else "Break"
 """
 KEYS = ("other", "alpha", "beta", "alpha_count", "data", "result", "note", "boxes", "inverse_trans", "scores")
 NAMES = ("n", "node.x", "run", "class", "items", "self", "0", "image", "load", "a-b", "stage", "Node")
@@ -114,6 +148,7 @@ LEFT_OUT = {
 }
 USER = ("maybe", "fussy", "Lists", "together", "picture")
 MODELS = ("small.onnx", "any.onnx", "vector.onnx", "two.onnx")
+USER_FILTERS = ("runs", "turns", "turns_or_skips", "noted", "breaking", "Older")
 NODE_FILTERS = (
     *[""] * 12,
     *['filter = "or"\n'] * 3,
@@ -126,8 +161,12 @@ NODE_FILTERS = (
     'filter = "IsKeyExistFilter"\nkey = "note"\n',
     'filter = "IsKeyExistFilter"\nkey = "boxes"\n',
     'filter = "IsOtherExistFilter"\nother = "other"\n',
+    *(f'filter = "Python[mine:{name}]"\n' for name in USER_FILTERS),
 )
-ITEM_FILTERS = ("(Run)", "(or)", "(or)", "(else)", "(result2other)", "(swap)")
+ITEM_FILTERS = (
+    *("(Run)", "(or)", "(or)", "(else)", "(result2other)", "(swap)"),
+    *(f"(Python[mine:{name}])" for name in USER_FILTERS),
+)
 NORMS = ("", "", ",mean=[10,20,30],std=[2,4,8]", ",mean=[123.675,116.28,103.53]", ",std=[58.4,57.1,57.4]")
 
 

@@ -14,6 +14,7 @@ from ..codes import CODES
 from ..frontend.calls import SEQUENCES, WRAPPERS
 from ..frontend.filters import filter_names, key_of_filter, named_filter
 from ..frontend.tables import CONTROL_FLOW, WITHOUT_EFFECT, NodeKeys, PipelineKeys
+from ..ir.filters import RUNS, SWAPS, Otherwise
 from ..ir.op import REGISTRY, AttributeField, Op, Trait, attributes_of, bracket_attribute, declared_attributes
 from ..ops.unsupported import UNSUPPORTED
 
@@ -202,6 +203,31 @@ def filters() -> Iterator[str]:
     yield "ends the item at a node, and inside a sequence the sequence."
     yield ""
     yield from two_columns("Filter", "What it does", [(name, _filter_text(name)) for name in filter_names()])
+    yield ""
+    yield _USER_FILTERS
+    yield from two_columns("Status", "What becomes of the item", _STATUS_MEANINGS.items())
+    yield _USER_STATUSES
+
+
+_USER_FILTERS = """\
+`Python[module:name]` is a function of your own in `module.py` beside the TOML, read and not run by the
+compiler. Its parameters are the keys of the item that it reads, those behind `*` come from the node's TOML
+keys; it writes nothing, and arrays are read-only. An item that lacks the `result` it reads ends, as with
+`swap`. It returns one of:
+"""
+_USER_STATUSES = """
+Where all of its `return`s are constants, only these are possible, which gives better types. An `ItemError`
+fails the item as bad input; any other exception, or another value, as an error of the code. A class with
+`forward(self, item)` in TorchPipe's style works, too, if it only reads keys that are written out."""
+_STATUS_MEANINGS = {
+    RUNS: "runs, with `data` as it is",
+    SWAPS: "its `result` becomes `data`, then it runs; without a `result` it is Break",
+    Otherwise.SKIP.value: "passes over the node, or the operator of the sequence",
+    Otherwise.SERIAL_SKIP.value: "passes over the longest chain of nodes from here; ends a sequence",
+    Otherwise.SUBGRAPH_SKIP.value: "passes over all nodes that are reached through this one; ends a sequence",
+    Otherwise.BREAK.value: "ends here: its keys are the answer; ends a sequence",
+    Otherwise.ERROR.value: "fails, as bad input",
+}
 
 
 def _filter_text(name: str) -> str:

@@ -113,6 +113,7 @@ class _Reader(Definitions):
             callee = decorator.func if isinstance(decorator, ast.Call) else decorator
             if names.meaning(callee) == "op":
                 self.error("TP513", f"'{name}' is an operator: it has '@op'", decorator, f"{_PLAIN} 'Run'")
+                return None
         if isinstance(definition, ast.ClassDef):
             return self._class(definition, names)
         if definition is None:

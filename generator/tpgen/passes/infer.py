@@ -172,7 +172,7 @@ class _Walk:
                 self._aside(node, position, otherwise, aside, skipping, leaving)
             if split.running is None:
                 if not call.filter.is_constant:
-                    self._report_never_runs(node, call)
+                    self._report_never_runs(node, call, was_asked=split.asked is not None)
                     return None
                 current = None
                 break
@@ -222,14 +222,15 @@ class _Walk:
             return True
         return any(one.calls[0].filter.checks[:1] != SWAP.checks for one in followers)
 
-    def _report_never_runs(self, node: Node, call: Call) -> None:
+    def _report_never_runs(self, node: Node, call: Call, *, was_asked: bool) -> None:
         if call.filter == SWAP:
             why = f"what stands before it leaves no '{RESULT}'"
             hint = f"an operator takes over the '{RESULT}' of the one before it as '{DATA}'"
         else:
-            conditions = [f"that {check.condition}" for check in call.filter.checks]
-            conditions += [str(call.filter.verdict)] if call.filter.verdict is not None else []
-            why = f"its filter '{call.filter}' decides {' and '.join(conditions)}"
+            conditions = " and ".join(str(check.condition) for check in call.filter.checks)
+            why = f"its filter '{call.filter}' " + (
+                "never says so" if was_asked else f"asks that {conditions}"
+            )
             hint = "take the filter away, or the operator"
         message = f"'{call.op.name}' never runs: {why}"
         self.context.bag.error("TP208", message, call.span, hint=hint, node=node.name)
