@@ -114,6 +114,20 @@ class Node:
         self.seconds += time.perf_counter() - started
         return going_on
 
+    def part(self, items, key, when=None):
+        """Three lists: the items that have a key, those that have not, and those that pass by both ways.
+
+        ``when``: which items take one of the ways, as in `each`.
+        """
+        having, lacking, past = [], [], []
+        for item in items:
+            status = self._status(item, when)
+            if status == SKIP:
+                past.append(item)
+            elif status == RUN:
+                (having if key in item else lacking).append(item)
+        return having, lacking, past
+
     def _with(self, items, key):
         for item in items:
             if key in item:

@@ -225,7 +225,7 @@ def _states_after(call: Call, graph: Graph, node: Node) -> dict[str, State]:
     """The keys behind a call: before the next one, its filter undone, or behind the node."""
     assert graph.types is not None, "compiled graphs are typed"
     labels = [other.label for other in node.calls]
-    position = labels.index(call.label) + 1
+    position = node.following(labels.index(call.label))
     if position == len(labels):
         return dict(graph.types.leaving[node.name])
     states = dict(graph.types.before.get(labels[position], {}))

@@ -91,11 +91,37 @@ class NodeCode:
     def lines(self, *, takes_over: bool, in_graph: bool) -> list[str]:
         """The statements. ``takes_over``: see `Stage`; ``in_graph``: the node belongs to no plain chain."""
         lines = self._entering(takes_over=takes_over, in_graph=in_graph)
-        if not self._is_reached:
-            return lines
+        return [*lines, *self._sequence(self.node.calls)] if self._is_reached else lines
+
+    def _sequence(self, calls: Sequence[Call]) -> list[str]:
+        """The statements of consecutive calls; those inside a fork stand behind it."""
+        forks = [index for index, call in enumerate(calls) if call.fork is not None]
+        if not forks:
+            return self._plain(calls)
+        start = forks[0]
+        label = calls[start].label
+        inside = [call for call in calls if label in dict(call.arms)]
+        behind = calls[start + 1 + len(inside) :]
+        return [*self._plain(calls[:start]), *self._fork(calls[start], inside), *self._sequence(behind)]
+
+    def _fork(self, call: Call, inside: Sequence[Call]) -> list[str]:
+        """The statements of a fork: its items in three lists, two of which go their own ways."""
+        make = self.parts.identifiers.make
+        having, lacking, past = (make(f"{self.attribute}_{way}") for way in ("having", "lacking", "past"))
+        filter_ = self._filter_argument(call.filter) if call.label != self.node.calls[0].label else []
+        arguments = [self.items, literal(call.fork), *filter_]
+        lines = broken_call(f"{having}, {lacking}, {past} = self.{self.attribute}.part", arguments, BODY)
+        for track, side in ((having, True), (lacking, False)):
+            arm = [one for one in inside if dict(one.arms)[call.label] is side]
+            lines += replace(self, items=track)._sequence(arm)
+        return [*lines, f"{self.items} = [*{having}, *{lacking}, *{past}]"]
+
+    def _plain(self, all_calls: Sequence[Call]) -> list[str]:
+        """The statements of calls without a fork."""
+        lines: list[str] = []
         filtered = self._has_filters()
-        for position, calls in _segments(self.node, alone=filtered):
-            filter_ = calls[0].filter if position > 0 else RUN
+        for calls in _segments(all_calls, alone=filtered):
+            filter_ = calls[0].filter if calls[0].label != self.node.calls[0].label else RUN
             if calls[0].jump is not None:
                 lines += self._subgraph(calls[0], filter_)
             elif calls[0].op.has(Trait.BATCHED):
@@ -325,14 +351,11 @@ def _where(call: Call) -> str:
     return f"{safe_name(call.span.file.path)}:{call.span.line}"
 
 
-def _segments(node: Node, *, alone: bool) -> Iterator[tuple[int, list[Call]]]:
-    """The node's calls in groups that take an item through in one go, each with its position.
+def _segments(all_calls: Sequence[Call], *, alone: bool) -> Iterator[list[Call]]:
+    """The calls in groups that take an item through in one go.
 
     Operators that work on lists, or run sub-graphs, stand alone; ``alone``: all do.
     """
-    position = 0
-    for batched, group in groupby(node.calls, key=lambda call: call.op.has(Trait.BATCHED)):
+    for batched, group in groupby(all_calls, key=lambda call: call.op.has(Trait.BATCHED)):
         calls = list(group)
-        for segment in [[call] for call in calls] if batched or alone else [calls]:
-            yield position, segment
-            position += len(segment)
+        yield from [[call] for call in calls] if batched or alone else [calls]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
 
 from ..ir.filters import RESULT, Equals, Has, Lacks, OwnStatus, UserStatus
@@ -61,10 +62,12 @@ class Binder:
         return _Written(frozenset(one.target for one in node.map), closed=True)
 
     def _node(self, node: Node, arriving: _Written) -> _Written:
-        written = set(arriving.keys)
+        reaching: dict[int, set[str]] = defaultdict(set)  # by the position of the call
+        reaching[0] = set(arriving.keys)
         closed = arriving.closed
         calls = []
-        for call in node.calls:
+        for position, call in enumerate(node.calls):
+            written = reaching[position]
             if not closed:
                 self._bind_filter(node, call, written)
             if not call.filter.can_skip:
@@ -86,12 +89,16 @@ class Binder:
                 written.difference_update(call.op.deletes())
             written.update(call.op.outputs())
             calls.append(call)
+            for following in (node.following(position), *node.behind(position)):
+                reaching[following] |= written
         self.nodes[node.name] = replace(node, calls=tuple(calls))
-        return _Written(frozenset(written), closed)
+        return _Written(frozenset(reaching[len(calls)]), closed)
 
     def _bind_filter(self, node: Node, call: Call, written: set[str]) -> None:
         """What a filter decides on is the client's where nothing writes it: optional if only asked for."""
         there = {*written, RESULT}
+        if call.fork is not None and call.fork not in there:
+            self._add(call.fork, self._wanted(node, call.fork), call, optional=True)
         match call.filter.verdict:
             case OwnStatus(key) if key not in there:
                 self._add(key, Text(), call)

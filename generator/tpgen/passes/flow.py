@@ -31,7 +31,7 @@ def split_by(filter_: Filter, keys: Keys) -> Split:
     for check in filter_.checks:
         if running is None:
             break
-        running, left = _divided(check.condition, running)
+        running, left = divided(check.condition, running)
         if left is not None:
             aside.append((check.otherwise, left))
     asked, verdict = running, filter_.verdict
@@ -47,7 +47,7 @@ def split_by(filter_: Filter, keys: Keys) -> Split:
     return Split(joined, tuple(aside), asked)
 
 
-def _divided(condition: Condition, keys: Keys) -> tuple[Keys | None, Keys | None]:
+def divided(condition: Condition, keys: Keys) -> tuple[Keys | None, Keys | None]:
     """The keys where a condition holds, and where not; None: that never happens."""
     match condition:
         case Has(key):

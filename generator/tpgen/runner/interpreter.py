@@ -47,13 +47,14 @@ class _Keys:
     """The dictionary of an item at one place of the graph.
 
     ``reason``: why ``result`` is absent. ``passes_by``: the nodes that a filter lets it pass by.
-    ``left``: it passes by what is left of its node.
+    ``left``: it passes by what is left of its node; ``goes_on``: at which of the node's calls it goes on.
     """
 
     values: dict[str, Any]
     reason: str | None = None
     passes_by: frozenset[str] = frozenset()
     left: bool = False
+    goes_on: int = 0
 
     def copy(self) -> _Keys:
         return _Keys(dict(self.values), self.reason, self.passes_by)
@@ -132,7 +133,7 @@ class Interpreter:
             on_the_way = [w for w in walkers if w.failure is None and not leaves[name] <= w.answers.keys()]
             for walker in on_the_way:
                 walker.here = walker.start if name == root else self._arriving(node, walker)
-                walker.here.left = name in walker.here.passes_by
+                walker.here.left, walker.here.goes_on = name in walker.here.passes_by, 0
                 if not walker.here.left:
                     walker.here.passes_by = frozenset()
             self._run_node(node, on_the_way, leaves[name])
@@ -163,6 +164,10 @@ class Interpreter:
                 and not leaves <= walker.answers.keys()
                 and self._runs(node, call, position, walker, leaves)
             ]
+            if call.fork is not None:
+                for walker in ready:
+                    walker.here.goes_on = node.following(position, side=call.fork in walker.here.values)
+                continue
             if call.jump is not None:
                 self._run_graph(node, call, ready)
             elif call.op.has(Trait.BATCHED):
@@ -171,6 +176,8 @@ class Interpreter:
             else:
                 for walker in ready:
                     self._run_one(node, call, walker)
+            for walker in ready:
+                walker.here.goes_on = node.following(position)
 
     def _run_graph(self, node: Node, call: Call, walkers: list[_Walker]) -> None:
         """Run a sub-graph: on each element of a list (``MapReduce``), or on the item itself (``Jump``)."""
@@ -198,7 +205,8 @@ class Interpreter:
             if walker.failure is not None:
                 continue
             if not call.op.writes:
-                walker.here = part[0].answers[leaf]
+                end = part[0].answers[leaf]
+                walker.here = _Keys(end.values, end.reason)
                 continue
             reason = next((one.reason for one in part if one.reason is not None), None)
             if reason is not None:
@@ -246,7 +254,7 @@ class Interpreter:
     def _runs(self, node: Node, call: Call, position: int, walker: _Walker, leaves: frozenset[str]) -> bool:
         """Apply the call's filter to the item; False if it does not run for it."""
         keys = walker.here
-        if keys.left:
+        if keys.left or keys.goes_on > position:
             return False
         where = f"{node.location} [{node.name}] {walker.label}: "
         said = f"refused by filter '{call.filter}'"
@@ -276,6 +284,7 @@ class Interpreter:
             keys.passes_by = frozenset(self.graph.passed_by(node.name, otherwise))
         else:
             keys.left = otherwise is not Otherwise.SKIP
+            keys.goes_on = node.following(position)
         return False
 
 
