@@ -278,6 +278,8 @@ class Maker:
         """The text of a random operator call."""
         kind = self.rng.random()
         run = self.rng.choice(ITEM_FILTERS) if self.nodes[-1] and self.rng.random() < 0.15 else ""
+        if self.rng.random() < 0.08:
+            return run + self._fork()
         if kind < 0.12:
             return f"{run}Python[mine:{self.rng.choice(USER)}]"
         if kind < 0.27:
@@ -289,6 +291,21 @@ class Maker:
         classes = sorted({c.names[0] for c in REGISTRY.values() if c.group == group} - LEFT_OUT)
         name = self.rng.choice(classes)
         return run + self._operator(REGISTRY[name], self.rng.choice(REGISTRY[name].names))
+
+    def _fork(self) -> str:
+        """The text of a container with one way for items that have a key, and another one for the others."""
+        key = self.rng.choice(("note", "note", "boxes", "other", "alpha", "filter"))
+        name = self.rng.choice((f"HasKey(key={key})", f"HasKey({key})", f"NotHasKey(key={key})"))
+        arms = [self._arm() for _ in range(self.rng.randint(1, 2))]
+        return f"{name}[{','.join(arms)}]"
+
+    def _arm(self) -> str:
+        before, self.nodes = self.nodes, [[]]
+        self.nodes[-1].append(self._call())
+        while self.rng.random() < 0.5 and len(self.nodes[-1]) < 3:
+            self.nodes[-1].append(self._call())
+        (calls,), self.nodes = self.nodes, before
+        return calls[0] if len(calls) == 1 else f"Sequential[{','.join(calls)}]"
 
     def _operator(self, cls: type[Op], name: str) -> str:
         if bracket_attribute(cls):

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator
 
 from .. import ops as _operators  # noqa: F401  (declares them)
 from ..codes import CODES
-from ..frontend.calls import SEQUENCES, WRAPPERS
+from ..frontend.calls import FORKS, SEQUENCES, WRAPPERS
 from ..frontend.filters import filter_names, key_of_filter, named_filter
+from ..frontend.macros import MACROS
 from ..frontend.tables import CONTROL_FLOW, WITHOUT_EFFECT, NodeKeys, PipelineKeys
 from ..ir.filters import RUNS, SWAPS, Otherwise
 from ..ir.op import REGISTRY, AttributeField, Op, Trait, attributes_of, bracket_attribute, declared_attributes
@@ -48,6 +49,12 @@ def operators_page() -> str:
             "## Containers",
             "",
             *containers(),
+            "",
+            "## Names of keys",
+            "",
+            "In every value, these stand for the dialect's own keys.",
+            "",
+            *two_columns("Written", "Stands for", ((name, f"`{key}`") for name, key in MACROS.items())),
             "",
             "## Filters",
             "",
@@ -193,6 +200,10 @@ def containers() -> Iterator[str]:
     sequences = ", ".join(f"`{name}[...]`" for name in sorted(SEQUENCES, key=len, reverse=True))
     yield f"{sequences}: the operators one after another; the `result` of each is the `data` of the next."
     yield ""
+    yield "`HasKey(key=k)[A,B]`: A runs for the items that have the key, B for the others; `NotHasKey` is its"
+    yield "opposite. A and B are one operator or a sequence each, and without B the others go on as they are. What"
+    yield "an item has when it comes to the container decides, whatever A does to the key."
+    yield ""
     yield from two_columns("Container", "Its operator runs as if written alone", WRAPPERS.items())
 
 
@@ -256,9 +267,12 @@ def errors_page() -> str:
     return "\n".join(lines)
 
 
+_SIDES = {True: "have", False: "do not have"}
+
+
 def names() -> list[str]:
     """All that `name_text` knows."""
-    operators = {*REGISTRY, *WRAPPERS, *SEQUENCES, *UNSUPPORTED}
+    operators = {*REGISTRY, *FORKS, *WRAPPERS, *SEQUENCES, *UNSUPPORTED}
     return sorted({*operators, *filter_names(), *WITHOUT_EFFECT, *CONTROL_FLOW, *_key_owners()})
 
 
@@ -268,6 +282,10 @@ def name_text(name: str) -> str | None:
         return operator_text(REGISTRY[name])
     if name in SEQUENCES:
         return f"{name}[...]: the operators in it, one after another.\n"
+    if name in FORKS:
+        return (
+            f"{name}(key=k)[A,B]: A for the items that {_SIDES[FORKS[name][0]]} the key, B for the others.\n"
+        )
     if name in WRAPPERS:
         return f"{name}[...]: its operator runs as if written alone; {_plain(WRAPPERS[name])}\n"
     if name in UNSUPPORTED:

@@ -74,7 +74,7 @@ def build_calls(backend: Text, first: Filter, values: NodeValues, user: UserCode
     for item in items:
         arms = tuple((forks[id(fork)], side) for fork, side in item.arms)
         if item.key is not None:
-            fork = Fork(item.key)
+            fork = Fork(key=item.key)
             forks[id(item.expr)] = label = _label(values.node, fork, used)
             calls.append(Call(fork, item.filter, item.expr.span, label, arms=arms))
             continue
@@ -181,11 +181,14 @@ def _flatten_fork(expr: Expr, filter_: Filter, values: NodeValues, user: UserCod
 
 def _fork_key(expr: Expr, values: NodeValues) -> str:
     """The key that a fork asks for: its argument, else a key of the node."""
-    given = [(argument.key or "key", argument.value, argument.span) for argument in expr.arguments]
-    for name, _, span in [one for one in given if one[0] != "key"] + given[1:]:
-        values.error("TP106", f"'{expr.name}' takes one value, 'key', and not '{name}'", span)
-    found = values.find(f"{expr.name}::key") or (values.find("key") if not given else None)
-    key = given[0][1] if given else found.raw if found is not None else ""
+    for argument in expr.arguments:
+        if argument.key not in (None, "key"):
+            message = f"unknown key {shown(argument.key or '')} for '{expr.name}'"
+            values.error("TP102", message, argument.span, f"write {expr.name}(key=note)[...]")
+    for argument in expr.arguments[1:]:
+        values.error("TP106", f"'{expr.name}' takes one value, this is one too many", argument.span)
+    found = None if expr.arguments else values.find(f"{expr.name}::key") or values.find("key")
+    key = expr.arguments[0].value if expr.arguments else found.raw if found is not None else ""
     if not isinstance(key, str) or not key:
         hint = f"write it behind its name: {expr.name}(key=note)[...]"
         values.error("TP108", f"'{expr.name}' needs the key that an item has, or has not", expr.span, hint)

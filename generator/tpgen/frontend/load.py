@@ -17,6 +17,7 @@ from .filters import node_filter
 from .jumps import check_jumps
 from .keys import Globals, NodeValues, Value, near_hint, report_keys
 from .located import Located, locate
+from .macros import expand, expand_document, expand_offsets, report_unknown
 from .maps import check_sources, parse_map
 from .pipeline_table import PipelineTable, check_model_name, read_pipeline_table
 from .shown import shown
@@ -47,6 +48,7 @@ def load(document: TomlDocument, overrides: Mapping[tuple[str, str], str], bag: 
 
     ``overrides`` are values of ``--set NODE.KEY=VALUE``.
     """
+    document = expand_document(document, bag)
     pipeline = read_pipeline_table(document, bag)
     globals_, tables = _split_tables(document, bag)
     _apply_overrides(overrides, tables, bag)
@@ -245,7 +247,9 @@ def _apply_overrides(
     for (node, key), text in overrides.items():
         source = SourceFile("--set", f"{node}.{key}={text}")
         start = len(node) + len(key) + 2
-        value = Value(text, Span(source, start, len(source.text)), Span(source, len(node) + 1, start - 1))
+        value = Value(
+            expand(text), Span(source, start, len(source.text)), Span(source, len(node) + 1, start - 1)
+        )
         if node not in tables:
             bag.error(
                 "TP201",
@@ -256,7 +260,8 @@ def _apply_overrides(
             continue
         tables[node].values[key] = value
         offsets = tuple(range(start, len(source.text) + 1))
-        tables[node].given[key] = Located(text, value.span, offsets)
+        report_unknown(text, offsets, value.span, bag)
+        tables[node].given[key] = Located(expand(text), value.span, expand_offsets(text, offsets))
 
 
 def _edges(table: _Table) -> list[Edge]:
