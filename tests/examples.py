@@ -9,7 +9,10 @@ from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "model_repos"
-NAMES = ("digits", "fallback", "hello", "python_node", "resnet50", "two_inputs")
+NAMES = (
+    *("digits", "early_exit", "fallback", "hello", "legacy_python", "logical", "python_node", "resnet50"),
+    *("two_heads", "two_inputs"),
+)
 
 
 def script(example: str, name: str) -> ModuleType:

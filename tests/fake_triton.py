@@ -77,7 +77,16 @@ class TritonError(Exception):
 
 class InferenceResponse:
     def __init__(self, output_tensors: Sequence[Tensor] = (), error: TritonError | None = None) -> None:
-        self.tensors, self.error = list(output_tensors), error
+        self.tensors, self._error = list(output_tensors), error
+
+    def has_error(self) -> bool:
+        return self._error is not None
+
+    def error(self) -> TritonError | None:
+        return self._error
+
+    def output_tensors(self) -> list[Tensor]:
+        return self.tensors
 
 
 class ResponseSender:
@@ -91,10 +100,44 @@ class ResponseSender:
 
 
 class InferenceRequest:
-    def __init__(self, tensors: Mapping[str, np.ndarray], wanted: Sequence[str]) -> None:
-        self._tensors = [Tensor(name, array) for name, array in tensors.items()]
-        self._wanted = list(wanted)
+    """What a model gets; made by a model, with the keywords of Triton, a request to another one (BLS)."""
+
+    server: ClassVar[Server | None] = None  # the one whose models are called
+
+    def __init__(
+        self,
+        *,
+        model_name: str = "",
+        requested_output_names: Sequence[str] = (),
+        inputs: Sequence[Tensor] = (),
+        request_id: str = "",
+        timeout: int = 0,
+        parameters: Mapping[str, Any] | None = None,
+        trace: object = None,
+    ) -> None:
+        self._model = model_name
+        self._tensors = list(inputs)
+        self._wanted = list(requested_output_names)
+        self._id, self._timeout, self._trace = request_id, timeout, trace
+        self._parameters = dict(parameters or {})
         self.sender = ResponseSender()
+
+    def exec(self) -> InferenceResponse:
+        assert InferenceRequest.server is not None
+        tensors = {tensor.name(): tensor.as_numpy() for tensor in self._tensors}
+        return InferenceRequest.server.called(self._model, tensors, self._wanted)
+
+    def request_id(self) -> str:
+        return self._id
+
+    def timeout(self) -> int:
+        return self._timeout
+
+    def trace(self) -> object:
+        return self._trace
+
+    def parameters(self) -> str:
+        return json.dumps(self._parameters)
 
     def inputs(self) -> list[Tensor]:
         return self._tensors
@@ -236,6 +279,15 @@ class Server:
             answers[index] = answer
         return [answer for answer in answers if answer is not None]
 
+    def called(self, name: str, tensors: Tensors, wanted: Sequence[str]) -> InferenceResponse:
+        """Answer a model's request to another one."""
+        model = self.models[name]
+        problem = self._refusal(model, tensors)
+        answer = problem or self._execute(model, [(tensors, wanted)])[0]
+        if isinstance(answer, TritonError):
+            return InferenceResponse(error=answer)
+        return InferenceResponse([Tensor(key, array) for key, array in answer.items()])
+
     def _load(self, folder: Path, config: Any) -> Model:
         if config.platform == "ensemble":
             assert (folder / "1").is_dir()
@@ -284,7 +336,14 @@ class Server:
     ) -> list[Tensors | TritonError]:
         if not requests:
             return []
-        made = [InferenceRequest(tensors, wanted) for tensors, wanted in requests]
+        made = [
+            InferenceRequest(
+                requested_output_names=wanted,
+                inputs=[Tensor(name, array) for name, array in tensors.items()],
+            )
+            for tensors, wanted in requests
+        ]
+        InferenceRequest.server = self
         model.calls.append(len(made))
         returned = model.python.execute(made)
         answers: list[Tensors | TritonError] = []
@@ -293,9 +352,9 @@ class Server:
             assert sent is None or response is None, "a request was answered twice"
             response = sent or response
             assert response is not None, "a request got no answer"
-            if response.error is not None:
+            if (error := response.error()) is not None:
                 assert not response.tensors
-                answers.append(response.error)
+                answers.append(error)
                 continue
             answer = {tensor.name(): tensor.as_numpy() for tensor in response.tensors}
             declared = {tensor.name: tensor for tensor in model.config.output}

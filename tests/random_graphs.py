@@ -70,6 +70,10 @@ NODE_FILTERS = (
     'filter = "Error"\n',
     *(f'filter = "Python[mine:{name}]"\n' for name in (*USER_FILTERS, *GRAPH_FILTERS)),
 )
+ON_ERROR = (
+    *('on_error = "skip"\n', 'on_error = "skip"\n', "on_error = -1\n", 'on_error = "lost"\n'),
+    *("on_error = []\n", "on_error = [1, 2, 3]\n", "retry = 2\n", "max_items = 2\n"),
+)
 ITEM_FILTERS = (
     *("(Run)", "(or)", "(else)", "(result2other)", "(filter)", "(if)", "(filter)"),
     *("(Skip)", "(Break)", "(SerialSkip)", "(Error)"),
@@ -140,7 +144,14 @@ class GraphMaker(Maker):
 
     def _add_filter(self, free: list[str]) -> None:
         node = self.graph[self.rng.choice([*self.graph])]
-        node.keys = "\n".join(line for line in node.keys.split("\n") if line.startswith("map")) + "\n"
+        node.keys = (
+            "\n".join(
+                line
+                for line in node.keys.split("\n")
+                if line.startswith(("map", "on_error", "jump", "split", "merge", "drop_absent"))
+            )
+            + "\n"
+        )
         node.keys += self.rng.choice(NODE_FILTERS)
 
     def _add_subgraph(self, free: list[str]) -> None:
@@ -169,6 +180,10 @@ class GraphMaker(Maker):
         self.graph[caller] = _Node(calls, keys=keys + self._node_keys(before))
 
     def _node_keys(self, before: str) -> str:
+        kept = self.rng.choice(ON_ERROR) if self.rng.random() < 0.15 else ""
+        return kept + self._entering(before)
+
+    def _entering(self, before: str) -> str:
         if self.rng.random() < 0.2:
             return self._map([before])
         return self.rng.choice(NODE_FILTERS) if self.rng.random() < 0.4 else ""

@@ -354,7 +354,8 @@ def make_pipeline(rng: random.Random, folder: Path, name: str) -> Pipeline:
     """A pipeline of one to nine operators, in one to six nodes, with random outputs."""
     maker = Maker(rng, folder, name)
     made = maker.make()
-    return maker.with_outputs(made) if rng.random() < 0.7 else made
+    made = maker.with_outputs(made) if rng.random() < 0.7 else made
+    return read_pipeline(made.text, folder, name)  # what was tried last need not be what compiles
 
 
 def read_pipeline(text: str, folder: Path, name: str) -> Pipeline:

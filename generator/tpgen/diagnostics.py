@@ -67,6 +67,10 @@ class Diagnostic:
         if self.code not in CODES:
             raise InternalError(f"the diagnostic code {self.code} has no page in codes/")
 
+    def __repr__(self) -> str:
+        """Its first line; the dataclass's own would show the whole text of the file."""
+        return f"<Diagnostic {render(self).splitlines()[0]}>"
+
     @classmethod
     def from_toml_error(cls, error: TomlError) -> "Diagnostic":
         """The finding that a file can't be read or isn't TOML."""

@@ -298,6 +298,29 @@ def join_states(left: State, right: State, owner: str) -> State:
     )
 
 
+def fits(value: object, type_: Type) -> bool:
+    """True if a TOML value can stand for a value of a type; for an array, lists as deep as its rank."""
+    if isinstance(type_, Bytes | Text):
+        return isinstance(value, str)
+    if isinstance(type_, ListOf):
+        return isinstance(value, list) and all(fits(element, type_.item) for element in value)
+    if not isinstance(type_, Array):
+        return False
+    if not type_.shape:
+        if type_.dtype is DType.BOOL:
+            return isinstance(value, bool)
+        if type_.dtype is DType.STRING:
+            return isinstance(value, str)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return is_number and (isinstance(value, int) or type_.dtype.value.startswith("float"))
+    first, inner = type_.shape[0], Array(type_.dtype, type_.shape[1:])
+    if not isinstance(value, list) or (isinstance(first, int) and len(value) != first):
+        return False
+    if not value and inner.shape:
+        return False  # it does not say how large the others are
+    return all(fits(element, inner) for element in value)
+
+
 def crosses_wire(type_: Type) -> bool:
     """True if a value of this type can travel between Triton models.
 

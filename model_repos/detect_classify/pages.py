@@ -18,10 +18,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-HEIGHT, WIDTH = 600, 800
+HEIGHT, WIDTH = 480, 640
 MOST = 40
 
-_CELL_H, _CELL_W = 108, 92
+_CELL_H, _CELL_W = 90, 76
 _LINES, _DIGITS_PER_LINE = 5, 8
 _RED = np.float32((0.15, 0.12, 0.85))  # share of light that ink lets through: B, G, R
 _BLUE = np.float32((0.9, 0.35, 0.25))
@@ -77,7 +77,7 @@ def _paper(rng: np.random.Generator) -> Floats:
     light = (0.9 + across * x + down * y).astype(np.float32)
     page = light[..., None] * np.float32(rng.uniform(0.96, 1.0, 3))
     for line in range(1, _LINES + 1):
-        y_line = _top(line) - 10
+        y_line = _top(line) - 8
         page[y_line : y_line + 2] *= 1 - 0.5 * (1 - _BLUE)
     return page
 
@@ -87,24 +87,24 @@ def _top(line: int) -> int:
 
 
 def _write(page: Floats, stroke: Floats, line: int, place: int, rng: np.random.Generator) -> None:
-    """A digit in its cell: about 40 to 60 pixels high, tilted and blurred."""
-    scale = rng.uniform(5.2, 7.2)
+    """A digit in its cell: about 35 to 48 pixels high, tilted and blurred."""
+    scale = rng.uniform(4.4, 5.8)
     matrix = cv2.getRotationMatrix2D((3.5, 3.5), rng.uniform(-6, 6), scale)
-    matrix[:, 2] += (_CELL_W / 2 - 4 + rng.uniform(-8, 8), _CELL_H / 2 - 4 + rng.uniform(-6, 6))
+    matrix[:, 2] += (_CELL_W / 2 - 4 + rng.uniform(-7, 7), _CELL_H / 2 - 4 + rng.uniform(-5, 5))
     placed = cv2.warpAffine(stroke, matrix, (_CELL_W, _CELL_H), flags=cv2.INTER_CUBIC)
-    amount = cv2.GaussianBlur(placed.clip(0, 1), (0, 0), rng.uniform(0.5, 1.2))
+    amount = cv2.GaussianBlur(placed.clip(0, 1), (0, 0), rng.uniform(0.4, 1.0))
     top, left = _top(line), (WIDTH - _DIGITS_PER_LINE * _CELL_W) // 2 + place * _CELL_W
     cell = page[top : top + _CELL_H, left : left + _CELL_W]
     cell *= 1 - np.float32(rng.uniform(0.8, 0.95)) * amount[..., None] * (1 - _RED)
 
 
 def _photograph(page: Floats, rng: np.random.Generator, seed: int) -> bytes:
-    noisy = page * 255 + 3 * rng.standard_normal(page.shape, np.float32)
+    noisy = page * 255 + 2 * rng.standard_normal(page.shape, np.float32)
     pixels = noisy.clip(0, 255).astype(np.uint8)
     if seed % 4 == 3:
         written, data = cv2.imencode(".png", pixels)
     else:
-        written, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(80, 96))])
+        written, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(75, 93))])
     assert written
     return data.tobytes()
 

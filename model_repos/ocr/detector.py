@@ -1,10 +1,10 @@
-"""Makes detector.onnx: a convolutional network that finds text, with weights that are written down, not trained.
+"""Makes detector.onnx: a convolutional network that finds text, with weights that are not trained.
 
     python detector.py        writes detector.onnx beside this file
 
 Input ``image``: float32 ``[N, 3, H, W]``, ``(value - 127.5) / 127.5``; H and W are even. Output
-``probability``: ``[N, 1, H, W]``, near 1 where text is, as of a DB detector. Dark pixels are found at half the
-resolution, and gaps of the width of a letter are closed: a dilation, and an erosion by as much.
+``probability``: ``[N, 1, H, W]``, near 1 where text is, as of a DB detector. Dark pixels are found at half
+the resolution, and gaps of the width of a letter are closed: a dilation, and an erosion by as much.
 """
 
 from __future__ import annotations

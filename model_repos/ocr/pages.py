@@ -1,4 +1,4 @@
-"""Pages of printed words with what they say: what the training, the tests and the benchmarks of this example use.
+"""Pages of printed words with what they say: for the training, tests and benchmarks of this example.
 
     python pages.py FOLDER [COUNT]     writes 000.jpg, 000.txt, 001.jpg …
 
@@ -50,7 +50,7 @@ class Page:
 
 
 def make_page(seed: int, number: int | None = None, count: int | None = None) -> Page:
-    """The page of a seed. ``number`` (0 to 999999) and ``count`` (1 to 10) are chosen by the seed if not given."""
+    """The page of a seed, which also chooses ``number`` (0 to 999999) and ``count`` (1 to 10) if need be."""
     rng = np.random.default_rng(seed)
     number = int(rng.integers(0, 1_000_000)) if number is None else number
     count = int(rng.integers(2, 9)) if count is None else count

@@ -1,7 +1,7 @@
 """Reads pages without a server: what pipeline.toml says, in plain OpenCV, numpy and ONNX Runtime.
 
-    python reference.py PAGE…            prints the words of each
-    python reference.py --score [COUNT]  the share of right characters on generated pages
+python reference.py PAGE…            prints the words of each
+python reference.py --score [COUNT]  the share of right characters on generated pages
 """
 
 from __future__ import annotations

@@ -1,15 +1,16 @@
-"""Train the angle classifier and the recogniser of this example: about ten minutes on two cores.
+"""Train the angle classifier and the recogniser of this example: about five minutes on two cores.
 
     pip install torch
     python train.py        writes classifier.onnx, recogniser.onnx and keys.txt beside this file
 
-Only this script needs torch. The words are cut out of generated pages as the pipeline does it, with detector.onnx
-(see detector.py), so the networks see crops as they will get them; the pages of the tests are others.
+Only this script needs torch. The words are cut out of generated pages as the pipeline does it, with
+detector.onnx (see detector.py), so the networks see crops as they will get them; the pages of the tests are
+others.
 
 Both take ``image``: float32 ``[N, 3, 32, W]``, ``(value - 127.5) / 127.5``, filled up with grey on the right.
 ``classifier.onnx``: W is 128; ``scores`` ``[N, 2]`` are the probabilities of upright and upside down.
-``recogniser.onnx``: any W that is a multiple of 4; ``steps`` ``[N, W/4, 37]``, probabilities of the blank and of
-the characters of keys.txt, to be decoded as CTC.
+``recogniser.onnx``: any W that is a multiple of 4; ``steps`` ``[N, W/4, 37]``, probabilities of the blank and
+of the characters of keys.txt, to be decoded as CTC.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import argparse
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -91,7 +93,7 @@ class Classifier(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         sizes = (3, 16, 24, 32, 48)
-        self.body = nn.Sequential(*(block(a, b, 2) for a, b in zip(sizes, sizes[1:], strict=False)))
+        self.body = nn.Sequential(*(block(a, b, 2) for a, b in pairwise(sizes)))
         self.head = nn.Conv2d(sizes[-1], 2, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -137,7 +139,9 @@ def train_classifier(crops: list[Crop], epochs: int) -> Classifier:
                 image = varied(crops[i].image, rng)
                 images.append(reference.fit(turned(image) if flip else image, reference.ANGLE_WIDTH))
                 labels.append(int(crops[i].upside_down != flip))
-            loss = functional.cross_entropy(model(_tensor(images)), torch.tensor(labels), label_smoothing=0.02)
+            loss = functional.cross_entropy(
+                model(_tensor(images)), torch.tensor(labels), label_smoothing=0.02
+            )
             total += _step(loss, optimiser, schedule) * len(chosen)
         print(f"classifier, epoch {epoch + 1:2d}: loss {total / len(crops):.4f}", flush=True)
     return model.eval()
@@ -222,8 +226,8 @@ class _Graph:
             weight = weight * scale.reshape(-1, 1, 1, 1)
             bias = norm.bias.detach().numpy() - norm.running_mean.numpy() * scale
         names = self.constant(f"{name}.weight", weight), self.constant(f"{name}.bias", bias)
-        pads = [*conv.padding, *conv.padding]
-        self.add("Conv", name, *names, kernel_shape=list(conv.kernel_size), strides=list(conv.stride), pads=pads)
+        shape = {"kernel_shape": list(conv.kernel_size), "strides": list(conv.stride)}
+        self.add("Conv", name, *names, **shape, pads=[*conv.padding, *conv.padding])
 
     def body(self, layers: nn.Sequential) -> None:
         for number, layer in enumerate(layers, start=1):
@@ -264,8 +268,10 @@ def export_recogniser(model: Recogniser, path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pages", type=int, default=2500)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--pages", type=int, default=2000)
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--into", type=Path, default=HERE)
     options = parser.parse_args()

@@ -6,3 +6,7 @@ class ItemError(Exception):
 
     The item's result is then absent with this reason. Any other exception is a failure of the operator.
     """
+
+
+class RemoteError(Exception):
+    """A model of its own broke; the message is what it said."""

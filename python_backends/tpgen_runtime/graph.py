@@ -5,7 +5,7 @@ graph answers once, and a copy whose leaves were all answered elsewhere (by a `B
 """
 
 from .filters import BREAK, ERROR, RUN, SERIAL_SKIP, SKIP, SUBGRAPH_SKIP
-from .stage import RESULT, Item, Node
+from .stage import RESULT, Item, Node, remember
 
 
 class Journey:
@@ -54,12 +54,12 @@ class Journey:
 class CallingNode(Node):
     """A node that runs a sub-graph."""
 
-    def map_reduce(self, items, run, split, merge, *, at_once, drop_absent=False, when=None):
+    def map_reduce(self, items, run, split, merge, *, at_once, max_items, drop_absent=False, when=None):
         """Run a sub-graph on the elements of a list, of all items together; gives the items that go on.
 
         ``run`` takes elements through the sub-graph, ``at_once`` of them in one go. The lists of the keys
         ``merge`` of its ends, in the order of ``split``, become keys of the item. Items without elements go
-        on at once, then those with the fewest.
+        on at once, then those with the fewest. An item with more than ``max_items`` elements fails.
         """
         waiting = []
         for item in items:
@@ -67,6 +67,11 @@ class CallingNode(Node):
             if status == SKIP:
                 yield item
             if status != RUN:
+                continue
+            if len(item[split]) > max_items:
+                problem = f"{len(item[split])} elements are more than max_items = {max_items}"
+                self._decline(item, problem, merge)
+                yield item
                 continue
             gather = _Gather(item, self.name, split)
             if not gather.elements:
@@ -88,7 +93,7 @@ class CallingNode(Node):
     def jump(self, items, run, when=None):
         """Run a sub-graph on the items themselves; gives those that go on."""
         items, ready = self._sorted(items, when)
-        returns = {id(item): _Return(item) for item in ready}
+        returns = {id(item): _Return(item, self) for item in ready}
         for copy in run([_copy(item, returns[id(item)]) for item in ready]):
             copy.finish()
         return [item for item in items if id(item) not in returns or not returns[id(item)].is_broken]
@@ -97,15 +102,9 @@ class CallingNode(Node):
         """Put the results of an item's elements together; False if the item failed with one of them."""
         item = gather.item
         if gather.message is not None:
-            self.errors += 1
-            item.fail(gather.message)
-            return False
-        reason = gather.reason
-        if reason is not None:
-            self.errors += 1
-            for key in (RESULT, *merge):
-                item.pop(key, None)
-            item.reason = reason
+            return self.fail(item, gather.message)
+        if gather.reason is not None:
+            self.lose(item, gather.reason, merge)
             return True
         rows = gather.elements
         if drop_absent:
@@ -124,8 +123,8 @@ class GraphNode(CallingNode):
     the nodes that an item passes by with `SERIAL_SKIP` and `SUBGRAPH_SKIP`.
     """
 
-    def __init__(self, name, where, *, leaves=1, chain=(), subgraph=()):
-        super().__init__(name, where)
+    def __init__(self, name, where, *, leaves=1, chain=(), subgraph=(), **options):
+        super().__init__(name, where, **options)
         self._leaves = leaves
         self._passed = {SERIAL_SKIP: chain, SUBGRAPH_SKIP: subgraph}
 
@@ -140,6 +139,8 @@ class GraphNode(CallingNode):
                 yield item
                 continue
             item.passes_by = ()
+            if self._on_error is not None:
+                remember(item)
             status = self._decided(item, when)
             if status == RUN:
                 self._count(item, before)
@@ -218,18 +219,20 @@ class _Gather:
 class _Return:
     """The owner of an item that a sub-graph runs on."""
 
-    def __init__(self, item):
+    def __init__(self, item, node):
         self._item = item
+        self._node = node
         self.is_broken = False
 
     def finished(self, copy):
         self._item.clear()
         self._item.update(copy)
         self._item.reason = copy.reason
+        if copy.reason is not None and RESULT not in copy:
+            self._node.lose(self._item, copy.reason)
 
     def failed(self, copy, message):
-        self.is_broken = True
-        self._item.fail(message)
+        self.is_broken = not self._node.fail(self._item, message)
 
 
 def travel(items, leaves=("",)):

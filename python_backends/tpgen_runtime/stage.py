@@ -11,11 +11,14 @@ Only where a kernel works on lists do the items wait for each other.
 import os
 import time
 
-from .errors import ItemError
+import numpy as np
+
+from .errors import ItemError, RemoteError
 from .filters import ERROR, RUN, SKIP
 
 RESULT = "result"
 DATA = "data"
+_PASSING = (TimeoutError, ConnectionError)  # errors that another attempt may not meet
 
 
 class Item(dict):
@@ -23,10 +26,11 @@ class Item(dict):
 
     ``reason``: why ``result`` is absent, if an operator could not work on the item. ``owner`` is told when
     the item is done (`finished`) or broken (`failed`). ``left``: it passes by what is left of its node;
-    ``passes_by`` are the names of the nodes that it passes by.
+    ``passes_by`` are the names of the nodes that it passes by. ``came`` is how it came to a node that makes
+    up for failures: its keys, and the reason.
     """
 
-    __slots__ = ("index", "left", "owner", "passes_by", "reason")
+    __slots__ = ("came", "index", "left", "owner", "passes_by", "reason")
 
     def __init__(self, values, owner=None, index=0):
         super().__init__(values)
@@ -35,6 +39,7 @@ class Item(dict):
         self.reason = None
         self.left = False
         self.passes_by = ()
+        self.came = None
 
     def finish(self):
         """No node will touch the item any more."""
@@ -51,13 +56,16 @@ class Node:
     """A TOML node inside a stage: runs its operators over items and keeps its figures.
 
     Takes any iterable of items, and gives one that must be read to its end.
-    ``where`` is the place in the TOML, ``pipeline.toml:6``. ``skipped`` are items that end here because
-    there is no ``result`` to take over.
+    ``where`` is the place in the TOML, ``pipeline.toml:6``. ``retry`` are further attempts after an error
+    that can pass, ``on_error`` what makes up for failures (`Recovery`). ``skipped`` are items that end here
+    because there is no ``result`` to take over.
     """
 
-    def __init__(self, name, where):
+    def __init__(self, name, where, *, retry=0, on_error=None):
         self.name = name
         self.where = where
+        self._retry = retry
+        self._on_error = on_error
         self.items = 0
         self.batches = 0
         self.errors = 0
@@ -66,7 +74,7 @@ class Node:
 
     def start(self, items):
         """The items that enter: all of them."""
-        return self._counted(items)
+        return self._counted(self._noted(items))
 
     def take_over(self, items, key=RESULT):
         """The items that enter: those with a ``result``, which becomes ``data``. The others are done."""
@@ -75,7 +83,7 @@ class Node:
     def enter(self, items, when):
         """The items that enter, by a filter: where it breaks, one is done; where it skips, it passes by."""
         before = self.items
-        for item in items:
+        for item in self._noted(items):
             status = self._decided(item, when)
             if status == RUN:
                 self._count(item, before)
@@ -129,13 +137,19 @@ class Node:
         return having, lacking, past
 
     def _with(self, items, key):
-        for item in items:
+        for item in self._noted(items):
             if key in item:
                 item[DATA] = item.pop(key)
                 yield item
             else:
                 self.skipped += 1
                 self._end(item)
+
+    def _noted(self, items):
+        """The items; how they came is kept, if the node makes up for failures."""
+        if self._on_error is None:
+            return items
+        return map(remember, items)
 
     def _counted(self, items):
         before = self.items
@@ -183,7 +197,8 @@ class Node:
         except ItemError as problem:
             status, reason = ERROR, problem
         except (Exception, SystemExit) as problem:  # noqa: BLE001  (it must stay with this item)
-            self._break(item, problem)
+            self.errors += 1
+            item.fail(self._message(item, f"{type(problem).__name__}: {problem}"))
             return None
         if status == ERROR:
             self.errors += 1
@@ -197,26 +212,45 @@ class Node:
 
     def _run_one(self, item, function, stale):
         try:
-            function(item)
+            if self._retry:
+                self._attempt(lambda: function(item), item)
+            else:
+                function(item)
         except ItemError as problem:
             self._decline(item, problem, stale)
         except (Exception, SystemExit) as problem:  # noqa: BLE001  (it must stay with this item)
-            self._break(item, problem)
-            return False
+            return self._break(item, problem)
         return True
+
+    def _attempt(self, function, item=None):
+        """Call a function; again, where an error can pass and attempts are left, with the item as it was."""
+        kept = dict(item) if item is not None else None
+        left = self._retry
+        while True:
+            try:
+                return function()
+            except _PASSING:  # noqa: PERF203  (it is the attempts that cost)
+                if left == 0:
+                    raise
+                left -= 1
+                if item is not None:
+                    item.clear()
+                    item.update(kept)
 
     def _run_batch(self, items, ready, kernel, reads, writes):
         try:
-            results = kernel(*([item[key] for item in ready] for key in reads))
+            results = self._attempt(lambda: kernel(*([item[key] for item in ready] for key in reads)))
         except (Exception, SystemExit) as problem:  # noqa: BLE001  (it must stay with these items)
             if len(ready) == 1:
-                self._break(ready[0], problem)
-                return [item for item in items if item is not ready[0]]
+                goes_on = self._break(ready[0], problem)
+                return [item for item in items if goes_on or item is not ready[0]]
             return self._run_alone(items, ready, kernel, reads, writes)
         columns = results if len(writes) > 1 else (results,)
+        broken = set()
         for position, item in enumerate(ready):
-            self._store(item, writes, [column[position] for column in columns])
-        return items
+            if not self._store(item, writes, [column[position] for column in columns]):
+                broken.add(id(item))
+        return [item for item in items if id(item) not in broken] if broken else items
 
     def _run_alone(self, items, ready, kernel, reads, writes):
         """A batch broke: run its items one by one, so that only the one at fault fails."""
@@ -227,30 +261,83 @@ class Node:
         return [item for item in items if id(item) not in broken]
 
     def _store(self, item, writes, values):
-        problem = next((value for value in values if isinstance(value, ItemError)), None)
+        """Keep what a kernel gave for an item; False if the operator broke on it."""
+        problem = next((value for value in values if isinstance(value, ItemError | RemoteError)), None)
+        if isinstance(problem, RemoteError):
+            return self._break(item, problem)
         if problem is not None:
             self._decline(item, problem, writes)
-            return
+            return True
         if RESULT in writes:  # whatever failed before, this operator ran
             item.reason = None
         if all(value is None for value in values):  # the kernel declined: no result, and no reason
             for key in writes:
                 item.pop(key, None)
-            return
+            return True
         item.update(zip(writes, values, strict=True))
+        return True
 
     def _decline(self, item, problem, writes):
+        self.lose(item, self._message(item, problem), writes)
+
+    def lose(self, item, reason, writes=()):
+        """What an operator writes is absent, for this reason."""
         self.errors += 1
+        if self._on_error is not None:
+            self._on_error.apply(item)
+            return
         for key in (RESULT, *writes):
             item.pop(key, None)
-        item.reason = self._message(item, problem)
+        item.reason = reason
 
     def _break(self, item, problem):
+        what = problem if isinstance(problem, RemoteError) else f"{type(problem).__name__}: {problem}"
+        return self.fail(item, self._message(item, what))
+
+    def fail(self, item, message):
+        """An operator broke on an item; True if the node makes up for it, and the item goes on."""
         self.errors += 1
-        item.fail(self._message(item, f"{type(problem).__name__}: {problem}"))
+        if self._on_error is not None:
+            self._on_error.apply(item)
+            return True
+        item.fail(message)
+        return False
 
     def _message(self, item, problem):
         return f"{self.where} [{self.name}] item {item.index}: {problem}"
+
+
+class Recovery:
+    """What makes up for failures: items go on as they came, with a default result if there is one.
+
+    ``dtype`` is that of a default array; of a list, in a list.
+    """
+
+    def __init__(self, *default, dtype=None):
+        self._default = default
+        self._dtype = dtype
+
+    def apply(self, item):
+        """Put the item back to what it was; it passes by what is left of the node."""
+        values, item.reason = item.came
+        item.clear()
+        item.update(values)
+        item.left = True
+        if self._default:
+            item[RESULT] = _default_value(self._default[0], self._dtype)
+            item.reason = None
+
+
+def _default_value(value, dtype):
+    if isinstance(dtype, list):  # of a list: of its elements
+        return [_default_value(element, dtype[0]) for element in value]
+    return value if dtype is None else np.asarray(value, dtype)
+
+
+def remember(item):
+    """Keep how an item came to a node."""
+    item.came = dict(item), item.reason
+    return item
 
 
 class Stage:

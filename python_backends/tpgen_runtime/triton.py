@@ -42,10 +42,13 @@ class PythonModel:
         _limit_opencv(threads)
         _keep_freed_memory()
         self._metrics = Metrics(self._stage, pb_utils)
+        self._remote = sys.modules.get(f"{__package__}.remote")  # there if the stage calls other models
         self._pace = 0.0  # seconds between two items at the end of the stage, a running mean
 
     def execute(self, requests):
         """Answer every request; None in the list stands for one that was answered at once."""
+        if self._remote is not None:
+            self._remote.begin(requests)
         replies = [Reply(request, self._stage, at_once=len(requests) > 1) for request in requests]
         try:
             self._run([item for reply in replies for item in reply.open()])

@@ -235,6 +235,21 @@ def test_verify_where_nobody_answers(folder: Path, scheme: str) -> None:
     assert "outputs" not in done.document, "nothing was compared"
 
 
+def test_verify_of_inputs_that_all_fail_says_so(serving: Serving, folder: Path) -> None:
+    arguments = ["--input", "data=no image", "--url", serving.document["http"], "--json"]
+    done = program("verify", folder / "photo.toml", *arguments)
+    assert done.status == 1
+    assert [record["code"] for record in done.document["diagnostics"]] == ["TP723"]
+    assert {row["compared"] for row in done.document["outputs"]} == {0}
+
+
+def test_verify_of_a_folder_of_a_pipeline_names_the_file(folder: Path, tmp_path: Path) -> None:
+    shutil.copy(folder / "photo.toml", tmp_path)
+    done = program("verify", tmp_path)
+    assert done.status == 1
+    assert f"give the TOML file: {tmp_path / 'photo.toml'}" in done.err
+
+
 def test_verify_of_a_model_that_is_not_served(serving: Serving, tmp_path: Path) -> None:
     (tmp_path / "phto.toml").write_text(RESIZE)
     done = program("verify", tmp_path / "phto.toml", "--url", serving.document["http"])

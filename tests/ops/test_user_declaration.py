@@ -164,6 +164,18 @@ WRONG = {
         "from helper import g as f\n",
     ),
     "assigned": ("TP503", "2:1: 'f' is neither a function nor a class", "write a def", "f = print\n"),
+    "bytes as a class": (
+        "TP504",
+        "2:24: this is no type",
+        'write Tensor("bytes", [])',
+        '@op(outputs={"result": Bytes()})\ndef f(data): pass\n',
+    ),
+    "text as a name": (
+        "TP504",
+        "2:24: this is no type",
+        'write Tensor("string", [])',
+        '@op(outputs={"result": str})\ndef f(data): pass\n',
+    ),
     "computed": (
         "TP504",
         "2:13: 'outputs' is not a dictionary that is written out",

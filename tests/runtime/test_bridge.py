@@ -175,8 +175,8 @@ def test_requests_are_let_go_when_they_are_answered(server: Server, monkeypatch:
     requests: list[weakref.ref[Any]] = []
     make = fake_triton.InferenceRequest
 
-    def made(*arguments: Any) -> Any:
-        request = make(*arguments)
+    def made(**keywords: Any) -> Any:
+        request = make(**keywords)
         requests.append(weakref.ref(request))
         return request
 

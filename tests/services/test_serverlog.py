@@ -102,6 +102,8 @@ def test_a_missing_library_is_named() -> None:
         ("unexpected deadlock, at least one output is not set", "fewer tensors"),
         ("instance group m_0 of model m has kind KIND_GPU but no GPUs are available", "--target cpu"),
         ("unable to find backend library for backend 'onnxruntime'", "Python one"),
+        ("NoSuchFile: [ONNXRuntimeError] : 3 : NO_SUCHFILE : Load model from m.onnx", "tpgen check DIR"),
+        ("FileNotFoundError: [Errno 2] No such file or directory: 'labels.txt'", "tpgen check DIR"),
     ],
 )
 def test_messages_are_explained_in_plain_words(message: str, word: str) -> None:

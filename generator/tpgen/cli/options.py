@@ -108,6 +108,7 @@ def compile_options(*, stages: bool = True) -> Callable[[_Command], _Command]:
         def with_options(*arguments: Any, **given: Any) -> Any:
             from ..driver import BuildOptions
 
+            _refuse_for_directory(given)
             options = BuildOptions(
                 target=given.pop("target"),
                 runtime=given.pop("runtime"),
@@ -125,6 +126,20 @@ def compile_options(*, stages: bool = True) -> Callable[[_Command], _Command]:
         return result
 
     return add
+
+
+def _refuse_for_directory(given: dict[str, Any]) -> None:
+    """A repository was compiled with what its tpgen.json records: options of compilation come too late."""
+    target = given.get("path")
+    if not isinstance(target, Path) or not target.is_dir():
+        return
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if parameter.name in _NAMES and source is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(
+                f"{parameter.opts[0]} is for a PIPELINE.toml, which is compiled; '{target}' is a directory"
+            )
 
 
 def _checked_models(
@@ -195,3 +210,4 @@ _STAGES = (
         help="The CPUs to compile for [default: those usable here].",
     ),
 )
+_NAMES = {"target", "runtime", "models", "values", "dynamic_batch", "fuse", "cores"}

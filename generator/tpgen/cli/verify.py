@@ -76,6 +76,8 @@ def command(
     report.say(result.table())
     if result.ok:
         return 0
-    message = "the served answers differ from the reference"
-    report.failure(Diagnostic("TP724", Severity.ERROR, message), f"error[TP724]: {message}")
+    code, message = "TP724", "the served answers differ from the reference"
+    if result.all_fail:
+        code, message = "TP723", "every input fails, in the reference too: give others with --input"
+    report.failure(Diagnostic(code, Severity.ERROR, message), f"error[{code}]: {message}")
     return 1

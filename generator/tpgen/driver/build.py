@@ -22,6 +22,7 @@ from .files import file_contents, named_files
 from .models import model_contents
 from .options import BuildOptions
 from .packages import note_missing_packages
+from .shown import counted
 
 DEFAULT_DIRECTORY = "model_repository"
 PROCESSES_PER_CORE = 4  # with more, cores are shared so many ways that only memory is used up
@@ -40,6 +41,13 @@ class BuildResult:
     @property
     def changed(self) -> bool:
         return self.written is not None and self.written.changed
+
+    def __repr__(self) -> str:
+        done = "checked"
+        if self.written is not None:
+            files = len(self.written.written)
+            done = f"built into {self.directory} ({files} file{'s' * (files != 1)} written)"
+        return f"<BuildResult: {', '.join(self.pipelines)} {done}; {counted(self.diagnostics)}>"
 
 
 def check(
@@ -194,6 +202,7 @@ def _record(compiled: Compiled) -> dict[str, JSON]:
             "cores": options.cores,
             "batching": options.batching,
             "instances": options.instances,
+            **compiled.given.given_record(compiled.base),
         },
         "decisions": list(compiled.decisions),
     }
@@ -207,7 +216,7 @@ def fingerprint(compiled: Compiled) -> str:
         compiled.source.text,
         PurePath(compiled.source.path).name,
         asdict(options),
-        sorted([*place, value] for place, value in compiled.values.items()),
+        sorted([*place, value] for place, value in compiled.given.values.items()),
         sorted((label, file.sha256) for label, file in compiled.models.items()),
         sorted(
             (call.label, attribute, hashlib.sha256(path.read_bytes()).hexdigest())

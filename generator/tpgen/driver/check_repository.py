@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..diagnostics import Diagnostic
 from ..emit.versions import DEFAULT_TARGET
+from .shown import counted
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,9 @@ class RepositoryCheck:
 
     directory: Path
     diagnostics: tuple[Diagnostic, ...]
+
+    def __repr__(self) -> str:
+        return f"<RepositoryCheck: {self.directory}; {counted(self.diagnostics)}>"
 
 
 def check_repository(path: str | Path, target: str = DEFAULT_TARGET) -> RepositoryCheck:

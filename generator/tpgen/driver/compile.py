@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +27,7 @@ AfterPass = Callable[[str, Graph], None]
 class Compiled:
     """A pipeline: ``reference`` is what it means, ``graph`` what is emitted.
 
-    ``values`` are those of ``--set``, by node and key.
+    ``given`` is what was asked for, ``options`` what that and the TOML come to.
     """
 
     source: SourceFile
@@ -37,7 +37,10 @@ class Compiled:
     options: Options
     models: dict[str, ModelFile]
     decisions: tuple[str, ...]
-    values: Mapping[tuple[str, str], str]
+    given: BuildOptions
+
+    def __repr__(self) -> str:
+        return f"<Compiled: {self.reference.name} from {self.source.path}>"
 
     @property
     def base(self) -> Path:
@@ -81,7 +84,7 @@ def compile_pipeline(
     if not (options.target or loaded.table.keys.target):
         _say_that_it_is_the_cpu(loaded, bag)
     decisions = tuple(context.decisions)
-    return Compiled(source, reference, optimised, loaded, chosen, models, decisions, options.values)
+    return Compiled(source, reference, optimised, loaded, chosen, models, decisions, options)
 
 
 def _pass_options(loaded: Loaded, options: BuildOptions, bag: Bag) -> Options:

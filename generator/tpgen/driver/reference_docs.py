@@ -201,8 +201,8 @@ def containers() -> Iterator[str]:
     yield f"{sequences}: the operators one after another; the `result` of each is the `data` of the next."
     yield ""
     yield "`HasKey(key=k)[A,B]`: A runs for the items that have the key, B for the others; `NotHasKey` is its"
-    yield "opposite. A and B are one operator or a sequence each, and without B the others go on as they are. What"
-    yield "an item has when it comes to the container decides, whatever A does to the key."
+    yield "opposite. A and B are one operator or a sequence each, and without B the others go on as they are."
+    yield "What an item has when it comes to the container decides, whatever A does to the key."
     yield ""
     yield from two_columns("Container", "Its operator runs as if written alone", WRAPPERS.items())
 

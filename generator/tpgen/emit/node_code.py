@@ -22,14 +22,15 @@ from ..ir.filters import (
     OwnStatus,
     Verdict,
 )
-from ..ir.graph import Call, Graph, Node
+from ..ir.graph import Call, Graph, Node, OnError, Stage
 from ..ir.op import Trait, attributes_of
-from ..types import State, Type
-from .code_text import ASSIGNED, BODY, assignment, broken_call, one_line, safe_name
+from ..types import Array, Bytes, DType, ListOf, State, Type
+from .code_text import ASSIGNED, BODY, assignment, broken_call, one_line, safe_name, sequence
 from .names import Identifiers, literal
+from .wire_form import port_code, wire_tensors
 
 _NAMED_FILTERS = {replace(SWAP, name=""): "SWAP", replace(OR, name=""): "OR", replace(RUN, name=""): "ALL"}
-_LEAST_AT_ONCE = 16  # elements that go through a sub-graph in one go
+_LEAST_AT_ONCE = 64  # elements that go through a sub-graph in one go: enough to fill its models' batches
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ class StageParts:
 
     ``files`` gives the vendored path of each file attribute; ``modules`` are those of the runtime that the
     code names, ``packages`` modules from outside with their requirement, ``filters`` names from the runtime's
-    filters, ``methods`` those of sub-graphs by root.
+    filters, ``methods`` those of sub-graphs by root. ``remote`` are models that calls run on by label, which
+    are Triton models of their own, and ``ports`` the code of these models' inputs.
     """
 
     graph: Graph
@@ -67,6 +69,8 @@ class StageParts:
     functions: list[FunctionView] = field(default_factory=list)
     filters: set[str] = field(default_factory=set)
     methods: dict[str, str] = field(default_factory=dict)
+    remote: Mapping[str, Stage] = field(default_factory=dict)
+    ports: list[str] = field(default_factory=list)
     _shared: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def load(self, node: Node, role: str, code: str, comment: str) -> str:
@@ -131,6 +135,24 @@ class NodeCode:
             else:
                 lines += self._each(calls, RUN, swaps=filter_ == SWAP)
         return lines
+
+    def options(self) -> list[str]:
+        """The arguments that the node is made with, besides its name and place."""
+        found = []
+        if self.node.settings.retry:
+            found.append(f"retry={self.node.settings.retry}")
+        if self.node.on_error is not None:
+            found.append(f"on_error={self._recovery(self.node.on_error)}")
+        return found
+
+    def _recovery(self, on_error: OnError) -> str:
+        assert self.parts.graph.types is not None
+        type_ = self.parts.graph.types.results.get(self.node.name)
+        if type_ is None:  # no default, or no item gets there
+            return "Recovery()"
+        value = on_error.default.encode() if isinstance(type_, Bytes) else on_error.default
+        dtype = _default_dtype(type_)
+        return f"Recovery({literal(value)}{f', dtype={literal(dtype)}' if dtype is not None else ''})"
 
     @property
     def _is_reached(self) -> bool:
@@ -226,7 +248,7 @@ class NodeCode:
         if not op.writes:
             return self._step("jump", [method, *self._filter_argument(filter_)])
         arguments = [method, literal(op.element), literal(tuple(op.merge))]
-        arguments.append(f"at_once={self._at_once(call.jump)}")
+        arguments += [f"at_once={self._at_once(call.jump)}", f"max_items={op.max_items}"]
         if op.drop_absent:
             arguments.append("drop_absent=True")
         return self._step("map_reduce", [*arguments, *self._filter_argument(filter_)])
@@ -310,8 +332,33 @@ class NodeCode:
         arguments = [] if call.op.has(Trait.STATEFUL) else self._arguments(call)
         return broken_call(self._kernel(call), [*values, *arguments], BODY + ASSIGNED)
 
+    def _remote_model(self, call: Call) -> str:
+        """The expression of a model that is a Triton model of its own."""
+        stage = self.parts.remote[call.label]
+        inputs, outputs = ([port_code(port) for port in ports] for ports in (stage.inputs, stage.outputs))
+        names = tuple(tensor.name for port in stage.outputs for tensor in wire_tensors(port))
+        arguments = [
+            literal(stage.name),
+            f"where={literal(f'{self.node.location} [{self.node.name}]')}",
+            f"inputs={sequence(inputs, BODY + 8)}",
+            f"outputs={sequence(outputs, BODY + 8)}",
+            f"names={literal(names)}",
+            f"max_batch={stage.max_batch}",
+        ]
+        self.parts.modules.add("remote")
+        self.parts.ports += [*inputs, *outputs]
+        code = "\n        ".join(broken_call("remote.RemoteModel", arguments, BODY + ASSIGNED))
+        return self._loaded(call, code)
+
+    def _loaded(self, call: Call, code: str) -> str:
+        """The expression of what ``code`` constructs at load for a call."""
+        comment = f"{_where(call)} {one_line(call.label, 80)}"
+        return f"self.{self.parts.load(self.parts.graph.nodes[call.node], call.op.role(), code, comment)}"
+
     def _kernel(self, call: Call) -> str:
         """The expression of the kernel: a function, or what was constructed at load."""
+        if call.label in self.parts.remote:
+            return self._remote_model(call)
         module, _, name = call.op.kernel.partition(":")
         if "." in module:
             self.parts.packages[module] = call.op.requirement
@@ -325,9 +372,7 @@ class NodeCode:
         if call.op.has(Trait.USER_CODE):
             arguments.insert(0, 'directory=context.path("user")')
         code = "\n        ".join(broken_call(f"{module}.{name}", arguments, BODY + ASSIGNED))
-        node = self.parts.graph.nodes[call.node]
-        comment = f"{_where(call)} {one_line(call.label, 80)}"
-        return f"self.{self.parts.load(node, call.op.role(), code, comment)}"
+        return self._loaded(call, code)
 
     def _arguments(self, call: Call) -> list[str]:
         found = call.op.kernel_arguments(self._types(call))
@@ -344,6 +389,16 @@ class NodeCode:
 
     def _types(self, call: Call) -> dict[str, Type]:
         return {key: state.type for key, state in self._states(call).items() if state.type is not None}
+
+
+def _default_dtype(type_: Type | None) -> str | list[Any] | None:
+    """The dtype of a default array; of a list, in a list."""
+    if isinstance(type_, ListOf):
+        inner = _default_dtype(type_.item)
+        return None if inner is None else [inner]
+    if not isinstance(type_, Array):
+        return None
+    return "object" if type_.dtype is DType.STRING else type_.dtype.value
 
 
 def _where(call: Call) -> str:

@@ -13,6 +13,7 @@ from ..ir.filters import UserStatus
 from ..ir.graph import Call, Entry, Graph, Stage
 from ..ir.op import attributes_of
 from . import configs
+from .called_model import alone
 from .code_text import safe_name
 from .config_pbtxt import render as render_config
 from .overrides import Override, apply_override
@@ -52,9 +53,11 @@ def plan(graph: Graph, inputs: Inputs, bag: Bag) -> RepoPlan:
     for entry in graph.entries:
         stages = [stage for stage in graph.stages if stage.entry == entry.name]
         for stage in stages:
-            model, requires = _stage_model(graph, stage, entry, inputs, bag)
+            part = alone(graph, stage) if stage.runs else graph
+            model, requires = _stage_model(part, stage, entry, inputs, bag)
             models.append(model)
             needed |= set(requires)
+        stages = [stage for stage in stages if not stage.runs]
         if [stage.name for stage in stages] != [entry.name]:
             models.append(_ensemble_model(entry, stages, inputs))
     _check_override_names(graph, inputs, bag)

@@ -51,7 +51,8 @@ class StageCode:
     from_graph: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.parts = StageParts(self.graph, self.files, Identifiers(_RESERVED))
+        remote = {} if self.stage.runs else self.graph.called_models()
+        self.parts = StageParts(self.graph, self.files, Identifiers(_RESERVED), remote=remote)
 
     @property
     def modules(self) -> set[str]:
@@ -72,11 +73,12 @@ class StageCode:
         return render_python(
             "stage.py.j2",
             stage=self.stage.name,
-            pipeline=self.stage.entry,
+            owner=self.stage.entry,
+            pipeline=self.stage.name if self.stage.runs else self.stage.entry,
             version=self.version,
             source=safe_name(self.graph.source.path),
             overview=_overview(self.graph, self.stage),
-            imports=self._imports([*inputs, *outputs]),
+            imports=self._imports([*inputs, *outputs, *self.parts.ports]),
             inputs=sequence(inputs, 4),
             outputs=sequence(outputs, 4),
             programs=programs,
@@ -128,13 +130,15 @@ class StageCode:
         node = self.graph.nodes[name]
         kind = "GraphNode" if tracks else "CallingNode" if any(call.jump for call in node.calls) else "Node"
         (self.from_stage if kind == "Node" else self.from_graph).add(kind)
+        code = NodeCode(self.parts, node, attributes[name], tracks.variables[name] if tracks else "items")
         arguments = [literal(name), literal(node.location), *(tracks.arguments(name) if tracks else ())]
-        made = "\n        ".join(broken_call(kind, arguments, BODY + ASSIGNED))
+        made = "\n        ".join(broken_call(kind, [*arguments, *code.options()], BODY + ASSIGNED))
+        if node.on_error is not None:
+            self.from_stage.add("Recovery")
         takes_over = is_first and self.stage.takes_over
         if tracks is None:
-            lines = NodeCode(self.parts, node, attributes[name]).lines(takes_over=takes_over, in_graph=False)
+            lines = code.lines(takes_over=takes_over, in_graph=False)
         else:
-            code = NodeCode(self.parts, node, attributes[name], tracks.variables[name])
             lines = [*tracks.before(name), *code.lines(takes_over=False, in_graph=True), *tracks.after(name)]
         comment = f"{node.location} [{node.name}] {node.backend}"
         return NodeView(attributes[name], made, one_line(comment, LINE - 10), tuple(lines))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..diagnostics import Bag, did_you_mean
-from ..ir.graph import Call, Graph, Mapped, Node, Settings
+from ..ir.graph import Call, Graph, Mapped, Node, OnError, Settings
 from ..ir.op import REGISTRY, Trait, attributes_of, declared_attributes
 from ..source import SourceFile, Span, TomlDocument
 from .calls import build_calls
@@ -312,6 +312,7 @@ def _build_node(
         backend.text,
         mapped or (),
         table.physical,
+        _on_error(values),
     )
 
 
@@ -347,7 +348,17 @@ def _settings(values: NodeValues) -> Settings:
         at = values.own.get("min") or values.own.get("max")
         message = f"'min' is {low}, more than 'max', which is {high}"
         values.error("TP104", message, at.span if at else values.span)
-    return Settings(low, high, number("instance_num") or 1, number("batching_timeout"), number("timeout_ms"))
+    instances, wait, timeout = (number(key) for key in ("instance_num", "batching_timeout", "timeout_ms"))
+    return Settings(low, high, instances or 1, wait, timeout, number("retry") or 0)
+
+
+def _on_error(values: NodeValues) -> OnError | None:
+    value = values.find("on_error")
+    if value is None or value.raw == "fail":
+        return None
+    if value.raw == "skip":
+        return OnError(value.span)
+    return OnError(value.span, value.raw, has_default=True)
 
 
 def _extent(values: NodeValues, key: str, which: int) -> int:

@@ -50,6 +50,16 @@ class NodeKeys:
     )
     or_: bool = attr('Only items without a result run, as with filter = "or".', key="or", default=False)
     timeout_ms: float = attr("Longest wait in the node's queue, milliseconds.", default=0.0, ge=0)
+    retry: int = attr(
+        "Further attempts after an error that can pass: a lost connection, a full queue.",
+        default=0,
+        ge=0,
+        le=100,
+    )
+    on_error: str = attr(
+        "Items that an operator fails on: fail; skip (they go on as they came); or a value for their result.",
+        default="fail",
+    )
     input_color: str = attr("See the inference operators.", default="")
 
 

@@ -14,7 +14,7 @@ from .keys import NodeValues
 from .shown import shown
 from .user_definitions import Definitions, Function, Parameter
 from .user_files import UserCode, vendored_files
-from .user_ops import named_code, settings_of
+from .user_ops import named_code, placed, settings_of
 from .user_source import read_python
 from .user_types import Names
 
@@ -62,9 +62,7 @@ def _declared(
         declared = declared_filter(named.path, named.name)
         files = vendored_files(named.path, user.includes, base=user.base)
     except PipelineError as problem:
-        for one in problem.diagnostics:
-            placed = one if one.span is not None else replace(one, span=span, file=None)
-            values.bag.extend([replace(placed, node=values.node)])
+        values.bag.extend(placed(found, span, named.path, values.node) for found in problem.diagnostics)
         return None
     if not _are_known(declared.returned or {}, f"{named.path.name}, {named.name}()", span, values):
         return None

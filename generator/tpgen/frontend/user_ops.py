@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..diagnostics import PipelineError
+from ..diagnostics import Diagnostic, PipelineError
 from ..ir.op import Attribute, AttributeField
 from ..ops.user import PythonOp
 from ..source import Span
@@ -57,7 +57,7 @@ def complete(
         declared = read_user_op(named.path, named.name)
         files = vendored_files(named.path, user.includes, base=user.base)
     except PipelineError as problem:
-        values.bag.extend(problem.diagnostics)
+        values.bag.extend(placed(found, span, named.path, values.node) for found in problem.diagnostics)
         return None
     values.bag.extend(declared.warnings)
     settings = settings_of(declared.parameters, span, values)
@@ -75,6 +75,13 @@ def complete(
         batched=declared.batch,
     )
     return completed, files
+
+
+def placed(found: Diagnostic, span: Span, path: Path, node: str) -> Diagnostic:
+    """A name that the file does not have is wrong in the TOML: it has no line in the file."""
+    if found.code != "TP503" or found.span is not None:
+        return found
+    return replace(found, message=f"{found.message} in {path.name}", span=span, node=node, file=None)
 
 
 def settings_of(parameters: Mapping[str, Parameter], span: Span, values: NodeValues) -> dict[str, Any]:

@@ -18,6 +18,17 @@ DTYPES = {d.value: d for d in DType if d is not DType.BFLOAT16}
 OPTIONS: Mapping[str, tuple[str, ...]] = {"color": ("rgb", "bgr", "gray"), "layout": ("HWC", "CHW")}
 
 
+_MEANT = {"bytes": "bytes", "str": "string", "text": "string", "string": "string"}
+
+
+def _meant_type(node: ast.expr) -> str | None:
+    """The hint for ``Bytes()``, ``Text``, ``bytes`` and their like, which are written as tensors."""
+    callee = node.func if isinstance(node, ast.Call) else node
+    name = callee.attr if isinstance(callee, ast.Attribute) else getattr(callee, "id", "")
+    meant = _MEANT.get(name.casefold())
+    return f'write Tensor("{meant}", [])' if meant else None
+
+
 @dataclass
 class Names:
     """What the module calls `op` and `Tensor`, and its constants."""
@@ -152,7 +163,7 @@ class DeclarationReader:
             item = self._type(node.elts[0])
             return None if item is None else ListOf(item)
         if not isinstance(node, ast.Call) or self.names.meaning(node.func) != "Tensor":
-            self._error("TP504", "this is no type", node, NOT_LITERAL)
+            self._error("TP504", "this is no type", node, _meant_type(node) or NOT_LITERAL)
             return None
         arguments = dict(zip(("dtype", "dims"), node.args, strict=False))
         for extra in node.args[2:]:

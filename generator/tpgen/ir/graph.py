@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import PurePath
+from typing import Any
 
 from ..source import SourceFile, Span
 from ..types import State, Type
@@ -74,6 +75,18 @@ class Mapped:
 
 
 @dataclass(frozen=True)
+class OnError:
+    """What becomes of items that an operator of a node cannot work on, or breaks on: they go on as they came.
+
+    With ``has_default``, ``default`` (a TOML value) becomes their ``result``.
+    """
+
+    span: Span
+    default: Any = None
+    has_default: bool = False
+
+
+@dataclass(frozen=True)
 class Settings:
     """Scheduling keys of a node, as the TOML gives them."""
 
@@ -82,6 +95,7 @@ class Settings:
     instance_num: int = 1
     batching_timeout_ms: float | None = None
     timeout_ms: float | None = None
+    retry: int = 0
 
 
 @dataclass(frozen=True)
@@ -101,6 +115,7 @@ class Node:
     backend: str = ""
     map: tuple[Mapped, ...] = ()
     physical: str = ""
+    on_error: OnError | None = None
 
     def following(self, position: int, side: bool | None = None) -> int:
         """The position of the call that items go on with behind a call; that of the end is their number.
@@ -158,6 +173,7 @@ class Entry:
 class Stage:
     """One Triton model that runs a part of the graph: these nodes, in this order.
 
+    With ``runs`` it is only what calls of these labels compute; another stage calls it.
     ``takes_over``: the stage's input ``data`` is the ``result`` of the stage before it, so the first node's
     ``swap`` is done by the wiring; what is left of it is to end the items that have no ``data``.
     """
@@ -171,6 +187,7 @@ class Stage:
     instances: int = 1
     takes_over: bool = False
     why: str = ""
+    runs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -184,6 +201,8 @@ class TypeTable:
     entering: Mapping[str, Mapping[str, State]]  # by node, before its first filter
     leaving: Mapping[str, Mapping[str, State]]  # by node
     final: Mapping[str, Mapping[str, State]]  # by root: at the end, early ends included
+    written: Mapping[str, Mapping[str, Type]] = field(default_factory=dict)  # by call label
+    results: Mapping[str, Type] = field(default_factory=dict)  # by node: of those that may give a default
     ends_quietly: frozenset[str] = frozenset()  # nodes at or before whose end an item may have ended quietly
     ends_with_result: frozenset[str] = frozenset()  # ... may have ended although it has a result
 
@@ -224,6 +243,10 @@ class Graph:
             reached |= fresh
             waiting += fresh
         return tuple(sorted(reached, key=self._positions.__getitem__))
+
+    def called_models(self) -> dict[str, Stage]:
+        """The models that calls run on, by label, where these are stages of their own."""
+        return {label: stage for stage in self.stages for label in stage.runs}
 
     def called(self) -> dict[str, Call]:
         """The roots of sub-graphs, each with a call that runs it."""

@@ -25,6 +25,8 @@ class MapReduce(Op):
         "Leave elements that end without a key of `merge` out of all lists.", default=False
     )
 
+    max_items: int = attr("The longest list; an item with a longer one fails.", default=10_000, ge=1)
+
     @property
     def element(self) -> str:
         """The key that holds the list, then the element."""

@@ -35,7 +35,8 @@ class FoldPreprocessing:
     name: str = "fold"
 
     def run(self, graph: Graph, context: Context) -> Graph:
-        stages = {name: stage.name for stage in graph.stages for name in stage.nodes}
+        stages = {name: stage.name for stage in graph.stages if not stage.runs for name in stage.nodes}
+        elsewhere = graph.called_models()
         changes: dict[str, Call | None] = {}
         for entry in graph.entries:
             for name in graph.members(entry.root):
@@ -43,6 +44,7 @@ class FoldPreprocessing:
                 for position, call in enumerate(node.calls):
                     if _is_foldable(graph, call):
                         behind = [*_calls_behind(graph, node, stages), *node.calls[:position]]
+                        behind = [] if call.label in elsewhere else behind
                         _fold(graph, entry, node, call, behind, changes, context)
         if not changes:
             return graph

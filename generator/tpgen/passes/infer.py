@@ -9,7 +9,7 @@ from ..diagnostics import Bag, did_you_mean
 from ..ir.filters import DATA, RESULT, SWAP, Has, Otherwise, UserStatus
 from ..ir.graph import Call, Graph, Node, TypeTable
 from ..ir.op import InferError, Nothing, Trait
-from ..types import ABSENT, Dim, State, Symbol, Type
+from ..types import ABSENT, Dim, State, Symbol, Type, fits
 from .base import Context
 from .flow import End, Keys, after_call, divided, early_end, failed_end, join_ends, split_by
 
@@ -44,7 +44,8 @@ def infer_types(graph: Graph, context: Context) -> Graph:
     context.bag.extend(bag.diagnostics)
     ended = frozenset(run.ends_quietly), frozenset(run.ends_with_result)
     entering, leaving = ({n: keys.get(n, {}) for n in graph.nodes} for keys in (run.entering, run.leaving))
-    return replace(graph, types=TypeTable(run.before, entering, leaving, run.final, *ended))
+    table = TypeTable(run.before, entering, leaving, run.final, run.written, run.results, *ended)
+    return replace(graph, types=table)
 
 
 @dataclass
@@ -56,6 +57,8 @@ class _Inference:
     arriving: dict[str, Keys]
     is_open: bool = False
     before: dict[str, Keys] = field(default_factory=dict)
+    written: dict[str, Mapping[str, Type]] = field(default_factory=dict)
+    results: dict[str, Type] = field(default_factory=dict)
     entering: dict[str, Keys] = field(default_factory=dict)
     leaving: dict[str, Keys] = field(default_factory=dict)
     final: dict[str, Keys] = field(default_factory=dict)
@@ -185,11 +188,14 @@ class _Walk:
                     arriving.setdefault(next_position, []).append(one)
             if skipping:
                 arriving.setdefault(node.following(position), []).extend(skipping)
-        return self._behind_node(node, arriving.get(len(node.calls)), leaving)
-
-    def _behind_node(self, node: Node, ways: list[Keys] | None, leaving: list[Keys]) -> Keys | None:
-        """The keys of the items that go on behind a node: those at its end, and those that left it before."""
+        ways = arriving.get(len(node.calls))
         current = _joined(node.name, *ways) if ways else None
+        if node.on_error is not None and current is not None:
+            current = self._recovered(node, keys, current)
+        return self._behind_node(node, current, leaving)
+
+    def _behind_node(self, node: Node, current: Keys | None, leaving: list[Keys]) -> Keys | None:
+        """The keys of the items that go on behind a node: those at its end, and those that left it before."""
         takes_all = self._takes_all(node)
         going_on = [one for one in leaving if one.get(RESULT, ABSENT).present or takes_all]
         for one in leaving:
@@ -219,6 +225,23 @@ class _Walk:
         hint = "take the operator away"
         self.context.bag.error("TP208", message, call.span, hint=hint, node=node.name)
         return False
+
+    def _recovered(self, node: Node, keys: Keys, current: Keys) -> Keys:
+        """The keys behind a node that makes up for failures: of items that ran, or went on as they came."""
+        assert node.on_error is not None
+        own = {call.label for call in node.calls}
+        ran = {key: replace(s, failed=s.failed and s.origin not in own) for key, s in current.items()}
+        came = dict(keys)
+        if node.on_error.has_default:
+            result = current.get(RESULT, ABSENT).type
+            if result is None or not fits(node.on_error.default, result):
+                message = f"'on_error' is {node.on_error.default!r}, but the node's result is {result}"
+                hint = "skip, fail, or a value of the result's type"
+                self.context.bag.error("TP310", message, node.on_error.span, hint=hint, node=node.name)
+                return ran
+            self.inference.results[node.name] = result
+            came[RESULT] = State(result)
+        return join_ends([End(ran), End(came)], node.name)
 
     def _aside(
         self,
@@ -295,7 +318,8 @@ class _Walk:
             return None
         if call.jump is not None and not call.op.writes:
             return asked.called
-        return after_call(call.op, keys, dict(written), call.label)
+        self.inference.written[call.label] = written
+        return after_call(call.op, keys, written, call.label)
 
 
 def _joined(owner: str, keys: Keys, *others: Keys) -> Keys:

@@ -94,7 +94,7 @@ class _Walk:
                     live = live.union(*(behind[one] for one in passed))
             # An operator may fail or decline, after which the item may answer; then there is no `result`.
             before[position] = live | (outputs - {RESULT})
-        return before[0]
+        return before[0] | behind[name] if node.on_error else before[0]
 
     def _called(self, call: Call, behind: Keys) -> Keys:
         """What the sub-graph of a call reads of the caller's keys."""

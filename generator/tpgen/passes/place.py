@@ -11,6 +11,7 @@ from ..ir.op import Trait
 from ..types import State, crosses_wire
 from .base import Context
 from .liveness import live_before_nodes
+from .remote import called_models
 
 
 @dataclass(frozen=True)
@@ -23,16 +24,21 @@ class Place:
     name: str = "place"
 
     def run(self, graph: Graph, context: Context) -> Graph:
-        stages = [stage for entry in graph.entries for stage in _stages_of(graph, entry, context)]
-        return replace(graph, stages=tuple(stages))
+        stages: dict[str, Stage] = {}
+        for entry in graph.entries:
+            for stage in _stages_of(graph, entry, context):
+                known = stages.get(stage.name)  # a sub-graph of several entries
+                runs = (*known.runs, *stage.runs) if known else stage.runs
+                stages[stage.name] = replace(known or stage, runs=tuple(dict.fromkeys(runs)))
+        return replace(graph, stages=tuple(stages.values()))
 
 
 def _stages_of(graph: Graph, entry: Entry, context: Context) -> list[Stage]:
     members = graph.members(entry.root)
     live = live_before_nodes(graph, entry)
-    reason = _reason_for_one(graph, entry)
-    if reason is not None:
-        groups, reasons = [list(members)], [reason]
+    together = _reason_for_one(graph, entry)
+    if together is not None:
+        groups, reasons = [list(members)], [together]
     elif context.options.fuse == "none":
         groups, reasons = _one_per_node(graph, members, live)
     else:
@@ -70,6 +76,8 @@ def _stages_of(graph: Graph, entry: Entry, context: Context) -> list[Stage]:
                 why=reasons[index],
             )
         )
+    if together is not None and context.options.fuse == "none":
+        stages += called_models(graph, entry, context)
     return stages
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..ir.filters import (
     RESULT,
     RUNS,
@@ -28,6 +30,7 @@ from ..ir.filters import (
 )
 from ..ir.graph import Call, Entry, Graph, Node
 from ..ir.op import Trait
+from ..types import Array, Bytes, DType, ListOf, Type
 from .kernels import Asked, Kernel, load_kernel, load_verdict
 
 
@@ -40,6 +43,13 @@ class ItemError(Exception):
     def __init__(self, message: str, *, is_input: bool) -> None:
         super().__init__(message)
         self.is_input = is_input
+
+
+class ItemsError(Exception):
+    """A list that is too long; to the item what a kernel's own ``ItemError`` is."""
+
+    def __init__(self, found: int, most: int) -> None:
+        super().__init__(f"{found} elements are more than max_items = {most}")
 
 
 @dataclass
@@ -73,6 +83,7 @@ class _Walker:
     answers: dict[str, _Keys] = field(default_factory=dict)
     failure: str | None = None
     here: _Keys = field(default_factory=lambda: _Keys({}))
+    came: _Keys = field(default_factory=lambda: _Keys({}))  # as it came to the current node
 
     @property
     def reason(self) -> str | None:
@@ -133,6 +144,7 @@ class Interpreter:
             on_the_way = [w for w in walkers if w.failure is None and not leaves[name] <= w.answers.keys()]
             for walker in on_the_way:
                 walker.here = walker.start if name == root else self._arriving(node, walker)
+                walker.came = walker.here.copy()
                 walker.here.left, walker.here.goes_on = name in walker.here.passes_by, 0
                 if not walker.here.left:
                     walker.here.passes_by = frozenset()
@@ -186,12 +198,18 @@ class Interpreter:
         """Run a sub-graph: on each element of a list (``MapReduce``), or on the item itself (``Jump``)."""
         assert call.jump is not None
         op: Any = call.op
+        running: list[_Walker] = []
         parts: list[list[_Walker]] = []
         for walker in walkers:
             if not call.op.writes:
+                running.append(walker)
                 parts.append([_Walker(walker.label, walker.here.copy())])
                 continue
             elements = walker.here.values[op.element]
+            if len(elements) > op.max_items:
+                self._note_problem(node, call, walker, ItemsError(len(elements), op.max_items))
+                continue
+            running.append(walker)
             parts.append(
                 [
                     _Walker(
@@ -203,17 +221,20 @@ class Interpreter:
             )
         self._run_component(call.jump, [one for part in parts for one in part])
         (leaf,) = self.graph.leaves(call.jump)
-        for walker, part in zip(walkers, parts, strict=True):
-            walker.failure = next((one.failure for one in part if one.failure is not None), None)
-            if walker.failure is not None:
+        for walker, part in zip(running, parts, strict=True):
+            failure = next((one.failure for one in part if one.failure is not None), None)
+            if failure is not None:
+                self._fail(node, walker, failure)
                 continue
             if not call.op.writes:
                 end = part[0].answers[leaf]
-                walker.here = _Keys(end.values, end.reason)
+                walker.here = _Keys(dict(end.values), end.reason)
+                if part[0].reason is not None:
+                    self._decline(node, call, walker, part[0].reason)
                 continue
             reason = next((one.reason for one in part if one.reason is not None), None)
             if reason is not None:
-                _decline(call, walker, reason)
+                self._decline(node, call, walker, reason)
                 continue
             rows = [one.answers[leaf].values for one in part]
             if op.drop_absent:
@@ -232,9 +253,9 @@ class Interpreter:
             else:
                 result = ()
         except (Exception, SystemExit) as problem:  # noqa: BLE001  (kernels and user code raise anything)
-            _note_problem(node, call, walker, problem)
+            self._note_problem(node, call, walker, problem)
             return
-        _store(node, call, walker, result)
+        self._store(node, call, walker, result)
 
     def _run_batch(self, node: Node, call: Call, ready: list[_Walker]) -> None:
         kernel = self.kernels[call.label]
@@ -244,7 +265,7 @@ class Interpreter:
             results = kernel(*columns)
         except (Exception, SystemExit) as problem:  # noqa: BLE001
             if len(ready) == 1:
-                _note_problem(node, call, ready[0], problem)
+                self._note_problem(node, call, ready[0], problem)
             else:
                 for walker in ready:
                     self._run_batch(node, call, [walker])
@@ -252,7 +273,59 @@ class Interpreter:
         several = len(call.op.outputs()) > 1
         for position, walker in enumerate(ready):
             values = tuple(column[position] for column in results) if several else results[position]
-            _store(node, call, walker, values)
+            self._store(node, call, walker, values)
+
+    def _store(self, node: Node, call: Call, walker: _Walker, result: Any) -> None:
+        keys = call.op.outputs()
+        values = tuple(result) if len(keys) > 1 and result is not None else (result,)
+        problem = next((value for value in values if _is_item_error(value)), None)
+        if problem is not None:
+            self._note_problem(node, call, walker, problem)
+            return
+        if RESULT in keys:
+            walker.here.reason = None  # whatever failed before, this operator ran
+        for key in (*call.op.deletes(), *keys):
+            walker.here.values.pop(key, None)
+        if not keys or (call.op.has(Trait.DECLINES) and all(value is None for value in values)):
+            return
+        walker.here.values.update(zip(keys, values, strict=True))
+
+    def _note_problem(self, node: Node, call: Call, walker: _Walker, problem: BaseException) -> None:
+        where = f"{node.location} [{node.name}] {walker.label}: "
+        if _is_item_error(problem):
+            self._decline(node, call, walker, where + str(problem))
+        else:
+            self._fail(node, walker, where + f"{type(problem).__name__}: {problem}")
+
+    def _decline(self, node: Node, call: Call, walker: _Walker, reason: str) -> None:
+        """A call could not work on the item: what it writes is absent, with a reason."""
+        if node.on_error is not None:
+            self._recover(node, walker)
+            return
+        for key in (RESULT, *call.op.outputs()):
+            walker.here.values.pop(key, None)
+        walker.here.reason = reason
+
+    def _fail(self, node: Node, walker: _Walker, failure: str) -> None:
+        """An operator broke on an item."""
+        if node.on_error is not None:
+            self._recover(node, walker)
+        else:
+            walker.failure = failure
+
+    def _recover(self, node: Node, walker: _Walker) -> None:
+        """The item goes on as it came to the node, with a default result if there is one."""
+        walker.here = walker.came.copy()
+        walker.here.left = True
+        assert node.on_error is not None
+        if node.on_error.has_default:
+            walker.here.values[RESULT] = self._default(node)
+            walker.here.reason = None
+
+    def _default(self, node: Node) -> Any:
+        assert node.on_error is not None
+        assert self.graph.types is not None
+        return default_value(node.on_error.default, self.graph.types.results[node.name])
 
     def _runs(self, node: Node, call: Call, position: int, walker: _Walker, leaves: frozenset[str]) -> bool:
         """Apply the call's filter to the item; False if it does not run for it."""
@@ -320,39 +393,17 @@ def _text(value: Any) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
-def _store(node: Node, call: Call, walker: _Walker, result: Any) -> None:
-    keys = call.op.outputs()
-    values = tuple(result) if len(keys) > 1 and result is not None else (result,)
-    problem = next((value for value in values if _is_item_error(value)), None)
-    if problem is not None:
-        _note_problem(node, call, walker, problem)
-        return
-    if RESULT in keys:
-        walker.here.reason = None  # whatever failed before, this operator ran
-    for key in (*call.op.deletes(), *keys):
-        walker.here.values.pop(key, None)
-    if not keys or (call.op.has(Trait.DECLINES) and all(value is None for value in values)):
-        return
-    walker.here.values.update(zip(keys, values, strict=True))
+def default_value(value: Any, type_: Type) -> Any:
+    """A TOML value as a value of a type."""
+    if isinstance(type_, Array):
+        return np.asarray(value, object if type_.dtype is DType.STRING else type_.dtype.value)
+    if isinstance(type_, ListOf):
+        return [default_value(element, type_.item) for element in value]
+    return value.encode() if isinstance(type_, Bytes) else value
 
 
 def _is_item_error(value: object) -> bool:
-    return isinstance(value, Exception) and type(value).__name__ == "ItemError"
-
-
-def _note_problem(node: Node, call: Call, walker: _Walker, problem: BaseException) -> None:
-    where = f"{node.location} [{node.name}] {walker.label}: "
-    if _is_item_error(problem):
-        _decline(call, walker, where + str(problem))
-    else:
-        walker.failure = where + f"{type(problem).__name__}: {problem}"
-
-
-def _decline(call: Call, walker: _Walker, reason: str) -> None:
-    """A call could not work on the item: what it writes is absent, with a reason."""
-    for key in (RESULT, *call.op.outputs()):
-        walker.here.values.pop(key, None)
-    walker.here.reason = reason
+    return isinstance(value, Exception) and type(value).__name__ in ("ItemError", "ItemsError")
 
 
 def _outcome(walker: _Walker, entry: Entry) -> dict[str, Any] | ItemError:

@@ -136,6 +136,10 @@ _EXPLANATIONS: tuple[tuple[str, str], ...] = (
         ),
     ),
     (
+        r"NO_SUCHFILE|No such file or directory",
+        "a file that the model reads is not there: tpgen check DIR tells which of a repository are missing",
+    ),
+    (
         r"has no field named|Unknown enumeration value|config\.pbtxt:\d+:\d+|failed to read text proto",
         (
             "config.pbtxt can't be read: a misspelt field or value, or a field that this server is too old "

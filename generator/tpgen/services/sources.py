@@ -8,7 +8,7 @@ from typing import Any
 from ..diagnostics import Diagnostic, PipelineError, Severity, did_you_mean
 from ..driver import BuildOptions, check
 from ..emit.manifest import NAME as MANIFEST
-from ..emit.manifest import read_manifest
+from ..emit.manifest import PipelineEntry, read_manifest
 from ..ir.graph import Entry
 from .samples import Sample, made_samples
 
@@ -26,7 +26,9 @@ def sources_of(directory: Path, otherwise: str = "") -> list[tuple[Path, BuildOp
     manifest = read_manifest(directory)
     if manifest is None:
         message = f"{directory} has no {MANIFEST}: tpgen did not build it"
-        raise _error("TP711", message, f"give the TOML file{otherwise}")
+        near = sorted(directory.glob("*.toml"))
+        named = f": {near[0]}" if len(near) == 1 else ""
+        raise _error("TP711", message, f"give the TOML file{named}{otherwise}")
     found = []
     for name, pipeline in manifest.pipelines.items():
         candidates = [directory.resolve().parent / pipeline.source, Path(pipeline.source)]
@@ -37,9 +39,20 @@ def sources_of(directory: Path, otherwise: str = "") -> list[tuple[Path, BuildOp
                 f"{pipeline.source}, which '{name}' was built from, is neither beside {directory} nor here",
                 f"name the TOML file in place of the folder: PATH/{pipeline.source}{otherwise}",
             )
-        recorded: Any = pipeline.record["options"]
-        found.append((source, BuildOptions(fuse=recorded["fuse"], cores=recorded["cores"])))
+        found.append((source, _options_of(name, pipeline, source)))
     return found
+
+
+def _options_of(name: str, pipeline: PipelineEntry, source: Path) -> BuildOptions:
+    """The options that a pipeline was built with; the models that it got by ``--model`` must be there."""
+    recorded: Any = pipeline.record["options"]
+    options = BuildOptions.from_record(recorded, source.parent)
+    for node, path in options.models.items():
+        if not Path(path).is_file():
+            message = f"'{name}' was built with --model {node}={path}, where there is no file now"
+            hint = f"name the TOML file in place of the folder: {source} --model {node}=PATH"
+            raise _error("TP711", message, hint)
+    return options
 
 
 def declared_samples(target: Path, model: str | None, count: int) -> tuple[Entry, list[Sample]]:

@@ -69,6 +69,11 @@ class VerifyReport:
     def ok(self) -> bool:
         return not self.problems and all(row.ok for row in self.rows)
 
+    @property
+    def all_fail(self) -> bool:
+        """True if no input has an answer, neither here nor there: then nothing was compared."""
+        return self.failing == self.samples
+
     def table(self) -> str:
         """The report as text."""
         lines = [f"{'output':<28} {'sent':<11} {'largest difference':>19} {'allowed':>10}  result"]
@@ -82,6 +87,7 @@ class VerifyReport:
         if len(self.problems) > 10:
             lines.append(f"... and {len(self.problems) - 10} more problems")
         total = "equal to the reference" if self.ok else "NOT equal to the reference"
+        total = "nothing compared" if self.all_fail else total
         failing = f"; {self.failing} without an answer in both" if self.failing else ""
         lines.append(f"{self.samples} inputs: {total}{failing}")
         return "\n".join(lines)
@@ -185,9 +191,12 @@ def _check_unchanged(directory: Path, compiled: Compiled) -> None:
     name = compiled.reference.name
     recorded = manifest.pipelines.get(name) if manifest is not None else None
     if recorded is None or recorded.fingerprint != fingerprint(compiled):
-        message = f"'{name}' in {directory} was built from another state of {compiled.source.path}"
-        hint = f"build it again, or run it on the TOML file: tpgen verify {compiled.source.path}"
-        finding = Diagnostic("TP711", Severity.ERROR, f"{message}, or with other options", hint=hint)
+        source = compiled.source.path
+        message = f"'{name}' in {directory} was built from another state of {source}, or with other options"
+        if recorded is None:  # another file of that name, or an unnamed one that was moved to another folder
+            message = f"{source} makes '{name}', which {directory} does not hold"
+        hint = f"build it again, or run it on the TOML file: tpgen verify {source}"
+        finding = Diagnostic("TP711", Severity.ERROR, message, hint=hint)
         raise PipelineError([finding])
 
 

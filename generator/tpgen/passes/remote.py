@@ -1,0 +1,70 @@
+"""Models that a stage calls: inference inside control flow, where one model per node was asked for.
+
+Control flow stays in one stage, which holds the items. Each of its inference calls becomes a Triton model of
+its own, with its own instances and batcher; the stage calls it with the items that arrive, in batches (BLS).
+"""
+
+from __future__ import annotations
+
+from ..ir.graph import Call, Entry, Graph, Port, Stage
+from ..ir.op import Trait
+from ..types import TupleOf, Type, crosses_wire, present
+from .base import Context
+
+
+def called_models(graph: Graph, entry: Entry, context: Context) -> list[Stage]:
+    """The models of an entry's inference calls; nodes of one physical node share one."""
+    stages: dict[tuple[str, str], Stage] = {}
+    for name in graph.members(entry.root):
+        node = graph.nodes[name]
+        models = [call for call in node.calls if call.op.has(Trait.INFERENCE)]
+        for number, call in enumerate(models, 1):
+            ports = _ports(graph, call)
+            if ports is None:
+                continue
+            key = (node.physical or name, call.label.rpartition(".")[2])
+            suffix = f"__{number}" if number > 1 else ""
+            inputs, outputs = ports
+            known = stages.get(key)
+            if known is None:
+                stages[key] = Stage(
+                    f"{graph.name}__{key[0]}{suffix}",
+                    entry.name,
+                    (name,),
+                    inputs,
+                    outputs,
+                    max_batch=node.settings.max_batch,
+                    instances=_instances(graph, name, context),
+                    why="control flow calls it with the items of all requests that are there",
+                    runs=(call.label,),
+                )
+            elif (known.inputs, known.outputs) == (inputs, outputs):
+                stages[key] = Stage(**{**vars(known), "runs": (*known.runs, call.label)})
+    return list(stages.values())
+
+
+def _ports(graph: Graph, call: Call) -> tuple[tuple[Port, ...], tuple[Port, ...]] | None:
+    """The tensors of a call as a model's; None if one of them cannot travel."""
+    assert graph.types is not None
+    if call.label not in graph.types.before:
+        return None
+    written = graph.types.written[call.label]
+    arriving = {key: graph.types.before[call.label][key].type for key in call.op.inputs()}
+    leaving: dict[str, Type | None] = {
+        key: type_ for key, type_ in written.items() if not isinstance(type_, TupleOf)
+    }
+    if not all(
+        type_ is not None and crosses_wire(type_) for type_ in (*arriving.values(), *leaving.values())
+    ):
+        return None
+    return _as_ports(arriving), _as_ports(leaving)
+
+
+def _as_ports(types: dict[str, Type | None]) -> tuple[Port, ...]:
+    return tuple(Port(key, present(type_)) for key, type_ in types.items() if type_ is not None)
+
+
+def _instances(graph: Graph, name: str, context: Context) -> int:
+    if context.options.instances == "as-written":
+        return graph.nodes[name].settings.instance_num
+    return context.options.cores

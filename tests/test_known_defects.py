@@ -1,0 +1,315 @@
+"""What goes wrong in the original, and in hand-written BLS code, and must not here.
+
+Generated code on a stand-in for the server, in which all requests of a call form one dynamic batch; in one
+stage, and with one model per node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from engines.onnx_build import model, node, save, tensor
+from fake_triton import Server, TritonError
+from tpgen.diagnostics import PipelineError
+from tpgen.driver import BuildOptions, build, check
+from tpgen.services.wire import decode, encode
+
+pytestmark = pytest.mark.parametrize("fuse", ["auto", "none"])
+
+OPS = """
+import numpy as np
+from tpgen_runtime import ItemError, Tensor, op
+
+NUMBER = Tensor("int64", [])
+TEXT = Tensor("string", [])
+
+
+@op(inputs={"data": NUMBER}, outputs={"result": NUMBER})
+def same(data):
+    return data
+
+
+@op(inputs={"data": NUMBER}, outputs={"result": NUMBER})
+def even(data):
+    return data if data % 2 == 0 else None
+
+
+@op(inputs={"data": NUMBER}, outputs={"result": NUMBER})
+def plus(data):
+    return data + 1
+
+
+@op(inputs={"data": NUMBER}, outputs={"result": NUMBER})
+def plus_hundred(data):
+    return data + 100
+
+
+@op(inputs={"data": NUMBER}, outputs={"result": NUMBER})
+def no_thirteen(data):
+    if data == 13:
+        raise ValueError("thirteen")
+    return data
+
+
+@op(inputs={"data": NUMBER}, outputs={"result": NUMBER}, batch=True)
+def no_thirteen_together(data):
+    if 13 in data:
+        raise ValueError("thirteen")
+    return list(data)
+
+
+@op(inputs={"data": NUMBER}, outputs={"result": NUMBER, "filter": TEXT, "hue": TEXT})
+def decide(data):
+    return {"result": data, "filter": "Break" if data % 2 else "Run", "hue": f"hue {data}"}
+
+
+@op(inputs={"data": NUMBER, "hue": TEXT}, outputs={"result": TEXT})
+def tell(data, hue):
+    return f"{data} {hue}"
+
+
+@op(inputs={"data": NUMBER}, outputs={"result": NUMBER, "boxes": [Tensor("float32", [2])]})
+def cut(data):
+    return {"result": data, "boxes": [np.full(2, 100 * data + i, np.float32) for i in range(data)]}
+
+
+@op(inputs={"data": NUMBER}, outputs={"result": [NUMBER]})
+def count_up(data):
+    return [np.int64(i) for i in range(data)]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "ops.py").write_text(OPS)
+    shape = ["N", 2]
+    save(
+        model([node("Add", "x x", "y")], [tensor("x", shape)], [tensor("y", shape)]), tmp_path / "twice.onnx"
+    )
+    return tmp_path
+
+
+@contextmanager
+def served(folder: Path, fuse: str, text: str) -> Iterator[Callable[[Sequence[int]], list[Any]]]:
+    """A function that sends numbers, a request each, in one dynamic batch; gives answers and messages."""
+    (folder / "made.toml").write_text(text)
+    build(folder / "made.toml", folder / "repository", BuildOptions(fuse=fuse, cores=2))
+    with Server(folder / "repository") as server:
+        spec = server.models["made"].spec
+
+        def ask(numbers: Sequence[int]) -> list[Any]:
+            requests = [encode(spec, {"data": np.int64(number)})[1][0].tensors for number in numbers]
+            return [
+                answer.message() if isinstance(answer, TritonError) else decode(spec, answer, 1)[0]
+                for answer in server.infer("made", requests)
+            ]
+
+        yield ask
+
+
+@pytest.fixture
+def engine_calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The batch size of each call of a model, in order."""
+    calls: list[int] = []
+    run = onnxruntime.InferenceSession.run
+
+    def counted(self: Any, outputs: Any, feed: Any, *rest: Any) -> Any:
+        calls.append(len(next(iter(feed.values()))))
+        return run(self, outputs, feed, *rest)
+
+    monkeypatch.setattr(onnxruntime.InferenceSession, "run", counted)
+    return calls
+
+
+PAGES = """
+[pages]
+backend = "Python[ops:cut]"
+next = "read"
+[read]
+backend = "MapReduce"
+jump = "crop"
+split = "boxes"
+[crop]
+backend = "Sequential[Copy[boxes:data],Onnx(model=twice.onnx)]"
+max = 16
+"""
+
+
+def test_break_in_a_sequence_ends_one_item_and_not_those_behind_it(folder: Path, fuse: str) -> None:
+    text = """
+        [first]
+        backend = "Sequential[Python[ops:even],Python[ops:plus],(swap)Python[ops:plus]]"
+        """
+    with served(folder, fuse, text) as ask:
+        found = [answer["result"] for answer in ask([2, 3, 4, 5, 6, 7, 8])]
+    assert found == [4, None, 6, None, 8, None, 10]
+
+
+def test_break_by_the_items_own_status_in_a_sequence(folder: Path, fuse: str) -> None:
+    text = """
+        [pipeline]
+        outputs = ["result"]
+        [first]
+        backend = "Sequential[Python[ops:decide],(filter)Python[ops:plus_hundred],Python[ops:plus]]"
+        """
+    with served(folder, fuse, text) as ask:
+        found = [answer["result"] for answer in ask([1, 2, 3, 4])]
+    assert found == [1, 103, 3, 105]
+
+
+@pytest.mark.parametrize("operator", ["no_thirteen", "no_thirteen_together"])
+def test_an_exception_in_a_branch_fails_its_request_alone(folder: Path, fuse: str, operator: str) -> None:
+    text = f"""
+        [first]
+        backend = "Python[ops:same]"
+        next = "a, b"
+        [a]
+        backend = "Python[ops:{operator}]"
+        next = "end"
+        [b]
+        backend = "Python[ops:plus]"
+        next = "end"
+        [end]
+        map = "a[result:data],b[result:more]"
+        backend = "Copy[more:result]"
+        """
+    with served(folder, fuse, text) as ask:
+        before, failed, behind = ask([12, 13, 14])
+    assert before["result"] == 13 and behind["result"] == 15
+    assert "[a] item 0" in failed and "thirteen" in failed
+
+
+def test_a_branch_that_failed_fails_the_other_leafs_answer_too(folder: Path, fuse: str) -> None:
+    text = """
+        [first]
+        backend = "Python[ops:same]"
+        next = "a, b"
+        [a]
+        backend = "Python[ops:no_thirteen]"
+        [b]
+        backend = "Python[ops:plus]"
+        """
+    with served(folder, fuse, text) as ask:
+        before, failed, behind = ask([12, 13, 14])
+    assert (before["a.result"], before["b.result"], behind["b.result"]) == (12, 13, 15)
+    assert "[a] item 0" in failed and "thirteen" in failed
+
+
+def test_a_branch_keeps_the_keys_of_its_item(folder: Path, fuse: str) -> None:
+    text = """
+        [first]
+        backend = "Python[ops:decide]"
+        next = "a, b"
+        [a]
+        backend = "Python[ops:tell]"
+        [b]
+        backend = "Python[ops:plus]"
+        next = "b2"
+        [b2]
+        backend = "Python[ops:tell]"
+        """
+    with served(folder, fuse, text) as ask:
+        found = ask([4, 5])
+    assert [answer["a.result"] for answer in found] == [b"4 hue 4", b"5 hue 5"]
+    assert [answer["b2.result"] for answer in found] == [b"5 hue 4", b"6 hue 5"]
+
+
+def test_what_one_branch_writes_the_other_does_not_see(folder: Path, fuse: str) -> None:
+    text = """
+        [first]
+        backend = "Python[ops:decide]"
+        next = "a, b"
+        [a]
+        backend = "Sequential[Add[hue:changed],Python[ops:tell]]"
+        [b]
+        backend = "Python[ops:tell]"
+        """
+    with served(folder, fuse, text) as ask:
+        (found,) = ask([4])
+    assert (found["a.result"], found["b.result"]) == (b"4 changed", b"4 hue 4")
+
+
+def test_two_roots_that_join_are_refused_and_do_not_hang(folder: Path, fuse: str) -> None:
+    (folder / "made.toml").write_text("""
+        [a]
+        backend = "Python[ops:plus]"
+        next = "end"
+        [b]
+        backend = "Python[ops:plus]"
+        next = "end"
+        [end]
+        map = "a[result:data],b[result:more]"
+        backend = "Identity"
+        """)
+    with pytest.raises(PipelineError) as caught:
+        build(folder / "made.toml", folder / "repository", BuildOptions(fuse=fuse))
+    assert "TP203" in [problem.code for problem in caught.value.diagnostics]
+    assert not (folder / "repository").exists()
+
+
+def test_crops_of_all_pages_of_a_dynamic_batch_share_engine_calls(
+    folder: Path, fuse: str, engine_calls: list[int]
+) -> None:
+    with served(folder, fuse, PAGES) as ask:
+        engine_calls.clear()  # a model may be run once when it is loaded
+        answers = ask([5] * 8)
+    assert sorted(engine_calls) == [8, 16, 16]  # models that are called run at the same time
+    for answer in answers:
+        assert np.array_equal(answer["result"], [[2 * (500 + i)] * 2 for i in range(5)])
+
+
+def test_each_page_gets_its_own_crops_in_their_order(
+    folder: Path, fuse: str, engine_calls: list[int]
+) -> None:
+    pages = [3, 0, 40, 1, 7, 0]
+    with served(folder, fuse, PAGES) as ask:
+        engine_calls.clear()
+        answers = ask(pages)
+    assert sum(engine_calls) == sum(pages) and max(engine_calls) <= 16
+    for page, answer in zip(pages, answers, strict=True):
+        assert [list(row) for row in answer["result"]] == [[2 * (100 * page + i)] * 2 for i in range(page)]
+
+
+def test_an_empty_list_makes_no_engine_call(folder: Path, fuse: str, engine_calls: list[int]) -> None:
+    with served(folder, fuse, PAGES) as ask:
+        engine_calls.clear()
+        answers = ask([0, 0])
+    assert engine_calls == []
+    assert [len(answer["result"]) for answer in answers] == [0, 0]
+
+
+@pytest.mark.parametrize("largest", [1, 4, 16])
+@pytest.mark.parametrize("operator", ["no_thirteen", "no_thirteen_together"])
+def test_chunks_do_not_change_which_element_fails(
+    folder: Path, fuse: str, operator: str, largest: int
+) -> None:
+    text = f"""
+        [pages]
+        backend = "Python[ops:count_up]"
+        next = "read"
+        [read]
+        backend = "MapReduce"
+        jump = "one"
+        drop_absent = true
+        [one]
+        backend = "Python[ops:{operator}]"
+        max = {largest}
+        """
+    with served(folder, fuse, text) as ask:
+        few, many, other = ask([5, 20, 13])
+    assert list(few["result"]) == [*range(5)] and list(other["result"]) == [*range(13)]
+    assert "item 0, [read] element 13: " in many and "thirteen" in many, many
+
+
+def test_a_filter_on_a_root_is_refused(folder: Path, fuse: str) -> None:
+    (folder / "made.toml").write_text('[a]\nfilter = "Break"\nbackend = "Python[ops:plus]"\n')
+    with pytest.raises(PipelineError) as caught:
+        check(folder / "made.toml", BuildOptions(fuse=fuse))
+    assert [problem.code for problem in caught.value.diagnostics] == ["TP214"]
