@@ -10,7 +10,7 @@ from measure import Measurement
 from variants import GOALS, Goal, Loop, Served
 
 Rounds = Mapping[str, Sequence[Measurement]]
-_BEGIN, _END = "<!-- figures: written by `benchmarks/run.py --update` -->\n", "<!-- end of figures -->\n"
+_END = "<!-- end of figures -->\n"
 
 
 def table(variants: Sequence[Served | Loop], rounds: Rounds) -> str:
@@ -39,11 +39,12 @@ def is_met(goal: Goal, rounds: Rounds) -> bool:
     return statistics.median(ratios(goal, rounds)) >= goal.factor
 
 
-def update(file: Path, heading: str, figures: str) -> None:
-    """Replaces the section of figures in a file."""
-    before, _, rest = file.read_text().partition(_BEGIN)
+def update(file: Path, heading: str, figures: str, program: str = "benchmarks/run.py") -> None:
+    """Replaces the section of a program's figures in a file."""
+    begin = f"<!-- figures: written by `{program} --update` -->\n"
+    before, _, rest = file.read_text().partition(begin)
     _, _, after = rest.partition(_END)
-    file.write_text(f"{before}{_BEGIN}\n{heading}\n\n{figures}\n{_END}{after}")
+    file.write_text(f"{before}{begin}\n{heading}\n\n{figures}\n{_END}{after}")
 
 
 def _row(variant: Served | Loop, measured: Sequence[Measurement]) -> str:

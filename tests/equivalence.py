@@ -77,6 +77,8 @@ def received(entry: Entry, found: Mapping[str, Any]) -> dict[str, Any]:
 def _bare(type_: Type, value: Any) -> Any:
     if isinstance(type_, ListOf):
         return [_bare(type_.item, element) for element in value]
+    if isinstance(type_, Array) and type_.shape == (1,) and np.ndim(value) == 0:
+        return np.array([value], dtype_of(type_))  # on the wire no different from a single value
     return value.decode() if isinstance(type_, Text) else value
 
 

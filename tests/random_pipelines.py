@@ -141,10 +141,9 @@ FIXED = {
     "LoadTensor": ("tensor_name=matrix.npy", "shape=[9,2]"),
     "IndexSelectTensor": ("weight=matrix.npy", "columns=2"),
 }
-# They have effects, take time, want a file that fits what arrives, or look at the whole batch.
+# They have effects, take time, or want a file that fits what arrives.
 LEFT_OUT = {
     *("Sleep", "PrintTensor", "SaveMat", "SaveMats", "SaveTensor", "CTCGreedyDecode"),
-    *("BatchFixHLimitW", "AlignMat"),
 }
 USER = ("maybe", "fussy", "Lists", "together", "picture")
 MODELS = ("small.onnx", "any.onnx", "vector.onnx", "two.onnx")

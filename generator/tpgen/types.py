@@ -150,7 +150,9 @@ class Bytes:
 
 @dataclass(frozen=True)
 class Text:
-    """A unicode string."""
+    """A unicode string; ``constant`` is its value where an operator always writes the same one."""
+
+    constant: str | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return "string"
@@ -252,6 +254,8 @@ def join_types(left: Type, right: Type, owner: str) -> Type:
     Raises:
         Unjoinable: dtype, rank or kind differ.
     """
+    if isinstance(left, Text) and isinstance(right, Text):
+        return left if left.constant == right.constant else Text()
     if left == right:
         return left
     if isinstance(left, Opaque) or isinstance(right, Opaque):

@@ -5,9 +5,10 @@ import numpy as np
 from tpgen_runtime import ItemError, Tensor, op
 
 IMAGE = Tensor("uint8", ["H", "W", 3], color="bgr")
+HALF = Tensor("uint8", ["H", "V", 3], color="bgr")  # as high, of another width
 
 
-@op(inputs={"data": IMAGE}, outputs={"left": IMAGE, "right": IMAGE, "result": IMAGE})
+@op(inputs={"data": IMAGE}, outputs={"left": HALF, "right": HALF, "result": IMAGE})
 def split(data):
     """The picture, and its left and right half."""
     middle = data.shape[1] // 2

@@ -79,16 +79,18 @@ class Reader:
         return [bool(one) for one in scores.argmax(axis=1)]
 
     def _recognise(self, crops: Sequence[Image]) -> list[str]:
-        """Words of similar width share a batch, and each batch is as wide as its widest word."""
-        order = sorted(range(len(crops)), key=lambda i: width_at_height(crops[i]))
+        """Words of one width bucket share a batch."""
+        buckets: dict[int, list[int]] = {}
+        for i, crop in enumerate(crops):
+            buckets.setdefault(bucket_width(crop), []).append(i)
         texts = [""] * len(crops)
-        for start in range(0, len(order), BATCH):
-            chosen = order[start : start + BATCH]
-            width = common_width([crops[i] for i in chosen])
-            batch = np.stack([to_input(fit(crops[i], width)) for i in chosen])
-            (steps,) = self._recogniser.run(None, {"image": batch})
-            for i, scores in zip(chosen, steps, strict=True):
-                texts[i] = self._decode(scores.argmax(axis=1))
+        for width, members in buckets.items():
+            for start in range(0, len(members), BATCH):
+                chosen = members[start : start + BATCH]
+                batch = np.stack([to_input(fit(crops[i], width)) for i in chosen])
+                (steps,) = self._recogniser.run(None, {"image": batch})
+                for i, scores in zip(chosen, steps, strict=True):
+                    texts[i] = self._decode(scores.argmax(axis=1))
         return texts
 
     def _decode(self, best: NDArray[np.int64]) -> str:
@@ -160,10 +162,9 @@ def width_at_height(crop: Image) -> int:
     return int(np.ceil(HEIGHT * crop.shape[1] / crop.shape[0]))
 
 
-def common_width(crops: Sequence[Image]) -> int:
-    """The width for a batch: that of the widest, in steps of 32, 320 at most."""
-    widest = max(width_at_height(crop) for crop in crops)
-    return min(-(-widest // WIDTH_STEP) * WIDTH_STEP, LARGEST_WIDTH)
+def bucket_width(crop: Image) -> int:
+    """The width that a word is filled up to: its own, in steps of 32, 320 at most."""
+    return min(-(-width_at_height(crop) // WIDTH_STEP) * WIDTH_STEP, LARGEST_WIDTH)
 
 
 def fit(crop: Image, width: int) -> Image:

@@ -19,9 +19,11 @@ def crop(image, box, *, layout):
 
 
 def _whole_box(box):
-    if box.size != 4 or not np.isfinite(box).all():
+    is_whole = box.dtype.kind in "iu"
+    if box.size != 4 or not (is_whole or np.isfinite(box).all()):
         raise ItemError(f"_box needs four numbers x1, y1, x2, y2, not {box.tolist()}")
-    return [int(side) for side in box.reshape(-1)]  # toward zero, where a box is not whole
+    sides = box.reshape(-1).tolist()
+    return sides if is_whole else [int(side) for side in sides]  # toward zero
 
 
 def _cut(image, layout, region, box):

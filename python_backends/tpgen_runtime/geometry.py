@@ -173,38 +173,21 @@ def whole_number(key, value):
         raise ItemError(f"{key} = {value!r} is not a whole number") from None
 
 
-class BatchFixHLimitW:
-    """One width for each batch of at most ``max_batch`` images: the images, widths and heights (as texts)."""
-
-    def __init__(self, *, resize_h, max_w, align, max_batch):
-        self._rule = (resize_h, max_w, align)
-        self._height = str(resize_h)
-        self._max_batch = max_batch
-
-    def __call__(self, images):
-        widths = []
-        for start in range(0, len(images), self._max_batch):
-            batch = images[start : start + self._max_batch]
-            widths += [str(_common_width(batch, *self._rule))] * len(batch)
-        return list(images), widths, [self._height] * len(images)
+def batch_fix_h_limit_w(image, *, resize_h, max_w, align):
+    """The image, the width of its bucket and the height, both as texts."""
+    return image, str(_bucket_width(image, resize_h, max_w, align)), str(resize_h)
 
 
-class AlignMat:
-    """One width for all images of a call: the images, heights and widths (int32 scalars)."""
-
-    def __init__(self, *, resize_h, max_w, align):
-        self._rule = (resize_h, max_w, align)
-        self._height = resize_h
-
-    def __call__(self, images):
-        width = _common_width(images, *self._rule)
-        heights = [np.array(self._height, np.int32) for _ in images]
-        return list(images), heights, [np.array(width, np.int32) for _ in images]
+def align_mat(image, *, resize_h, max_w, align):
+    """The image, the height and the width of its bucket (int32 scalars)."""
+    width = _bucket_width(image, resize_h, max_w, align)
+    return image, np.array(resize_h, np.int32), np.array(width, np.int32)
 
 
-def _common_width(images, resize_h, max_w, align):
-    """The widest image's width at the height ``resize_h``, rounded up to ``align``, at most ``max_w``."""
-    sizes = (image.shape[:2] for image in images if image.size)  # an empty one fails where it is resized
-    widths = (int(np.float32(resize_h * width) / np.float32(height)) for height, width in sizes)
-    widest = max(widths, default=1)
-    return min(max(math.ceil(widest / align), 1) * align, max_w)
+def _bucket_width(image, resize_h, max_w, align):
+    """The image's width at the height ``resize_h``, rounded up to ``align``, at most ``max_w``."""
+    height, width = image.shape[:2]
+    if not image.size:
+        return align  # it fails where it is resized
+    scaled = int(np.float32(resize_h * width) / np.float32(height))
+    return min(max(math.ceil(scaled / align), 1) * align, max_w)

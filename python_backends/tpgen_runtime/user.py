@@ -40,6 +40,7 @@ class Tensor:
             raise ValueError(f"{dtype!r} is not an element type; known: {', '.join(NUMBERS)}, bytes, string")
         self.dtype = dtype
         self.dims = tuple(dims)
+        self._numpy = np.dtype(dtype) if dtype in NUMBERS else None
         self.color = color
         self.layout = layout
 
@@ -56,7 +57,10 @@ class Tensor:
         """
         if self.dtype == "bytes" or (self.dtype == "string" and not self.dims):
             return _plain(value, bytes if self.dtype == "bytes" else str)
-        array = self._array(value)
+        is_right = isinstance(value, (np.ndarray, np.generic)) and value.dtype == self._numpy
+        array = np.asarray(value) if is_right else self._array(value)
+        if is_right and array.shape == self.dims:
+            return array
         if array.ndim != len(self.dims):
             raise TypeError(_form(array))
         for want, got in zip(self.dims, array.shape, strict=True):
@@ -322,7 +326,10 @@ def _checked(wanted, value, sizes):
         return wanted.checked(value, sizes)
     if not isinstance(value, (list, tuple, np.ndarray)):
         raise TypeError(_form(value))
-    return [_checked(wanted[0], element, {}) for element in value]
+    element = wanted[0]
+    if isinstance(element, Tensor):
+        return [element.checked(one, {}) for one in value]
+    return [_checked(element, one, {}) for one in value]
 
 
 def _plain(value, kind):

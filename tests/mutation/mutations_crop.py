@@ -21,8 +21,8 @@ MUTATIONS = (
     Mutation(
         "box rounded",
         "crop.py",
-        "[int(side) for side in box.reshape(-1)]",
-        "[round(float(side)) for side in box.reshape(-1)]",
+        "[int(side) for side in sides]",
+        "[round(side) for side in sides]",
         seen_by="CropMat",
     ),
     Mutation(

@@ -123,6 +123,20 @@ MUTATIONS = (
         seen_by="Normalize",
     ),
     Mutation(
+        "small image packed without the swap",
+        "image.py",
+        "turned[::-1] if swap_rb else turned",
+        "turned",
+        seen_by="PackImage",
+    ),
+    Mutation(
+        "small image packed without the mean",
+        "image.py",
+        "np.float32(mean or (0.0,))",
+        "np.float32((0.0,))",
+        seen_by="PackImage",
+    ),
+    Mutation(
         "packed without the swap",
         "image.py",
         "planes[::-1] if swap_rb else planes",

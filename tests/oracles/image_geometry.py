@@ -174,41 +174,26 @@ def dynamic_fix_h(
     return fix_h(image, resize_h=int(resize_h), max_w=int(max_w), pad_value=pad_value)
 
 
-def _random_batch(rng: np.random.Generator) -> Case:
+def _random_bucket(rng: np.random.Generator) -> Case:
     align = int(rng.choice([1, 8, 16, 32]))
-    images = [random_image(rng) for _ in range(int(rng.integers(1, 8)))]
     attributes = {"resize_h": _side(rng), "max_w": align * int(rng.integers(1, 12)), "align": align}
-    return Case((images,), attributes, "HWC", "bgr")
+    return Case((random_image(rng),), attributes, "HWC", "bgr")
 
 
-def _random_limited_batch(rng: np.random.Generator) -> Case:
-    case = _random_batch(rng)
-    return Case(case.values, {**case.attributes, "max_batch": int(rng.integers(1, 5))}, "HWC", "bgr")
+def _bucket_width(image: np.ndarray, resize_h: int, max_w: int, align: int) -> int:
+    target = int(np.float32(math.ceil(resize_h * image.shape[1])) / np.float32(image.shape[0]))
+    target = max(target, 1)
+    if target % align:
+        target = (target // align + 1) * align
+    return min(target, max_w)
 
 
-def _common_width(images: list[np.ndarray], resize_h: int, max_w: int, align: int) -> int:
-    target = 0
-    for image in images:  # the original's running maximum, image by image
-        target = max(
-            target, int(np.float32(math.ceil(resize_h * image.shape[1])) / np.float32(image.shape[0]))
-        )
-        target = max(target, 1)
-        if target % align:
-            target = (target // align + 1) * align
-        target = min(target, max_w)
-    return target
+@oracle("BatchFixHLimitW", generate=_random_bucket, tolerance=same)
+def batch_fix_h(image: np.ndarray, *, resize_h: int, max_w: int, align: int) -> tuple[Any, ...]:
+    return image, str(_bucket_width(image, resize_h, max_w, align)), str(resize_h)
 
 
-@oracle("BatchFixHLimitW", generate=_random_limited_batch, tolerance=same)
-def batch_fix_h(
-    images: list[np.ndarray], *, resize_h: int, max_w: int, align: int, max_batch: int
-) -> tuple[Any, ...]:
-    batches = [images[i : i + max_batch] for i in range(0, len(images), max_batch)]
-    widths = [str(_common_width(batch, resize_h, max_w, align)) for batch in batches for _ in batch]
-    return images, widths, [str(resize_h)] * len(images)
-
-
-@oracle("AlignMat", generate=_random_batch, tolerance=same)
-def align_mat(images: list[np.ndarray], *, resize_h: int, max_w: int, align: int) -> tuple[Any, ...]:
-    width = np.array(_common_width(images, resize_h, max_w, align), np.int32)
-    return images, [np.array(resize_h, np.int32)] * len(images), [width] * len(images)
+@oracle("AlignMat", generate=_random_bucket, tolerance=same)
+def align_mat(image: np.ndarray, *, resize_h: int, max_w: int, align: int) -> tuple[Any, ...]:
+    width = np.array(_bucket_width(image, resize_h, max_w, align), np.int32)
+    return image, np.array(resize_h, np.int32), width

@@ -18,6 +18,7 @@ from ..frontend.tables import CONTROL_FLOW, WITHOUT_EFFECT, NodeKeys, PipelineKe
 from ..ir.filters import RUNS, SWAPS, Otherwise
 from ..ir.op import REGISTRY, AttributeField, Op, Trait, attributes_of, bracket_attribute, declared_attributes
 from ..ops.unsupported import UNSUPPORTED
+from .reference_graphs import GRAPHS
 
 GENERATED = "<!-- Written by docs/generate.py (make docs); change the declarations, not this page. -->\n"
 
@@ -56,6 +57,9 @@ def operators_page() -> str:
             "",
             *two_columns("Written", "Stands for", ((name, f"`{key}`") for name, key in MACROS.items())),
             "",
+            "## Graphs",
+            "",
+            GRAPHS,
             "## Filters",
             "",
             *filters(),

@@ -18,7 +18,6 @@ from .image_rules import (
     wanted_image,
 )
 
-_BATCH = {Trait.STATEFUL, Trait.BATCHED}
 _FAILS = {Trait.PURE, Trait.FAILS}  # an image without pixels cannot be resized
 _PAD = "Colour of the padding: one value, or one per channel (the last is repeated)."
 PADDED = (1, 3)  # channel counts
@@ -64,10 +63,10 @@ class DynamicResizeMat(Resize):
     reads = ("data", "resize_h", "resize_w")
 
     def infer(self, call: InferCall) -> Mapping[str, Type]:
-        scalar_input(call, "resize_h")
-        scalar_input(call, "resize_w")
+        height = scalar_input(call, "resize_h")
+        width = scalar_input(call, "resize_w")
         image = image_input(call, dtypes=RESIZABLE)
-        return {"result": resized(image, call.symbol("H"), call.symbol("W"))}
+        return {"result": resized(image, height or call.symbol("H"), width or call.symbol("W"))}
 
 
 @operator("ResizePadMat", group="image", kernel="geometry:resize_pad_mat", traits=_FAILS)
@@ -211,11 +210,11 @@ class DynamicFixHResizePadMat(Resize):
     pad_value: tuple[float, ...] = attr(_PAD, default=(0.0,))
 
     def infer(self, call: InferCall) -> Mapping[str, Type]:
-        scalar_input(call, "resize_h")
-        scalar_input(call, "max_w")
+        height = scalar_input(call, "resize_h")
+        width = scalar_input(call, "max_w")
         image = image_input(call, dtypes=RESIZABLE, channels=PADDED)
         check_pad(self.pad_value, image, "pad_value")
-        return {"result": resized(image, call.symbol("H"), call.symbol("W"))}
+        return {"result": resized(image, height or call.symbol("H"), width or call.symbol("W"))}
 
 
 def _check_align(max_w: int, align: int) -> None:
@@ -223,30 +222,47 @@ def _check_align(max_w: int, align: int) -> None:
         mismatch("TP104", f"'max_w' is {max_w}, which is no multiple of align = {align}", attribute="max_w")
 
 
-@operator("BatchFixHLimitW", group="image", kernel="geometry:BatchFixHLimitW", traits=_BATCH)
-class BatchFixHLimitW(Resize):
-    """Find one width for all images of a batch; the images stay as they are.
+_BUCKETS = (
+    "The original takes the widest image of a batch for all of it. Here each image has the width that it gets"
+    " alone, so that an answer does not depend on who else is served; images of one width are batched."
+)
 
-    The widest image's width at the height ``resize_h``, rounded up to ``align``, at most ``max_w``. Written
-    as texts for DynamicFixHResizePadMat: ``max_w`` is that width, ``resize_h`` the attribute. The width, and
-    so the padding, depends on which requests meet in a batch.
+
+@operator(
+    "BatchFixHLimitW",
+    group="image",
+    kernel="geometry:batch_fix_h_limit_w",
+    traits={Trait.PURE},
+    note=_BUCKETS,
+)
+class BatchFixHLimitW(Resize):
+    """Find the width bucket of an image; the image stays as it is.
+
+    Its width at the height ``resize_h``, rounded up to ``align``, at most ``max_w``. Written as texts for
+    DynamicFixHResizePadMat: ``max_w`` is that width, ``resize_h`` the attribute.
     """
 
     writes = ("result", "max_w", "resize_h")
 
     resize_h: int = attr("Height that the images will have, pixels.", ge=1, le=MAX_SIDE)
     max_w: int = attr("Largest width, pixels; a multiple of align.", ge=1, le=MAX_SIDE)
-    max_batch: int = attr("Images that get a common width, at most.", key="BatchFixHLimitW::max", ge=1)
+    max_batch: int = attr(
+        "Without effect: the model's `max` limits its batches.",
+        default=1,
+        key="BatchFixHLimitW::max",
+        ge=1,
+        compile_only=True,
+    )
     align: int = attr("The width is a multiple of this.", default=32, ge=1, le=MAX_SIDE)
 
     def infer(self, call: InferCall) -> Mapping[str, Type]:
         _check_align(self.max_w, self.align)
-        return {"result": image_input(call), "max_w": Text(), "resize_h": Text()}
+        return {"result": image_input(call), "max_w": Text(), "resize_h": Text(str(self.resize_h))}
 
 
-@operator("AlignMat", group="image", kernel="geometry:AlignMat", traits=_BATCH)
+@operator("AlignMat", group="image", kernel="geometry:align_mat", traits={Trait.PURE}, note=_BUCKETS)
 class AlignMat(Resize):
-    """Find one width for all images that are processed together; the images stay as they are.
+    """Find the width bucket of an image; the image stays as it is.
 
     The rule is that of BatchFixHLimitW. Written as int32 for DynamicResizeMat: ``resize_w`` is the width,
     ``resize_h`` the attribute.

@@ -212,12 +212,15 @@ def vector_input(
     return found
 
 
-def scalar_input(call: InferCall, key: str) -> None:
-    """Check that a key is a whole number: an integer scalar, or the text of one.
+def scalar_input(call: InferCall, key: str) -> int | None:
+    """Check that a key is a whole number: an integer scalar, or the text of one; the number, if it is known.
 
     Raises:
         InferError: it is something else.
     """
-    if isinstance(call.type(key), Text):
-        return
+    found = call.type(key)
+    if isinstance(found, Text):
+        is_known = found.constant is not None and found.constant.isascii() and found.constant.isdigit()
+        return int(found.constant or 0) if is_known else None
     vector_input(call, key, [(), (1,)], INTEGERS)
+    return None

@@ -1,0 +1,111 @@
+"""How nodes make a graph: the part of `docs/operators.md` that is no list of declarations."""
+
+GRAPHS = """\
+`next` names the nodes that a node's items go on to. A node without one is a *leaf*; a node that nobody
+names is a *root*. Each item goes its own way, whatever the others of its batch do.
+
+### Branches and leaves
+
+With several names in `next`, each follower gets its own copy of the item, all keys included; what one
+branch writes another does not see.
+
+```toml
+[decode]
+backend = "DecodeMat"
+next = "small, wide"
+
+[small]
+backend = "ResizeMat(resize_h=32,resize_w=32)"
+
+[wide]
+backend = "ResizeMat(resize_h=32,resize_w=128)"
+```
+
+One leaf answers with its keys (`result` ...), several with `<leaf>.<key>`: `small.result` and
+`wide.result`. An item that fails in one branch fails as a whole, and is stopped in the others.
+
+### Joins: `map`
+
+A node behind several others begins when they are done, and its `map` makes the new item:
+`node[key:new key, ...]`, separated by commas. What it does not name does not go on. One of the new keys is
+`data`, or all inputs of a model are named. Keys may come from any node before this one, near or far, and a
+node with a single predecessor may have a `map` as well (`[result:data]` then means that one). With
+`next = "both"` in `small` and `wide`:
+
+```toml
+[decode]
+backend = "DecodeMat"
+next = "small, wide"
+
+[small]
+backend = "ResizeMat(resize_h=32,resize_w=32)"
+next = "both"
+
+[wide]
+backend = "ResizeMat(resize_h=32,resize_w=128)"
+next = "both"
+
+[both]
+map = "small[result:data], wide[result:wide], decode[result:image]"
+backend = "ResizeMat(resize_h=16,resize_w=16)"
+```
+
+An item that lacks one of the keys ends there, as by `Break`.
+
+### What is left out
+
+A filter (the table below) lets a node run for an item, or says how much of the graph the item passes by:
+
+| | the item goes on |
+|---|---|
+| Skip | behind this node, as it is |
+| SerialSkip | behind the chain that begins here, which ends where ways part or meet |
+| SubGraphSkip | behind all nodes that are reached only through this one |
+| Break | nowhere: it is answered at once, with the keys that it has, for all leaves that this node leads to |
+| Error | nowhere: its request fails, with this node's name |
+
+A node behind another one has the filter `swap`: `result` becomes `data`, and an item without a `result`
+ends. `filter = "filter"` takes the decision from the item's own key `filter`, which an operator of yours
+has written ([early_exit](../model_repos/early_exit)). A key that an item may end without is declared with a
+companion `<key>_valid`; that it is false is no failure.
+
+### Sub-graphs
+
+A component that only a `jump` names is a sub-graph: one root, one leaf, and no client calls it. `MapReduce`
+runs it on each element of the list `split`; the keys `merge` at its end become lists, in the order of
+`split`. `Jump` runs it on the item itself.
+
+```toml
+[pipeline.inputs]
+data = "[uint8[H,W,3] bgr]"
+
+[each]
+backend = "MapReduce"
+jump = "one"
+
+[one]
+backend = "ResizeMat(resize_h=32,resize_w=32)"
+next = "rgb"
+
+[rgb]
+backend = "cvtColorMat(color=rgb)"
+```
+
+An element has all keys of its item, with itself in place of the list. The elements of all items of a
+dynamic batch go through the sub-graph together: models in it get full batches, in calls of at most their
+`max`. A list without elements makes no call and gives empty lists. An element that fails fails its item:
+`[each] element 7: ...`. Where an element may end without a key of `merge`, `drop_absent = true` leaves it
+out of all lists. Sub-graphs may run others, in no circle.
+
+### One node at several places
+
+`[reader.2]` is the node `reader` at another place of the graph. It has all of its keys; those that it
+writes (`map`, `next`, `filter` ...) are its own. `borrow_from = "reader"` does the same under a name of its
+own, for what the node computes, and not for `next`, `map` and `filter`. Both share the instances, and a
+model is loaded once.
+
+### Several roots
+
+Each component with a root that no `jump` names is an entry: a model `<name>.<root>` if there are several.
+Two roots may not join: a request enters at one of them.
+"""
