@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import string
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -190,6 +191,9 @@ def write_files(folder: Path) -> None:
     (folder / "mine.py").write_text(USER_CODE, encoding="utf-8")
 
 
+_MACRO = re.compile(r"(?<=[\[,:])(data|result)(?=[:,\]])")  # a key that a macro may stand for
+
+
 @dataclass
 class Pipeline:
     """A pipeline that compiles: its text, and what it was compiled to."""
@@ -267,11 +271,15 @@ class Maker:
         return "\n".join(lines)
 
     def _compiled(self, text: str) -> Pipeline | None:
+        text = _MACRO.sub(self._macro, text)
         path = self.folder / f"{self.name}.toml"
         path.write_text(text, encoding="utf-8")
         bag = Bag()
         compiled = compile_pipeline(path, BuildOptions(cores=2), bag, self.folder)
         return Pipeline(text, compiled) if compiled is not None and not bag.has_errors else None
+
+    def _macro(self, key: re.Match[str]) -> str:
+        return f"TASK_{key[0].upper()}_KEY" if self.rng.random() < 0.1 else key[0]
 
     def _call(self) -> str:
         """The text of a random operator call."""
