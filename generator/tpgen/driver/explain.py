@@ -71,8 +71,8 @@ class StageFacts:
 class CallFacts:
     """One use of an operator. ``condition`` says which items its filter lets run.
 
-    ``became`` is what the passes made of it, empty if it runs as written; ``way`` says which items get here, if
-    a container took them apart before.
+    ``became`` is what the passes made of it, empty if it runs as written; ``way`` says which items get
+    here, if a container took them apart before.
     """
 
     operator: str
