@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "model_repos"
 NAMES = (
     *("digits", "early_exit", "fallback", "hello", "legacy_python", "logical", "python_node", "resnet50"),
-    *("two_heads", "two_inputs"),
+    *("detect_classify", "ocr", "two_heads", "two_inputs"),
 )
 
 

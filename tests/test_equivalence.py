@@ -186,6 +186,24 @@ ONCE_WRONG = {
         [a]
         backend = "Python[changing:Buffer]"
         """,
+    "two leaves have no result, for reasons of their own": """
+        [a]
+        backend = "Python[mine:fussy]"
+        next = "b,c,d"
+        [b]
+        backend = "Identity"
+        next = "e"
+        [c]
+        backend = "Python[mine:fussy]"
+        filter = "or"
+        [d]
+        backend = "Identity"
+        filter = "or"
+        next = "e"
+        [e]
+        backend = "Identity"
+        map = "d[data:data]"
+        """,
     "user code answers with its input": """
         [pipeline]
         outputs = ["kept", "result"]

@@ -6,6 +6,7 @@ stage, and with one model per node.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
+import fake_triton
 from engines.onnx_build import model, node, save, tensor
 from fake_triton import Server, TritonError
 from tpgen.diagnostics import PipelineError
@@ -68,6 +70,16 @@ def no_thirteen_together(data):
 @op(inputs={"data": NUMBER}, outputs={"result": NUMBER, "filter": TEXT, "hue": TEXT})
 def decide(data):
     return {"result": data, "filter": "Break" if data % 2 else "Run", "hue": f"hue {data}"}
+
+
+@op(inputs={"data": NUMBER}, outputs={"filter": TEXT})
+def look(data):
+    return "Break" if data % 2 else "Run"
+
+
+@op(inputs={"data": NUMBER}, outputs={"result": Tensor("float32", [2])})
+def pair(data):
+    return np.full(2, data, np.float32)
 
 
 @op(inputs={"data": NUMBER, "hue": TEXT}, outputs={"result": TEXT})
@@ -283,6 +295,60 @@ def test_an_empty_list_makes_no_engine_call(folder: Path, fuse: str, engine_call
         answers = ask([0, 0])
     assert engine_calls == []
     assert [len(answer["result"]) for answer in answers] == [0, 0]
+
+
+@pytest.fixture
+def calls_before(monkeypatch: pytest.MonkeyPatch, engine_calls: list[int]) -> list[int]:
+    """For each answer that was sent early, how many engine calls there had been."""
+    found: list[int] = []
+    send = fake_triton.ResponseSender.send
+
+    def noted(self: Any, response: Any, flags: int = 0) -> None:
+        found.append(len(engine_calls))
+        send(self, response, flags)
+
+    monkeypatch.setattr(fake_triton.ResponseSender, "send", noted)
+    return found
+
+
+def test_pages_without_crops_do_not_wait_for_the_others(
+    folder: Path, fuse: str, engine_calls: list[int], calls_before: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = onnxruntime.InferenceSession.run
+
+    def slow(*arguments: Any) -> Any:
+        time.sleep(0.05)  # so that it is worth while to answer early
+        return run(*arguments)
+
+    monkeypatch.setattr(onnxruntime.InferenceSession, "run", slow)
+    with served(folder, fuse, PAGES) as ask:
+        ask([20, 0, 3, 0])  # a stage finds out how long others wait
+        engine_calls.clear()
+        calls_before.clear()
+        answers = ask([20, 0, 3, 0])
+    assert [len(answer["result"]) for answer in answers] == [20, 0, 3, 0]
+    assert calls_before.count(0) == 2
+
+
+def test_an_item_that_breaks_does_not_wait_for_the_others(
+    folder: Path, fuse: str, engine_calls: list[int], calls_before: list[int]
+) -> None:
+    text = """
+        [pipeline]
+        outputs = ["result"]
+        [first]
+        backend = "Python[ops:look]"
+        next = "second"
+        [second]
+        filter = "filter"
+        backend = "Sequential[Python[ops:pair],Onnx(model=twice.onnx)]"
+        max = 16
+        """
+    with served(folder, fuse, text) as ask:
+        engine_calls.clear()
+        answers = ask([2, 3, 4, 5, 7])
+    assert [answer["result"] is None for answer in answers] == [False, True, False, True, True]
+    assert calls_before.count(0) == 3
 
 
 @pytest.mark.parametrize("largest", [1, 4, 16])

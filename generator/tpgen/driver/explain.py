@@ -88,12 +88,19 @@ class CallFacts:
 
 @dataclass(frozen=True)
 class NodeFacts:
-    """A node as the TOML has it; ``place`` is ``file:line``."""
+    """A node as the TOML has it; ``place`` is ``file:line``.
+
+    ``map`` are its new keys, each with the node and key that it comes from; ``on_error`` says what becomes of
+    items that it fails on ("" for: they fail), ``passes_by`` which nodes items may pass by.
+    """
 
     name: str
     place: str
     next: tuple[str, ...]
     calls: tuple[CallFacts, ...]
+    map: dict[str, str]
+    on_error: str
+    passes_by: dict[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -193,7 +200,27 @@ def _ports(ports: Sequence[Port], names: DimensionNames) -> tuple[PortFacts, ...
 def _node(node: Node, compiled: Compiled, names: DimensionNames) -> NodeFacts:
     left = {call.label: call for _, call in compiled.graph.calls()}
     calls = tuple(_call(call, left.get(call.label), compiled.reference, node, names) for call in node.calls)
-    return NodeFacts(node.name, node.location, node.next, calls)
+    first = node.calls[0].filter
+    return NodeFacts(
+        node.name,
+        node.location,
+        node.next,
+        calls,
+        {one.target: f"{one.node}.{one.source}" for one in node.map},
+        _recovery(node),
+        {
+            one.value: compiled.reference.passed_by(node.name, one)
+            for one in sorted(first.outcomes, key=lambda one: one.value)
+            if one.skips_nodes
+        },
+    )
+
+
+def _recovery(node: Node) -> str:
+    if node.on_error is None:
+        return ""
+    kept = "items that fail go on as they came"
+    return f"{kept}, with the result {node.on_error.default!r}" if node.on_error.has_default else kept
 
 
 def _call(call: Call, left: Call | None, graph: Graph, node: Node, names: DimensionNames) -> CallFacts:

@@ -60,11 +60,17 @@ def _stage(stage: StageFacts) -> Iterator[str]:
 def _node(node: NodeFacts) -> Iterator[str]:
     arrow = f" -> {', '.join(node.next)}" if node.next else ""
     yield f"{node.name}  ({node.place}){arrow}"
+    if node.map:
+        yield f"  map: {', '.join(f'{key} from {source}' for key, source in node.map.items())}"
+    for status, nodes in node.passes_by.items():
+        yield f"  {status}: passes by {', '.join(nodes)}"
+    if node.on_error:
+        yield f"  on_error: {node.on_error}"
     for call in node.calls:
         yield from (f"  {line}" for line in _call(call))
 
 
-_USUAL_FILTERS = ("Run", "swap")
+_USUAL_FILTERS = ("Run", "swap", "map")
 
 
 def _call(call: CallFacts) -> Iterator[str]:

@@ -64,7 +64,9 @@ def needs_of(graph: Graph, model_bytes: Mapping[str, int]) -> Needs:
 
 
 def _process_bytes(graph: Graph, stage: Stage, model_bytes: Mapping[str, int]) -> int:
+    called = graph.called_models()
     labels = [call.label for name in stage.nodes for call in graph.nodes[name].calls]
+    labels = [*stage.runs[:1]] if stage.runs else [label for label in labels if label not in called]
     models = sum(model_bytes.get(label, 0) for label in labels)
     return (RUNTIME_PROCESS_BYTES if models else PLAIN_PROCESS_BYTES) + MODEL_COPIES * models
 

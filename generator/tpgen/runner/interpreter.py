@@ -153,9 +153,9 @@ class Interpreter:
                 walker.behind[name] = walker.here
                 if not node.next:
                     walker.answers.setdefault(name, walker.here)
-        for walker in walkers:  # of several reasons, the first leaf's is told
-            ends = [leaf for leaf in self.graph.leaves(root) if leaf in walker.answers]
-            walker.answers = {leaf: walker.answers[leaf] for leaf in ends}
+        for walker in walkers:  # the first leaf's reason counts, however early others were answered
+            found = walker.answers
+            walker.answers = {leaf: found[leaf] for leaf in self.graph.leaves(root) if leaf in found}
 
     def _arriving(self, node: Node, walker: _Walker) -> _Keys:
         before = [walker.behind[name] for name in self.graph.predecessors()[node.name]]
