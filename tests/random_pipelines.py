@@ -285,7 +285,7 @@ class Maker:
         """The text of a random operator call."""
         kind = self.rng.random()
         run = self.rng.choice(ITEM_FILTERS) if self.nodes[-1] and self.rng.random() < 0.15 else ""
-        if self.rng.random() < 0.08:
+        if self.rng.random() < 0.12:
             return run + self._fork()
         if kind < 0.12:
             return f"{run}Python[mine:{self.rng.choice(USER)}]"
