@@ -379,3 +379,82 @@ def test_a_filter_on_a_root_is_refused(folder: Path, fuse: str) -> None:
     with pytest.raises(PipelineError) as caught:
         check(folder / "made.toml", BuildOptions(fuse=fuse))
     assert [problem.code for problem in caught.value.diagnostics] == ["TP214"]
+
+
+LOGICAL = """
+[first]
+backend = "Python[ops:pair]"
+next = "net, {second}"
+[net]
+backend = "Onnx(model=twice.onnx)"
+max = 16
+next = "end"
+[{second}]
+{keys}
+next = "end"
+[end]
+map = "net[result:data],{second}[result:more]"
+backend = "Identity"
+"""
+
+
+@pytest.mark.parametrize(
+    ("second", "keys"), [("net.2", "max = 16"), ("other", 'borrow_from = "net"')], ids=["logical", "borrowed"]
+)
+def test_a_node_at_two_places_loads_its_model_once(
+    folder: Path, fuse: str, second: str, keys: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[object] = []
+    begin = onnxruntime.InferenceSession.__init__
+
+    def counted(self: Any, *arguments: Any, **options: Any) -> None:
+        loaded.append(arguments)
+        begin(self, *arguments, **options)
+
+    text = LOGICAL.format(second=second, keys=keys)
+    (folder / "made.toml").write_text(text)
+    build(folder / "made.toml", folder / "repository", BuildOptions(fuse=fuse, cores=2))
+    monkeypatch.setattr(onnxruntime.InferenceSession, "__init__", counted)
+    with served(folder, fuse, text) as ask:
+        assert len(loaded) == 1
+        answers = ask([1, 2, 3])
+    for number, answer in enumerate(answers, 1):
+        assert answer["result"].tolist() == answer["more"].tolist() == [2 * number] * 2
+    models = {path.name for path in (folder / "repository").iterdir() if path.is_dir()}
+    assert models == ({"made"} if fuse == "auto" else {"made", "made__net"})
+
+
+def test_lists_of_lists_and_jumps_inside_them(folder: Path, fuse: str, engine_calls: list[int]) -> None:
+    text = """
+        [pages]
+        backend = "Python[ops:count_up]"
+        next = "outer"
+        [outer]
+        backend = "MapReduce"
+        jump = "page"
+        drop_absent = true
+        [page]
+        backend = "Python[ops:cut]"
+        next = "inner"
+        [inner]
+        backend = "MapReduce"
+        jump = "crop"
+        split = "boxes"
+        [crop]
+        backend = "Copy[boxes:data]"
+        next = "net"
+        [net]
+        backend = "Jump"
+        jump = "twice"
+        filter = "Run"
+        [twice]
+        backend = "Onnx(model=twice.onnx)"
+        max = 16
+        """
+    with served(folder, fuse, text) as ask:
+        engine_calls.clear()
+        answers = ask([4, 0, 1, 3])
+    for count, answer in zip([4, 0, 1, 3], answers, strict=True):
+        found = [[row.tolist() for row in page] for page in answer["result"]]
+        assert found == [[[2.0 * (100 * page + i)] * 2 for i in range(page)] for page in range(count)]
+    assert sum(engine_calls) == 6 + 3 and len(engine_calls) <= 2
