@@ -20,12 +20,12 @@ from ..ir.filters import (
     Lacks,
     Never,
     OwnStatus,
-    Verdict,
+    UserStatus,
 )
 from ..ir.graph import Call, Graph, Node, OnError, Stage
 from ..ir.op import Trait, attributes_of
 from ..types import Array, Bytes, DType, ListOf, State, Type
-from .code_text import ASSIGNED, BODY, assignment, broken_call, one_line, safe_name, sequence
+from .code_text import ASSIGNED, BODY, LINE, assignment, broken_call, one_line, safe_name, sequence
 from .names import Identifiers, literal
 from .wire_form import port_code, wire_tensors
 
@@ -200,18 +200,22 @@ class NodeCode:
         arguments = [self._check(check) for check in filter_.checks]
         if filter_.moves:
             arguments.append(f"moves={literal(filter_.moves)}")
-        if filter_.verdict is not None:
-            arguments.append(f"verdict={self._verdict(filter_.verdict)}")
+        if isinstance(filter_.verdict, OwnStatus):
+            self.parts.filters.add("own_status")
+            arguments.append(f"verdict=own_status({literal(filter_.verdict.key)})")
+        elif filter_.verdict is not None:
+            arguments.append(self._user_verdict(filter_.verdict))
         if any(otherwise.value == "Error" for otherwise in filter_.outcomes):
             arguments.append(f"name={literal(filter_.name)}")
         self.parts.filters.add("Filter")
+        if isinstance(filter_.verdict, UserStatus):
+            code = "\n        ".join(broken_call("Filter", arguments, LINE))
+            comment = f"{self.node.location} filter {one_line(filter_.verdict.label, 80)}"
+            return f"self.{self.parts.load(self.node, filter_.verdict.function, code, comment)}"
         return f"Filter({', '.join(arguments)})"
 
-    def _verdict(self, verdict: Verdict) -> str:
-        """The expression of what says an item's status."""
-        if isinstance(verdict, OwnStatus):
-            self.parts.filters.add("own_status")
-            return f"own_status({literal(verdict.key)})"
+    def _user_verdict(self, verdict: UserStatus) -> str:
+        """The argument of a filter that asks a user's function, which is constructed at load."""
         arguments = {
             "module": verdict.module,
             "name": verdict.function,
@@ -221,9 +225,7 @@ class NodeCode:
         }
         shown = ['directory=context.path("user")', *(f"{k}={literal(v)}" for k, v in arguments.items())]
         self.parts.modules.add("user_filter")
-        code = "\n        ".join(broken_call("user_filter.UserFilter", shown, BODY + ASSIGNED))
-        comment = f"{self.node.location} filter {one_line(verdict.label, 80)}"
-        return f"self.{self.parts.load(self.node, verdict.function, code, comment)}"
+        return "\n            ".join(broken_call("verdict=user_filter.UserFilter", shown, LINE))
 
     def _check(self, check: Check) -> str:
         self.parts.filters.add(check.otherwise.name)
