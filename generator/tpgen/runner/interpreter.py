@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..ir.filters import (
     RESULT,
     RUNS,
@@ -395,6 +393,8 @@ def _text(value: Any) -> str:
 
 def default_value(value: Any, type_: Type) -> Any:
     """A TOML value as a value of a type."""
+    import numpy as np  # which the command line does without
+
     if isinstance(type_, Array):
         return np.asarray(value, object if type_.dtype is DType.STRING else type_.dtype.value)
     if isinstance(type_, ListOf):
