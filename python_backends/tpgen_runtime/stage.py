@@ -341,9 +341,13 @@ def remember(item):
 
 
 class Stage:
-    """Base of generated stages: the wire form of its keys, its nodes, and `run`."""
+    """Base of generated stages: the wire form of its keys, its nodes, and `run`.
+
+    ``uneven``: items take very different times, so none waits for the others of its batch.
+    """
 
     pipeline = ""
+    uneven = False
     inputs = ()
     outputs = ()
     nodes = ()

@@ -61,7 +61,9 @@ class PythonModel:
         for done, item in enumerate(self._stage.run(items), 1):
             if previous is not None:
                 self._pace += (time.perf_counter() - previous - self._pace) / 8
-            item.owner.at_once = (len(items) - done) * self._pace > _WORTH_SENDING
+            left = len(items) - done
+            is_long = self._stage.uneven or left * self._pace > _WORTH_SENDING
+            item.owner.at_once = left > 0 and is_long
             item.finish()
             previous = time.perf_counter()
 

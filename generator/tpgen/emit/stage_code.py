@@ -81,6 +81,7 @@ class StageCode:
             imports=self._imports([*inputs, *outputs, *self.parts.ports]),
             inputs=sequence(inputs, 4),
             outputs=sequence(outputs, 4),
+            uneven=any(call.jump for name in self.stage.nodes for call in self.graph.nodes[name].calls),
             programs=programs,
             nodes=nodes,
             node_tuple=sequence([f"self.{node.attribute}" for node in nodes], 8),

@@ -14,6 +14,7 @@ class PipelineStage(Stage):
     pipeline = "detect_classify"
     inputs = (Bytes("data", max_bytes=67108864),)
     outputs = (Text("result", optional_value=True),)
+    uneven = True
 
     def __init__(self):
         self.decode = GraphNode("decode", "pipeline.toml:8")

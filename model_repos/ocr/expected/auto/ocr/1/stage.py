@@ -18,6 +18,7 @@ class PipelineStage(Stage):
         List(Array("scores", "float32", ())),
         Array("boxes", "int32", (None, 4, 2)),
     )
+    uneven = True
 
     def __init__(self):
         self.decode = GraphNode("decode", "pipeline.toml:4")
