@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from random_pipelines import KEYS, NAMES, Maker, Pipeline, read_pipeline
+from random_pipelines import KEYS, NAMES, USER_FILTERS, Maker, Pipeline, read_pipeline
 
 # Says, by size alone, which status an item gets; now and then one that does not exist.
 STATUS_CODE = """
@@ -20,6 +20,24 @@ def status(data):
     return {"result": "x" * (size % 5), "filter": STATUSES[size % 8], "target": np.int64(size % 3)}
 
 
+def says(data):
+    return STATUSES[size_of(data) % 8]
+
+
+def passes_by(data):
+    size = size_of(data)
+    if size % 4 == 0:
+        return "SerialSkip"
+    if size % 5 == 0:
+        return "SubGraphSkip"
+    return "Swap" if size % 2 else "Break"
+
+
+def passes_or_runs(data):
+    size = size_of(data)
+    return "SubGraphSkip" if size % 3 == 0 else ("SerialSkip" if size % 5 == 0 else "Run")
+
+
 @op(outputs={"boxes": [Tensor("float32", ["N", 3])], "result": [Tensor("string", [])]})
 def parts(data):
     size = size_of(data)
@@ -30,6 +48,7 @@ def parts(data):
         "result": ["y" * (i + size % 3) for i in range(size % 5)],
     }
 """
+GRAPH_FILTERS = ("says", "passes_by", "passes_or_runs")
 NODE_FILTERS = (
     "",
     "",
@@ -49,6 +68,7 @@ NODE_FILTERS = (
     'filter = "SubGraphSkip"\n',
     'filter = "Break"\n',
     'filter = "Error"\n',
+    *(f'filter = "Python[mine:{name}]"\n' for name in (*USER_FILTERS, *GRAPH_FILTERS)),
 )
 ON_ERROR = (
     *('on_error = "skip"\n', 'on_error = "skip"\n', "on_error = -1\n", 'on_error = "lost"\n'),
@@ -57,6 +77,7 @@ ON_ERROR = (
 ITEM_FILTERS = (
     *("(Run)", "(or)", "(else)", "(result2other)", "(filter)", "(if)", "(filter)"),
     *("(Skip)", "(Break)", "(SerialSkip)", "(Error)"),
+    *(f"(Python[mine:{name}])" for name in (*USER_FILTERS, *GRAPH_FILTERS)),
 )
 MAPPED = ("result", "result", "data", "note", "boxes", "filter", "other", "texts")
 

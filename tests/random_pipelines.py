@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import string
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -80,6 +81,40 @@ def picture(data):
         return None
     image = np.arange((size % 5 + 1) * (size % 7 + 1) * 3, dtype=np.uint8)
     return {"boxes": np.zeros((size % 3, 4), np.int32), "result": image.reshape(size % 5 + 1, -1, 3)}
+
+
+def runs(data):
+    return "Run" if size_of(data) % 3 else "Skip"
+
+
+def turns(result):
+    if size_of(result) % 4 == 0:
+        return "Break"
+    return "Swap"
+
+
+def turns_or_skips(result, *, limit=7):
+    return "Skip" if size_of(result) % limit == 2 else "Swap"
+
+
+def noted(note: str, data):
+    return "Run" if len(note) % 2 else "Error"
+
+
+def breaking(data):
+    size = size_of(data)
+    if size % 7 == 0:
+        raise KeyError(size)
+    if size % 8 == 0:
+        raise ItemError("eight")
+    return "Run"
+
+
+class Older:
+    def forward(self, item):
+        if "note" in item and size_of(item.get("note")) % 2:
+            return "Skip"
+        return "Run" if size_of(item["data"]) % 5 else "Break"
 """
 KEYS = ("other", "alpha", "beta", "alpha_count", "data", "result", "note", "boxes", "inverse_trans", "scores")
 NAMES = ("n", "node.x", "run", "class", "items", "self", "0", "image", "load", "a-b", "stage", "Node")
@@ -113,6 +148,7 @@ LEFT_OUT = {
 }
 USER = ("maybe", "fussy", "Lists", "together", "picture")
 MODELS = ("small.onnx", "any.onnx", "vector.onnx", "two.onnx")
+USER_FILTERS = ("runs", "turns", "turns_or_skips", "noted", "breaking", "Older")
 NODE_FILTERS = (
     *[""] * 12,
     *['filter = "or"\n'] * 3,
@@ -125,8 +161,12 @@ NODE_FILTERS = (
     'filter = "IsKeyExistFilter"\nkey = "note"\n',
     'filter = "IsKeyExistFilter"\nkey = "boxes"\n',
     'filter = "IsOtherExistFilter"\nother = "other"\n',
+    *(f'filter = "Python[mine:{name}]"\n' for name in USER_FILTERS),
 )
-ITEM_FILTERS = ("(Run)", "(or)", "(or)", "(else)", "(result2other)", "(swap)")
+ITEM_FILTERS = (
+    *("(Run)", "(or)", "(or)", "(else)", "(result2other)", "(swap)"),
+    *(f"(Python[mine:{name}])" for name in USER_FILTERS),
+)
 NORMS = ("", "", ",mean=[10,20,30],std=[2,4,8]", ",mean=[123.675,116.28,103.53]", ",std=[58.4,57.1,57.4]")
 
 
@@ -149,6 +189,9 @@ def write_files(folder: Path) -> None:
     (folder / "labels.txt").write_text("a\nb\né\nd\n", encoding="utf-8")
     np.save(folder / "matrix.npy", rng.normal(size=(9, 2)).astype(np.float32))
     (folder / "mine.py").write_text(USER_CODE, encoding="utf-8")
+
+
+_MACRO = re.compile(r"(?<=[\[,:])(data|result)(?=[:,\]])")  # a key that a macro may stand for
 
 
 @dataclass
@@ -228,16 +271,22 @@ class Maker:
         return "\n".join(lines)
 
     def _compiled(self, text: str) -> Pipeline | None:
+        text = _MACRO.sub(self._macro, text)
         path = self.folder / f"{self.name}.toml"
         path.write_text(text, encoding="utf-8")
         bag = Bag()
         compiled = compile_pipeline(path, BuildOptions(cores=2), bag, self.folder)
         return Pipeline(text, compiled) if compiled is not None and not bag.has_errors else None
 
+    def _macro(self, key: re.Match[str]) -> str:
+        return f"TASK_{key[0].upper()}_KEY" if self.rng.random() < 0.1 else key[0]
+
     def _call(self) -> str:
         """The text of a random operator call."""
         kind = self.rng.random()
         run = self.rng.choice(ITEM_FILTERS) if self.nodes[-1] and self.rng.random() < 0.15 else ""
+        if self.rng.random() < 0.12:
+            return run + self._fork()
         if kind < 0.12:
             return f"{run}Python[mine:{self.rng.choice(USER)}]"
         if kind < 0.27:
@@ -249,6 +298,21 @@ class Maker:
         classes = sorted({c.names[0] for c in REGISTRY.values() if c.group == group} - LEFT_OUT)
         name = self.rng.choice(classes)
         return run + self._operator(REGISTRY[name], self.rng.choice(REGISTRY[name].names))
+
+    def _fork(self) -> str:
+        """The text of a container with one way for items that have a key, and another one for the others."""
+        key = self.rng.choice(("note", "note", "boxes", "other", "alpha", "filter"))
+        name = self.rng.choice((f"HasKey(key={key})", f"HasKey({key})", f"NotHasKey(key={key})"))
+        arms = [self._arm() for _ in range(self.rng.randint(1, 2))]
+        return f"{name}[{','.join(arms)}]"
+
+    def _arm(self) -> str:
+        before, self.nodes = self.nodes, [[]]
+        self.nodes[-1].append(self._call())
+        while self.rng.random() < 0.5 and len(self.nodes[-1]) < 3:
+            self.nodes[-1].append(self._call())
+        (calls,), self.nodes = self.nodes, before
+        return calls[0] if len(calls) == 1 else f"Sequential[{','.join(calls)}]"
 
     def _operator(self, cls: type[Op], name: str) -> str:
         if bracket_attribute(cls):
@@ -297,7 +361,8 @@ def make_pipeline(rng: random.Random, folder: Path, name: str) -> Pipeline:
     """A pipeline of one to nine operators, in one to six nodes, with random outputs."""
     maker = Maker(rng, folder, name)
     made = maker.make()
-    return maker.with_outputs(made) if rng.random() < 0.7 else made
+    made = maker.with_outputs(made) if rng.random() < 0.7 else made
+    return read_pipeline(made.text, folder, name)  # what was tried last need not be what compiles
 
 
 def read_pipeline(text: str, folder: Path, name: str) -> Pipeline:

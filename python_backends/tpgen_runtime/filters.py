@@ -2,19 +2,20 @@
 
 RUN, SKIP, SERIAL_SKIP, SUBGRAPH_SKIP = "Run", "Skip", "SerialSkip", "SubGraphSkip"
 BREAK, ERROR = "Break", "Error"
+SWAP_STATUS = "Swap"  # a verdict only: the item runs, and its result becomes data
 _STATUSES = frozenset((RUN, SKIP, SERIAL_SKIP, SUBGRAPH_SKIP, BREAK, ERROR))
 
 
 class Filter:
     """``checks`` are made by the functions below; ``moves`` are (source, target) keys.
 
-    ``status_key`` is the key under which an item brings its own status, which counts where all checks hold.
+    ``verdict`` says the status of an item for which all checks hold; whatever it raises passes through.
     """
 
-    def __init__(self, *checks, moves=(), status_key=None, name=""):
+    def __init__(self, *checks, moves=(), verdict=None, name=""):
         self._checks = checks
         self._moves = moves
-        self._status_key = status_key
+        self._verdict = verdict
         self.name = name
 
     def status(self, item):
@@ -22,12 +23,16 @@ class Filter:
         for key, wanted, otherwise in self._checks:
             if not _holds(item, key, wanted):
                 return otherwise
-        if self._status_key is not None:
-            status = _text(item[self._status_key])
-            return status if status in _STATUSES else ERROR
-        for source, target in self._moves:
+        moves, status = self._moves, RUN
+        if self._verdict is not None:
+            status = self._verdict(item)
+            if status == SWAP_STATUS:
+                moves, status = _TO_DATA, RUN if "result" in item else BREAK
+        if status != RUN:
+            return status
+        for source, target in moves:
             item[target] = item[source]
-        for source, _ in self._moves:
+        for source, _ in moves:
             item.pop(source, None)
         return RUN
 
@@ -57,11 +62,22 @@ def equals(key, value, otherwise):
     return key, value, otherwise
 
 
+def own_status(key):
+    """The verdict that items bring under a key."""
+
+    def verdict(item):
+        status = _text(item[key])
+        return status if status in _STATUSES else ERROR
+
+    return verdict
+
+
 def never(otherwise):
     """No item."""
     return None, True, otherwise
 
 
+_TO_DATA = (("result", "data"),)
 ALL = Filter()
-SWAP = Filter(has("result", BREAK), moves=(("result", "data"),))
+SWAP = Filter(has("result", BREAK), moves=_TO_DATA)
 OR = Filter(lacks("result", SKIP))

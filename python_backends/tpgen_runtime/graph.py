@@ -141,17 +141,15 @@ class GraphNode(CallingNode):
             item.passes_by = ()
             if self._on_error is not None:
                 remember(item)
-            status = when.status(item)
+            status = self._decided(item, when)
             if status == RUN:
                 self._count(item, before)
                 yield item
                 continue
             self.skipped += 1
-            if status == ERROR:
-                self._refuse(item, when)
             if status in (BREAK, ERROR):
                 self._end(item)
-            else:
+            elif status is not None:
                 item.left = True
                 item.passes_by = self._passed.get(status, ())
                 yield item

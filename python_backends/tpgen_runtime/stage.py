@@ -84,7 +84,7 @@ class Node:
         """The items that enter, by a filter: where it breaks, one is done; where it skips, it passes by."""
         before = self.items
         for item in self._noted(items):
-            status = when.status(item)
+            status = self._decided(item, when)
             if status == RUN:
                 self._count(item, before)
                 yield item
@@ -93,10 +93,8 @@ class Node:
             if status == SKIP:
                 item.left = True
                 yield item
-                continue
-            if status == ERROR:
-                self._refuse(item, when)
-            self._end(item)
+            elif status is not None:
+                self._end(item)
 
     def each(self, items, function, stale=(), when=None):
         """Run a function on every item; gives those that go on.
@@ -123,6 +121,20 @@ class Node:
         going_on = items if not ready else self._run_batch(items, ready, kernel, reads, writes)
         self.seconds += time.perf_counter() - started
         return going_on
+
+    def part(self, items, key, when=None):
+        """Three lists: the items that have a key, those that have not, and those that pass by both ways.
+
+        ``when``: which items take one of the ways, as in `each`.
+        """
+        having, lacking, past = [], [], []
+        for item in items:
+            status = self._status(item, when)
+            if status == SKIP:
+                past.append(item)
+            elif status == RUN:
+                (having if key in item else lacking).append(item)
+        return having, lacking, past
 
     def _with(self, items, key):
         for item in self._noted(items):
@@ -167,19 +179,32 @@ class Node:
             return SKIP
         if when is None:
             return RUN
-        status = when.status(item)
+        status = self._decided(item, when)
+        if status is None:
+            return ERROR
         if status == ERROR:
-            self._refuse(item, when)
             self._end(item)
         elif status != RUN:
             item.left = status != SKIP
             status = SKIP
         return status
 
-    def _refuse(self, item, when):
-        self.errors += 1
-        item.clear()
-        item.reason = self._message(item, f"refused by filter '{when.name}'")
+    def _decided(self, item, when):
+        """What a filter says; an item that it refuses loses its keys. None: filter and item broke."""
+        try:
+            status = when.status(item)
+            reason = f"refused by filter '{when.name}'"
+        except ItemError as problem:
+            status, reason = ERROR, problem
+        except (Exception, SystemExit) as problem:  # noqa: BLE001  (it must stay with this item)
+            self.errors += 1
+            item.fail(self._message(item, f"{type(problem).__name__}: {problem}"))
+            return None
+        if status == ERROR:
+            self.errors += 1
+            item.clear()
+            item.reason = self._message(item, reason)
+        return status
 
     def _end(self, item):
         """The item is done: what it has is its answer."""

@@ -148,17 +148,22 @@ class UserCode:
         self._call = call
 
     def __call__(self, *values):
-        """The answer; arrays go in as views that can't be written to, and come out as copies.
+        """The answer; arrays go in as views that can't be written to, and come out as copies."""
+        return _owned(called(self._call, values))
 
-        Raises:
-            TypeError: the user's code tried to change an array that it was given.
-        """
-        try:
-            return _owned(self._call(*map(_read_only, values)))
-        except Exception as problem:
-            if not _is_read_only(problem):
-                raise
-            raise TypeError(f"{str(problem).strip()}; {_WAY_OUT}") from problem
+
+def called(code, values):
+    """What the user's code answers; it gets arrays as views that can't be written to.
+
+    Raises:
+        TypeError: it tried to change one of them; whatever else it raises passes through.
+    """
+    try:
+        return code(*map(_read_only, values))
+    except Exception as problem:
+        if not _is_read_only(problem):
+            raise
+        raise TypeError(f"{str(problem).strip()}; {_WAY_OUT}") from problem
 
 
 _WAY_OUT = "arrays are given to user code read-only: change a copy, for example data = data.copy()"

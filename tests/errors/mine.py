@@ -10,3 +10,47 @@ def boxes_only(data):
 
 def untyped(data):
     raise NotImplementedError
+
+
+def misspelt(result):
+    if len(result) > 3:
+        return "Run"
+    return "Skp"
+
+
+def reads_note(note):
+    return "Run" if note else "Skip"
+
+
+def never(result):
+    return "Break" if len(result) else "Skip"
+
+
+def silent(data):
+    print(data)
+
+
+def numbered(data):
+    return 1
+
+
+class Writes:
+    """Writes a key."""
+
+    def forward(self, item):
+        item["seen"] = True
+        return "Run"
+
+
+class Configured:
+    """Takes parameters."""
+
+    def init(self, params):
+        self.params = params
+
+    def forward(self, item):
+        return "Run"
+
+
+class NoForward:
+    """Nothing to call."""

@@ -247,7 +247,7 @@ WRONG = {
     "star": ("TP505", "3:8: '*keys' names no keys", None, f"@op({OUT})\ndef f(*keys): pass\n"),
     "async": (
         "TP505",
-        "2:1: 'f' is asynchronous; operators are called, not awaited",
+        "2:1: 'f' is asynchronous; it is called, not awaited",
         None,
         "async def f(data): pass\n",
     ),

@@ -71,7 +71,8 @@ class StageFacts:
 class CallFacts:
     """One use of an operator. ``condition`` says which items its filter lets run.
 
-    ``became`` is what the passes made of it, empty if it runs as written.
+    ``became`` is what the passes made of it, empty if it runs as written; ``way`` says which items get
+    here, if a container took them apart before.
     """
 
     operator: str
@@ -82,6 +83,7 @@ class CallFacts:
     writes: dict[str, str]
     became: str
     note: str
+    way: str = ""
 
 
 @dataclass(frozen=True)
@@ -240,7 +242,14 @@ def _call(call: Call, left: Call | None, graph: Graph, node: Node, names: Dimens
         {key: _typed(after[key], names) for key in call.op.outputs() if key in after},
         _fate(call, left),
         call.op.note.rstrip("."),
+        _way(call, node),
     )
+
+
+def _way(call: Call, node: Node) -> str:
+    """Which items take the way that a call stands on: those with a key, or without."""
+    keys = {one.label: one.fork for one in node.calls if one.fork is not None}
+    return " ".join(f"{'with' if side else 'without'} '{keys[fork]}'" for fork, side in call.arms)
 
 
 def _typed(state: State, names: DimensionNames) -> str:
@@ -252,11 +261,11 @@ def _states_after(call: Call, graph: Graph, node: Node) -> dict[str, State]:
     """The keys behind a call: before the next one, its filter undone, or behind the node."""
     assert graph.types is not None, "compiled graphs are typed"
     labels = [other.label for other in node.calls]
-    position = labels.index(call.label) + 1
+    position = node.following(labels.index(call.label))
     if position == len(labels):
         return dict(graph.types.leaving[node.name])
     states = dict(graph.types.before.get(labels[position], {}))
-    for source, target in node.calls[position].filter.moves:
+    for source, target in node.calls[position].filter.certain_moves:
         states[source] = states.get(target, ABSENT)
     return states
 

@@ -75,7 +75,8 @@ _USUAL_FILTERS = ("Run", "swap", "map")
 
 def _call(call: CallFacts) -> Iterator[str]:
     keys = ", ".join(f"{key}={_value(value)}" for key, value in call.keys.items())
-    yield f"{call.operator}{f'({keys})' if keys else ''}: {_keys(call.reads)} -> {_keys(call.writes)}"
+    way = f"{call.way}: " if call.way else ""
+    yield f"{way}{call.operator}{f'({keys})' if keys else ''}: {_keys(call.reads)} -> {_keys(call.writes)}"
     if call.filter not in _USUAL_FILTERS:
         yield f"    filter {call.filter}: {call.condition}"
     if call.became:

@@ -11,9 +11,11 @@ from collections.abc import Iterable, Iterator
 
 from .. import ops as _operators  # noqa: F401  (declares them)
 from ..codes import CODES
-from ..frontend.calls import SEQUENCES, WRAPPERS
+from ..frontend.calls import FORKS, SEQUENCES, WRAPPERS
 from ..frontend.filters import filter_names, key_of_filter, named_filter
+from ..frontend.macros import MACROS
 from ..frontend.tables import CONTROL_FLOW, WITHOUT_EFFECT, NodeKeys, PipelineKeys
+from ..ir.filters import RUNS, SWAPS, Otherwise
 from ..ir.op import REGISTRY, AttributeField, Op, Trait, attributes_of, bracket_attribute, declared_attributes
 from ..ops.unsupported import UNSUPPORTED
 from .reference_graphs import GRAPHS
@@ -48,6 +50,12 @@ def operators_page() -> str:
             "## Containers",
             "",
             *containers(),
+            "",
+            "## Names of keys",
+            "",
+            "In every value, these stand for the dialect's own keys.",
+            "",
+            *two_columns("Written", "Stands for", ((name, f"`{key}`") for name, key in MACROS.items())),
             "",
             "## Graphs",
             "",
@@ -196,6 +204,10 @@ def containers() -> Iterator[str]:
     sequences = ", ".join(f"`{name}[...]`" for name in sorted(SEQUENCES, key=len, reverse=True))
     yield f"{sequences}: the operators one after another; the `result` of each is the `data` of the next."
     yield ""
+    yield "`HasKey(key=k)[A,B]`: A runs for the items that have the key, B for the others; `NotHasKey` is its"
+    yield "opposite. A and B are one operator or a sequence each, and without B the others go on as they are."
+    yield "What an item has when it comes to the container decides, whatever A does to the key."
+    yield ""
     yield from two_columns("Container", "Its operator runs as if written alone", WRAPPERS.items())
 
 
@@ -206,6 +218,31 @@ def filters() -> Iterator[str]:
     yield "ends the item at a node, and inside a sequence the sequence."
     yield ""
     yield from two_columns("Filter", "What it does", [(name, _filter_text(name)) for name in filter_names()])
+    yield ""
+    yield _USER_FILTERS
+    yield from two_columns("Status", "What becomes of the item", _STATUS_MEANINGS.items())
+    yield _USER_STATUSES
+
+
+_USER_FILTERS = """\
+`Python[module:name]` is a function of your own in `module.py` beside the TOML, read and not run by the
+compiler. Its parameters are the keys of the item that it reads, those behind `*` come from the node's TOML
+keys; it writes nothing, and arrays are read-only. An item that lacks the `result` it reads ends, as with
+`swap`. It returns one of:
+"""
+_USER_STATUSES = """
+Where all of its `return`s are constants, only these are possible, which gives better types. An `ItemError`
+fails the item as bad input; any other exception, or another value, as an error of the code. A class with
+`forward(self, item)` in TorchPipe's style works, too, if it only reads keys that are written out."""
+_STATUS_MEANINGS = {
+    RUNS: "runs, with `data` as it is",
+    SWAPS: "its `result` becomes `data`, then it runs; without a `result` it is Break",
+    Otherwise.SKIP.value: "passes over the node, or the operator of the sequence",
+    Otherwise.SERIAL_SKIP.value: "passes over the longest chain of nodes from here; ends a sequence",
+    Otherwise.SUBGRAPH_SKIP.value: "passes over all nodes that are reached through this one; ends a sequence",
+    Otherwise.BREAK.value: "ends here: its keys are the answer; ends a sequence",
+    Otherwise.ERROR.value: "fails, as bad input",
+}
 
 
 def _filter_text(name: str) -> str:
@@ -234,9 +271,12 @@ def errors_page() -> str:
     return "\n".join(lines)
 
 
+_SIDES = {True: "have", False: "do not have"}
+
+
 def names() -> list[str]:
     """All that `name_text` knows."""
-    operators = {*REGISTRY, *WRAPPERS, *SEQUENCES, *UNSUPPORTED}
+    operators = {*REGISTRY, *FORKS, *WRAPPERS, *SEQUENCES, *UNSUPPORTED}
     return sorted({*operators, *filter_names(), *WITHOUT_EFFECT, *CONTROL_FLOW, *_key_owners()})
 
 
@@ -246,6 +286,10 @@ def name_text(name: str) -> str | None:
         return operator_text(REGISTRY[name])
     if name in SEQUENCES:
         return f"{name}[...]: the operators in it, one after another.\n"
+    if name in FORKS:
+        return (
+            f"{name}(key=k)[A,B]: A for the items that {_SIDES[FORKS[name][0]]} the key, B for the others.\n"
+        )
     if name in WRAPPERS:
         return f"{name}[...]: its operator runs as if written alone; {_plain(WRAPPERS[name])}\n"
     if name in UNSUPPORTED:

@@ -7,11 +7,25 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby, zip_longest
 from typing import Any
 
-from ..ir.filters import DATA, OR, RESULT, RUN, SWAP, Check, Equals, Filter, Has, Lacks, Never
+from ..ir.filters import (
+    DATA,
+    OR,
+    RESULT,
+    RUN,
+    SWAP,
+    Check,
+    Equals,
+    Filter,
+    Has,
+    Lacks,
+    Never,
+    OwnStatus,
+    UserStatus,
+)
 from ..ir.graph import Call, Graph, Node, OnError, Stage
 from ..ir.op import Trait, attributes_of
 from ..types import Array, Bytes, DType, ListOf, State, Type
-from .code_text import ASSIGNED, BODY, assignment, broken_call, one_line, safe_name, sequence
+from .code_text import ASSIGNED, BODY, LINE, assignment, broken_call, one_line, safe_name, sequence
 from .names import Identifiers, literal
 from .wire_form import port_code, wire_tensors
 
@@ -59,13 +73,11 @@ class StageParts:
     ports: list[str] = field(default_factory=list)
     _shared: dict[tuple[str, str], str] = field(default_factory=dict)
 
-    def load(self, call: Call, code: str, comment: str) -> str:
+    def load(self, node: Node, role: str, code: str, comment: str) -> str:
         """The attribute that holds what ``code`` constructs; nodes of one physical node share it."""
-        node = self.graph.nodes[call.node]
         key = (node.physical or node.name, code)
         if key not in self._shared:
-            role = call.op.role()
-            name = self.identifiers.make(f"{call.node}_{role if role != call.node else 'kernel'}")
+            name = self.identifiers.make(f"{node.name}_{role if role != node.name else 'kernel'}")
             self.loads.append(LoadView(name, comment, code))
             self._shared[key] = name
         return self._shared[key]
@@ -83,11 +95,37 @@ class NodeCode:
     def lines(self, *, takes_over: bool, in_graph: bool) -> list[str]:
         """The statements. ``takes_over``: see `Stage`; ``in_graph``: the node belongs to no plain chain."""
         lines = self._entering(takes_over=takes_over, in_graph=in_graph)
-        if not self._is_reached:
-            return lines
+        return [*lines, *self._sequence(self.node.calls)] if self._is_reached else lines
+
+    def _sequence(self, calls: Sequence[Call]) -> list[str]:
+        """The statements of consecutive calls; those inside a fork stand behind it."""
+        forks = [index for index, call in enumerate(calls) if call.fork is not None]
+        if not forks:
+            return self._plain(calls)
+        start = forks[0]
+        label = calls[start].label
+        inside = [call for call in calls if label in dict(call.arms)]
+        behind = calls[start + 1 + len(inside) :]
+        return [*self._plain(calls[:start]), *self._fork(calls[start], inside), *self._sequence(behind)]
+
+    def _fork(self, call: Call, inside: Sequence[Call]) -> list[str]:
+        """The statements of a fork: its items in three lists, two of which go their own ways."""
+        make = self.parts.identifiers.make
+        having, lacking, past = (make(f"{self.attribute}_{way}") for way in ("having", "lacking", "past"))
+        filter_ = self._filter_argument(call.filter) if call.label != self.node.calls[0].label else []
+        arguments = [self.items, literal(call.fork), *filter_]
+        lines = broken_call(f"{having}, {lacking}, {past} = self.{self.attribute}.part", arguments, BODY)
+        for track, side in ((having, True), (lacking, False)):
+            arm = [one for one in inside if dict(one.arms)[call.label] is side]
+            lines += replace(self, items=track)._sequence(arm)
+        return [*lines, f"{self.items} = [*{having}, *{lacking}, *{past}]"]
+
+    def _plain(self, all_calls: Sequence[Call]) -> list[str]:
+        """The statements of calls without a fork."""
+        lines: list[str] = []
         filtered = self._has_filters()
-        for position, calls in _segments(self.node, alone=filtered):
-            filter_ = calls[0].filter if position > 0 else RUN
+        for calls in _segments(all_calls, alone=filtered):
+            filter_ = calls[0].filter if calls[0].label != self.node.calls[0].label else RUN
             if calls[0].jump is not None:
                 lines += self._subgraph(calls[0], filter_)
             elif calls[0].op.has(Trait.BATCHED):
@@ -162,12 +200,32 @@ class NodeCode:
         arguments = [self._check(check) for check in filter_.checks]
         if filter_.moves:
             arguments.append(f"moves={literal(filter_.moves)}")
-        if filter_.status_key is not None:
-            arguments.append(f"status_key={literal(filter_.status_key)}")
+        if isinstance(filter_.verdict, OwnStatus):
+            self.parts.filters.add("own_status")
+            arguments.append(f"verdict=own_status({literal(filter_.verdict.key)})")
+        elif filter_.verdict is not None:
+            arguments.append(self._user_verdict(filter_.verdict))
         if any(otherwise.value == "Error" for otherwise in filter_.outcomes):
             arguments.append(f"name={literal(filter_.name)}")
         self.parts.filters.add("Filter")
+        if isinstance(filter_.verdict, UserStatus):
+            code = "\n        ".join(broken_call("Filter", arguments, LINE))
+            comment = f"{self.node.location} filter {one_line(filter_.verdict.label, 80)}"
+            return f"self.{self.parts.load(self.node, filter_.verdict.function, code, comment)}"
         return f"Filter({', '.join(arguments)})"
+
+    def _user_verdict(self, verdict: UserStatus) -> str:
+        """The argument of a filter that asks a user's function, which is constructed at load."""
+        arguments = {
+            "module": verdict.module,
+            "name": verdict.function,
+            "parameters": dict(verdict.settings),
+            "reads": verdict.reads,
+            "optional": verdict.optional,
+        }
+        shown = ['directory=context.path("user")', *(f"{k}={literal(v)}" for k, v in arguments.items())]
+        self.parts.modules.add("user_filter")
+        return "\n            ".join(broken_call("verdict=user_filter.UserFilter", shown, LINE))
 
     def _check(self, check: Check) -> str:
         self.parts.filters.add(check.otherwise.name)
@@ -292,7 +350,12 @@ class NodeCode:
         self.parts.modules.add("remote")
         self.parts.ports += [*inputs, *outputs]
         code = "\n        ".join(broken_call("remote.RemoteModel", arguments, BODY + ASSIGNED))
-        return f"self.{self.parts.load(call, code, f'{_where(call)} {one_line(call.label, 80)}')}"
+        return self._loaded(call, code)
+
+    def _loaded(self, call: Call, code: str) -> str:
+        """The expression of what ``code`` constructs at load for a call."""
+        comment = f"{_where(call)} {one_line(call.label, 80)}"
+        return f"self.{self.parts.load(self.parts.graph.nodes[call.node], call.op.role(), code, comment)}"
 
     def _kernel(self, call: Call) -> str:
         """The expression of the kernel: a function, or what was constructed at load."""
@@ -311,7 +374,7 @@ class NodeCode:
         if call.op.has(Trait.USER_CODE):
             arguments.insert(0, 'directory=context.path("user")')
         code = "\n        ".join(broken_call(f"{module}.{name}", arguments, BODY + ASSIGNED))
-        return f"self.{self.parts.load(call, code, f'{_where(call)} {one_line(call.label, 80)}')}"
+        return self._loaded(call, code)
 
     def _arguments(self, call: Call) -> list[str]:
         found = call.op.kernel_arguments(self._types(call))
@@ -345,14 +408,11 @@ def _where(call: Call) -> str:
     return f"{safe_name(call.span.file.path)}:{call.span.line}"
 
 
-def _segments(node: Node, *, alone: bool) -> Iterator[tuple[int, list[Call]]]:
-    """The node's calls in groups that take an item through in one go, each with its position.
+def _segments(all_calls: Sequence[Call], *, alone: bool) -> Iterator[list[Call]]:
+    """The calls in groups that take an item through in one go.
 
     Operators that work on lists, or run sub-graphs, stand alone; ``alone``: all do.
     """
-    position = 0
-    for batched, group in groupby(node.calls, key=lambda call: call.op.has(Trait.BATCHED)):
+    for batched, group in groupby(all_calls, key=lambda call: call.op.has(Trait.BATCHED)):
         calls = list(group)
-        for segment in [[call] for call in calls] if batched or alone else [calls]:
-            yield position, segment
-            position += len(segment)
+        yield from [[call] for call in calls] if batched or alone else [calls]

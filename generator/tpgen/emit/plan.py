@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..diagnostics import Bag, did_you_mean
+from ..ir.filters import UserStatus
 from ..ir.graph import Call, Entry, Graph, Stage
 from ..ir.op import attributes_of
 from . import configs
@@ -101,7 +102,7 @@ def _stage_model(
     files["1/model.py"] = _model_py(stage, inputs).encode()
     for path, content in runtime_files(code.modules).items():
         files[f"1/{path}"] = content
-    for label in (call.label for call in _calls(graph, stage)):
+    for label in _code_labels(graph, stage):
         for path, data in inputs.user_files.get(label, {}).items():
             files[f"1/user/{path}"] = data
     config = configs.stage_config(stage, entry, _batching(graph, stage, inputs))
@@ -111,6 +112,14 @@ def _stage_model(
     files["config.pbtxt"] = render_config(config, _header(stage.name, inputs)).encode()
     needed = (*requirements(code.modules, inputs.target_triton), *filter(None, code.packages.values()))
     return ModelPlan(stage.name, files), needed
+
+
+def _code_labels(graph: Graph, stage: Stage) -> Iterator[str]:
+    """What user code is filed under: the calls that run it, and the functions that filters ask."""
+    for call in _calls(graph, stage):
+        yield call.label
+        if isinstance(call.filter.verdict, UserStatus):
+            yield call.filter.verdict.label
 
 
 def _calls(graph: Graph, stage: Stage) -> list[Call]:

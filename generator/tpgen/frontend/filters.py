@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from ..diagnostics import did_you_mean
 from ..ir.filters import (
@@ -22,6 +22,8 @@ from ..source import Span
 from .expression import Text
 from .keys import NodeValues, Value, near_hint
 from .shown import shown
+from .user_files import UserCode
+from .user_filters import read_user_filter
 
 FILTERS: Mapping[str, Filter] = {
     **dict.fromkeys(("Run", "run", "Continue"), RUN),
@@ -49,6 +51,7 @@ _ASKED = {
     ),
     "Target": ("the value that the item's own 'target' is compared to", "a value"),
 }
+USER = "Python["
 _LATER = ("half_chance",)
 _TRUE = (True, 1, "1", "true", "True")
 _FALSE = (False, 0, "0", "false", "False")
@@ -69,14 +72,14 @@ def named_filter(name: str, key: str) -> Filter:
     return FILTERS[name] if name in FILTERS else _KEYED[name][1](key)
 
 
-def node_filter(values: NodeValues, *, is_root: bool, mapped: Sequence[str]) -> Filter:
+def node_filter(values: NodeValues, *, is_root: bool, mapped: tuple[str, ...], user: UserCode) -> Filter:
     """What stands before a node: its ``filter`` or ``or = true``; else Run at a root, swap behind a node.
 
     ``mapped`` are the keys of its map: an item that lacks one of them ends there.
     """
     named, either = values.own.get("filter"), values.own.get("or")
     values.used.update(("filter", "or"))
-    default = all_there(tuple(mapped)) if mapped else RUN if is_root else SWAP
+    default = all_there(mapped) if mapped else RUN if is_root else SWAP
     given = named or either
     if given is None:
         return default
@@ -90,17 +93,22 @@ def node_filter(values: NodeValues, *, is_root: bool, mapped: Sequence[str]) -> 
         values.error("TP106", "'filter' and 'or' both decide whether the node runs", either.key_span)
         return default
     if named:
-        return _named(str(named.raw), values, named.span) or default
+        text = str(named.raw)
+        if text.startswith(USER):
+            return read_user_filter(text, named.span, values, user, mapped) or default
+        return _named(text, values, named.span) or default
     return _or(values, given) or default
 
 
-def item_filter(text: Text, position: int, values: NodeValues) -> Filter | None:
+def item_filter(text: Text, position: int, values: NodeValues, user: UserCode) -> Filter | None:
     """The filter in the parentheses before an operator; None if it is none (which is reported)."""
     if position == 0 and FILTERS.get(text.text) != RUN:
         message = "the first operator of a sequence takes no filter"
         hint = "a filter for the whole node is its key 'filter'"
         values.bag.error("TP111", message, text.span, hint=hint, node=values.node)
         return None
+    if text.text.startswith(USER):
+        return read_user_filter(text.text, text.span, values, user)
     return _named(text.text, values, text.span)
 
 
@@ -117,7 +125,7 @@ def _named(name: str, values: NodeValues, span: Span) -> Filter | None:
         return FILTERS[name]
     if name in _KEYED:
         return _keyed(name, values, span)
-    if name in _LATER or name.startswith("Python["):
+    if name in _LATER:
         message = f"filter {shown(name)} is control flow that this version does not compile"
         values.bag.error("TP290", message, span, node=values.node)
         return None

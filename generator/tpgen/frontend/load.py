@@ -11,18 +11,19 @@ from ..diagnostics import Bag, did_you_mean
 from ..ir.graph import Call, Graph, Mapped, Node, OnError, Settings
 from ..ir.op import REGISTRY, Trait, attributes_of, declared_attributes
 from ..source import SourceFile, Span, TomlDocument
-from .calls import UserCode, build_calls
+from .calls import build_calls
 from .expression import whole
 from .filters import node_filter
 from .jumps import check_jumps
 from .keys import Globals, NodeValues, Value, near_hint, report_keys
 from .located import Located, locate
+from .macros import expand, expand_document, expand_offsets, report_unknown
 from .maps import check_sources, parse_map
 from .pipeline_table import PipelineTable, check_model_name, read_pipeline_table
 from .shown import shown
 from .structure import Edge, check_edges, check_joins, topological_order
 from .tables import CONTROL_FLOW, PIPELINE_TABLE, RESERVED_NODE_NAMES, WITHOUT_EFFECT, NodeKeys
-from .user_files import included_files
+from .user_files import UserCode, included_files
 from .values import ValueProblem, parse_extent
 
 MOST_NODES = 10_000
@@ -47,6 +48,7 @@ def load(document: TomlDocument, overrides: Mapping[tuple[str, str], str], bag: 
 
     ``overrides`` are values of ``--set NODE.KEY=VALUE``.
     """
+    document = expand_document(document, bag)
     pipeline = read_pipeline_table(document, bag)
     globals_, tables = _split_tables(document, bag)
     _apply_overrides(overrides, tables, bag)
@@ -245,7 +247,9 @@ def _apply_overrides(
     for (node, key), text in overrides.items():
         source = SourceFile("--set", f"{node}.{key}={text}")
         start = len(node) + len(key) + 2
-        value = Value(text, Span(source, start, len(source.text)), Span(source, len(node) + 1, start - 1))
+        value = Value(
+            expand(text), Span(source, start, len(source.text)), Span(source, len(node) + 1, start - 1)
+        )
         if node not in tables:
             bag.error(
                 "TP201",
@@ -256,7 +260,8 @@ def _apply_overrides(
             continue
         tables[node].values[key] = value
         offsets = tuple(range(start, len(source.text) + 1))
-        tables[node].given[key] = Located(text, value.span, offsets)
+        report_unknown(text, offsets, value.span, bag)
+        tables[node].given[key] = Located(expand(text), value.span, expand_offsets(text, offsets))
 
 
 def _edges(table: _Table) -> list[Edge]:
@@ -288,7 +293,9 @@ def _build_node(
     user: UserCode,
 ) -> Node | None:
     backend = _backend(values, table)
-    first = node_filter(values, is_root=not before, mapped=[one.target for one in mapped or ()])
+    first = node_filter(
+        values, is_root=not before, mapped=tuple(one.target for one in mapped or ()), user=user
+    )
     calls = build_calls(whole(backend), first, values, user)
     settings = _settings(values)
     report_keys(values, _unknown_keys(values), _NODE_FIELDS)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..source import Span, TomlDocument
+from .macros import expand_offsets
 
 
 @dataclass(frozen=True)
@@ -35,4 +36,7 @@ def locate(document: TomlDocument, path: tuple[str, ...]) -> Located:
     for part in path:
         value = value[part]
     assert isinstance(value, str)
-    return Located(value, span, offsets)
+    if len(offsets) != len(value) + 1:  # macros were replaced
+        written = "".join(document.source.text[offset] for offset in offsets[:-1])
+        offsets = expand_offsets(written, offsets)
+    return Located(value, span, offsets if len(offsets) == len(value) + 1 else ())

@@ -45,7 +45,9 @@ class NodeKeys:
         'The keys of the node\'s new dictionary: "node[source:target,...],node2[...]".', default=""
     )
     borrow_from: str = attr("A node whose backend and instances this one shares.", default="")
-    filter: str = attr("Which items the node runs for: swap, Run, or, IsKeyExistFilter ...", default="swap")
+    filter: str = attr(
+        "Which items the node runs for: swap, Run, or, Python[module:name] ...", default="swap"
+    )
     or_: bool = attr('Only items without a result run, as with filter = "or".', key="or", default=False)
     timeout_ms: float = attr("Longest wait in the node's queue, milliseconds.", default=0.0, ge=0)
     retry: int = attr(

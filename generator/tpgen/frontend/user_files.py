@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..diagnostics import Bag, PipelineError
@@ -12,6 +13,20 @@ from .user_source import UserSource, is_taken, read_python, taken_message
 
 SOURCE = ".py"
 BINARIES = (".so", ".pyd")  # extension modules, such as fast.cpython-311-x86_64-linux-gnu.so
+
+
+@dataclass(frozen=True)
+class UserCode:
+    """Where user modules lie, and the files that each call needs (filled while calls are built).
+
+    ``includes`` are the files that all of them need besides their modules; ``files`` stand under the labels
+    of calls, those of a filter's function under that of its `UserStatus`.
+    """
+
+    base: Path
+    node_keys: frozenset[str]
+    includes: tuple[Path, ...]
+    files: dict[str, tuple[Path, ...]]
 
 
 def find_module(directory: Path, module: str) -> Path | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,57 +13,61 @@ from ..ops.user import PythonOp
 from ..source import Span
 from .keys import NodeValues, Value, near_hint
 from .tables import CONTROL_FLOW, WITHOUT_EFFECT
-from .user_code import Parameter, UserOp, read_user_op
-from .user_files import find_module, vendored_files
+from .user_code import read_user_op
+from .user_definitions import Parameter
+from .user_files import UserCode, find_module, vendored_files
 from .values import ValueProblem, parse_value
 
 _EXAMPLE = 'backend = "Python[module:name]", with module.py beside the TOML'
 
 
-def complete(
-    op: PythonOp,
-    span: Span,
-    values: NodeValues,
-    base: Path,
-    *,
-    node_keys: frozenset[str],
-    includes: tuple[Path, ...],
-) -> tuple[PythonOp, tuple[Path, ...]] | None:
-    """The operator with its declaration and parameters, and the files it needs; None if reported."""
-    module, colon, name = op.argument.partition(":")
-    if not (colon and module.strip() and name.strip()):
-        values.bag.error(
-            "TP501",
-            f"{op.argument!r} does not name a module and a function",
-            span,
-            hint=_EXAMPLE,
-            node=values.node,
-        )
+@dataclass(frozen=True)
+class Named:
+    """What ``module:name`` says, and the module's file."""
+
+    module: str
+    name: str
+    path: Path
+
+
+def named_code(argument: str, span: Span, values: NodeValues, base: Path, example: str) -> Named | None:
+    """The user's code that ``module:name`` names; None if there is no such module, which is reported."""
+    module, _, name = (part.strip() for part in argument.partition(":"))
+    if not (module and name):
+        message = f"{argument!r} does not name a module and a function"
+        values.bag.error("TP501", message, span, hint=example, node=values.node)
         return None
-    module, name = module.strip(), name.strip()
     path = find_module(base, module)
     if path is None:
-        beside = sorted(file.stem for file in base.glob("*.py"))
-        values.bag.error(
-            "TP501",
-            f"there is no module '{module}' beside the TOML",
-            span,
-            hint=near_hint(module, beside) or _EXAMPLE,
-            node=values.node,
-        )
+        hint = near_hint(module, sorted(file.stem for file in base.glob("*.py"))) or example
+        message = f"there is no module '{module}' beside the TOML"
+        values.bag.error("TP501", message, span, hint=hint, node=values.node)
+        return None
+    return Named(module, name, path)
+
+
+def complete(
+    op: PythonOp, span: Span, values: NodeValues, user: UserCode
+) -> tuple[PythonOp, tuple[Path, ...]] | None:
+    """The operator with its declaration and parameters, and the files it needs; None if reported."""
+    named = named_code(op.argument, span, values, user.base, _EXAMPLE)
+    if named is None:
         return None
     try:
-        declared = read_user_op(path, name)
-        files = vendored_files(path, includes, base=base)
+        declared = read_user_op(named.path, named.name)
+        files = vendored_files(named.path, user.includes, base=user.base)
     except PipelineError as problem:
-        values.bag.extend(_placed(found, span, path, values.node) for found in problem.diagnostics)
+        values.bag.extend(placed(found, span, named.path, values.node) for found in problem.diagnostics)
         return None
     values.bag.extend(declared.warnings)
+    settings = settings_of(declared.parameters, span, values)
+    if declared.open_parameters:
+        settings.update(_other_keys(values, user.node_keys, settings))
     completed = replace(
         op,
-        module=module,
-        function=name,
-        settings=tuple(_settings(declared, span, values, node_keys).items()),
+        module=named.module,
+        function=named.name,
+        settings=tuple(settings.items()),
         sources=declared.reads,
         optional=declared.optional,
         input_types=tuple(declared.input_types.items()),
@@ -73,18 +77,18 @@ def complete(
     return completed, files
 
 
-def _placed(found: Diagnostic, span: Span, path: Path, node: str) -> Diagnostic:
+def placed(found: Diagnostic, span: Span, path: Path, node: str) -> Diagnostic:
     """A name that the file does not have is wrong in the TOML: it has no line in the file."""
     if found.code != "TP503" or found.span is not None:
         return found
     return replace(found, message=f"{found.message} in {path.name}", span=span, node=node, file=None)
 
 
-def _settings(declared: UserOp, span: Span, values: NodeValues, node_keys: frozenset[str]) -> dict[str, Any]:
+def settings_of(parameters: Mapping[str, Parameter], span: Span, values: NodeValues) -> dict[str, Any]:
     """The values of the parameters, from the TOML keys of their names."""
     found: dict[str, Any] = {}
-    values.user_keys += declared.parameters
-    for name, parameter in declared.parameters.items():
+    values.user_keys += parameters
+    for name, parameter in parameters.items():
         value = values.find(f"Python::{name}") or values.find(name)
         if value is not None:
             found[name] = _parsed(name, parameter, value, values)
@@ -96,8 +100,6 @@ def _settings(declared: UserOp, span: Span, values: NodeValues, node_keys: froze
                 hint=f"add it to [{values.node}]: {name} = ...",
                 node=values.node,
             )
-    if declared.open_parameters:
-        found.update(_other_keys(values, node_keys, found))
     return found
 
 

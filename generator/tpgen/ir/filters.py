@@ -6,13 +6,16 @@ keys that it moves where it does. Passes and code generation ask for these parts
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import TypeAlias
+from typing import Any, TypeAlias
+
+from ..source import Span
 
 DATA = "data"
 RESULT = "result"
-RUNS = "Run"  # as a status that an item brings itself; any other is the name of an `Otherwise`
+RUNS = "Run"  # a status; the others are `SWAPS` and the names of `Otherwise`
+SWAPS = "Swap"  # the item runs, and ``result`` becomes ``data``; without a ``result`` it is Break
 
 
 class Otherwise(Enum):
@@ -87,17 +90,82 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Filter:
-    """``checks`` in order; an item runs where all hold, and where its own status then says ``Run``.
+class OwnStatus:
+    """The item brings its status under a key."""
 
-    ``status_key`` is the key that this status stands under: ``Run``, or the name of an `Otherwise`.
-    ``moves`` are (source, target) pairs, copied where the item runs; the sources are then taken away.
+    key: str
+    runs = True
+    swaps = False
+    outcomes = frozenset(Otherwise)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return (self.key,)
+
+    def __str__(self) -> str:
+        return f"as '{self.key}' says: {', '.join((RUNS, *(one.value for one in Otherwise)))}"
+
+
+@dataclass(frozen=True)
+class UserStatus:
+    """A user's function says the status: one of ``statuses``, from the values of ``reads``.
+
+    The ``optional`` keys are handed to it where they are there. ``settings`` are its values from the TOML,
+    ``texts`` the keys that it wants as text; ``span`` is the filter's place in the TOML.
+    """
+
+    module: str
+    function: str
+    reads: tuple[str, ...]
+    statuses: frozenset[str]
+    optional: tuple[str, ...] = ()
+    settings: tuple[tuple[str, Any], ...] = ()
+    texts: frozenset[str] = frozenset()
+    span: Span | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def label(self) -> str:
+        """What names its code, as the labels of calls do for theirs."""
+        return f"{self.module}:{self.function}"
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return (*self.reads, *self.optional)
+
+    @property
+    def runs(self) -> bool:
+        return RUNS in self.statuses
+
+    @property
+    def swaps(self) -> bool:
+        return SWAPS in self.statuses
+
+    @property
+    def outcomes(self) -> frozenset[Otherwise]:
+        """What may happen to items that do not run; an ``ItemError`` that it raises is an Error."""
+        said = {one for one in Otherwise if one.value in self.statuses}
+        return frozenset(said | {Otherwise.ERROR} | ({Otherwise.BREAK} if self.swaps else set()))
+
+    def __str__(self) -> str:
+        said = [one for one in (RUNS, SWAPS, *(one.value for one in Otherwise)) if one in self.statuses]
+        return f"as {self.function}({', '.join(self.keys)}) says: {', '.join(said)}"
+
+
+Verdict: TypeAlias = OwnStatus | UserStatus
+
+
+@dataclass(frozen=True)
+class Filter:
+    """``checks`` in order; an item runs where all hold, and where its status, if it has one, then says so.
+
+    ``verdict`` is where this status comes from, at run time. ``moves`` are (source, target) pairs, copied
+    where the item runs; the sources are then taken away.
     """
 
     name: str
     checks: tuple[Check, ...] = ()
     moves: tuple[tuple[str, str], ...] = ()
-    status_key: str | None = None
+    verdict: Verdict | None = None
 
     def __str__(self) -> str:
         return self.name
@@ -108,8 +176,8 @@ class Filter:
         if any(isinstance(check.condition, Never) for check in self.checks):
             return f"always {self.checks[0].otherwise.value}"
         checks = [f"where {check.condition}, else {check.otherwise.value}" for check in self.checks]
-        if self.status_key is not None:
-            checks.append(f"as '{self.status_key}' says: Run, {', '.join(one.value for one in Otherwise)}")
+        if self.verdict is not None:
+            checks.append(str(self.verdict))
         targets: dict[str, list[str]] = {}
         for source, target in self.moves:
             targets.setdefault(source, []).append(f"'{target}'")
@@ -124,9 +192,8 @@ class Filter:
     @property
     def outcomes(self) -> frozenset[Otherwise]:
         """What may happen to items that do not run."""
-        if self.status_key is not None:
-            return frozenset(Otherwise)
-        return frozenset(check.otherwise for check in self.checks)
+        checked = frozenset(check.otherwise for check in self.checks)
+        return checked | (self.verdict.outcomes if self.verdict is not None else frozenset())
 
     @property
     def is_constant(self) -> bool:
@@ -135,11 +202,26 @@ class Filter:
 
     @property
     def keys(self) -> frozenset[str]:
-        """The keys whose presence or value decides, or whose values move."""
+        """The keys whose presence or value decides, or whose values move or may stay instead."""
         tested = {key for check in self.checks if (key := key_of(check.condition)) is not None}
-        if self.status_key is not None:
-            tested.add(self.status_key)
+        if self.verdict is not None:
+            tested.update(self.verdict.keys)
+            if self.verdict.swaps:
+                tested.update((RESULT, DATA))
         return frozenset(tested | {source for source, _ in self.moves})
+
+    @property
+    def certain_moves(self) -> tuple[tuple[str, str], ...]:
+        """The moves of every item that runs."""
+        is_swap = self.verdict is not None and self.verdict.swaps and not self.verdict.runs
+        return TO_DATA if is_swap else self.moves
+
+    @property
+    def changes(self) -> frozenset[str]:
+        """The keys that it may write or take away."""
+        moved = {key for move in self.moves for key in move}
+        swapped = {RESULT, DATA} if self.verdict is not None and self.verdict.swaps else set()
+        return frozenset(moved | swapped)
 
 
 def key_of(condition: Condition) -> str | None:
@@ -155,27 +237,27 @@ def _or_skip(condition: Condition) -> Check:
     return Check(condition, Otherwise.SKIP)
 
 
-_TO_DATA = ((RESULT, DATA),)
+TO_DATA = ((RESULT, DATA),)
 RUN = Filter("Run")
-SWAP = Filter("swap", (_or_break(Has(RESULT)),), _TO_DATA)
+SWAP = Filter("swap", (_or_break(Has(RESULT)),), TO_DATA)
 OR = Filter("or", (_or_skip(Lacks(RESULT)),))
 # ``filter``: the item brings its own status under the key "filter".
-OWN_STATUS = Filter("filter", (Check(Has("filter"), Otherwise.ERROR),), status_key="filter")
+OWN_STATUS = Filter("filter", (Check(Has("filter"), Otherwise.ERROR),), verdict=OwnStatus("filter"))
 
 
 def swap_and_keep(name: str, key: str) -> Filter:
     """``result2other`` and its like: a swap that also leaves the result under another key."""
-    return Filter(name, SWAP.checks, (*_TO_DATA, (RESULT, key)))
+    return Filter(name, SWAP.checks, (*TO_DATA, (RESULT, key)))
 
 
 def if_key_exists(key: str) -> Filter:
     """``IsKeyExistFilter``: a swap for items that have the key; the others skip."""
-    return Filter(f"IsKeyExistFilter({key})", (_or_skip(Has(key)), *SWAP.checks), _TO_DATA)
+    return Filter(f"IsKeyExistFilter({key})", (_or_skip(Has(key)), *SWAP.checks), TO_DATA)
 
 
 def if_key_equals(key: str, value: str) -> Filter:
     """``Target``: a swap for items whose key has the value; the others skip."""
-    return Filter(f"Target({value})", (_or_skip(Equals(key, value)), *SWAP.checks), _TO_DATA)
+    return Filter(f"Target({value})", (_or_skip(Equals(key, value)), *SWAP.checks), TO_DATA)
 
 
 def all_there(keys: tuple[str, ...]) -> Filter:
@@ -186,3 +268,12 @@ def all_there(keys: tuple[str, ...]) -> Filter:
 def always(otherwise: Otherwise) -> Filter:
     """No item runs: ``Skip``, ``SerialSkip``, ``SubGraphSkip``, ``Break``, ``Error`` by name."""
     return Filter(otherwise.value, (Check(Never(), otherwise),))
+
+
+def user_filter(status: UserStatus, mapped: tuple[str, ...]) -> Filter:
+    """A user's function decides on the items that have the keys of the map, and a ``result`` if it reads one.
+
+    The others end, as with a swap.
+    """
+    needed = (*mapped, *((RESULT,) if RESULT in status.reads and RESULT not in mapped else ()))
+    return Filter(f"Python[{status.label}]", all_there(needed).checks, verdict=status)

@@ -19,7 +19,7 @@ from typing import Any
 from ..source import SourceFile, Span
 from ..types import State, Type
 from .filters import Filter, Otherwise
-from .op import Op, Trait
+from .op import Fork, Op, Trait
 from .rewrite import ModelRewrite
 
 # What stands behind a key in the names of the tensors that travel with it: its sizes, whether it is there.
@@ -37,6 +37,7 @@ class Call:
     """One use of an operator. ``label`` is unique in the graph: ``node.Operator`` or ``node.Operator#2``.
 
     ``spans`` are the places of the attributes' values; ``rewrite`` is what a pass asks of the model.
+    ``arms`` are the forks that it stands in, by label, each with its side: True, the items have the key.
     """
 
     op: Op
@@ -45,6 +46,12 @@ class Call:
     label: str
     spans: Mapping[str, Span] = field(default_factory=dict)
     rewrite: ModelRewrite | None = None
+    arms: tuple[tuple[str, bool], ...] = ()
+
+    @property
+    def fork(self) -> str | None:
+        """The key on which ways part here."""
+        return self.op.key if isinstance(self.op, Fork) else None
 
     @property
     def node(self) -> str:
@@ -109,6 +116,24 @@ class Node:
     map: tuple[Mapped, ...] = ()
     physical: str = ""
     on_error: OnError | None = None
+
+    def following(self, position: int, side: bool | None = None) -> int:
+        """The position of the call that items go on with behind a call; that of the end is their number.
+
+        ``side``: of a fork, the way that they take; None, they pass by both.
+        """
+        call = self.calls[position]
+        here = {**dict(call.arms), call.label: side}
+        for later in range(position + 1, len(self.calls)):
+            if all(here.get(fork, taken) is taken for fork, taken in self.calls[later].arms):
+                return later
+        return len(self.calls)
+
+    def behind(self, position: int) -> tuple[int, ...]:
+        """The positions of the calls that items may go on with behind one that they do not skip."""
+        if self.calls[position].fork is None:
+            return (self.following(position),)
+        return (self.following(position, side=True), self.following(position, side=False))
 
     @property
     def location(self) -> str:

@@ -265,6 +265,20 @@ class Nothing(Op):
         return {}
 
 
+@dataclass(frozen=True)
+class Fork(Op):
+    """Where the ways of the items of a sequence part, by whether they have a key: ``HasKey(key=k)[A,B]``."""
+
+    names: ClassVar[tuple[str, ...]] = ("HasKey", "NotHasKey")
+    reads: ClassVar[tuple[str, ...]] = ()
+    writes: ClassVar[tuple[str, ...]] = ()
+
+    key: str = attr("The key that an item has, or has not.")
+
+    def infer(self, call: InferCall) -> Mapping[str, Type]:
+        return {}
+
+
 REGISTRY: dict[str, type[Op]] = {}
 
 

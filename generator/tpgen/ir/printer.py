@@ -58,7 +58,8 @@ def print_graph(graph: Graph) -> str:
         lines.append(f"node {node.name} @{node.location}{arrow}")
         lines += [f"  map {one.node}.{one.source} -> {one.target}" for one in node.map]
         for call in node.calls:
-            lines.append(f"  {call.filter} {_call_text(call)}")
+            arms = "".join(f"{'with' if side else 'without'} {fork}: " for fork, side in call.arms)
+            lines.append(f"  {arms}{call.filter} {_call_text(call)}")
             if graph.types is not None and call.label in graph.types.before:
                 keys = graph.types.before[call.label]
                 lines.append(f"    {_states_text(keys, names)}")

@@ -24,8 +24,6 @@ _YOLO = 'write Sequential[YoloDecode,NMS] behind the model, with format = "yolox
 _REASONS: Mapping[str, tuple[str, ...]] = {
     _CONTROL_FLOW: (
         "JumpV0",
-        "HasKey",
-        "NotHasKey",
         "CompareLongKey",
         "Condition",
         "CopySplit",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
 
-from ..ir.filters import RESULT, Equals, Has, Lacks
+from ..ir.filters import RESULT, Equals, Has, Lacks, OwnStatus, UserStatus
 from ..ir.graph import Call, Graph, Node, Port
 from ..ir.op import Trait
 from ..types import Bytes, Text, Type, crosses_wire, present
@@ -61,15 +62,17 @@ class Binder:
         return _Written(frozenset(one.target for one in node.map), closed=True)
 
     def _node(self, node: Node, arriving: _Written) -> _Written:
-        written = set(arriving.keys)
+        reaching: dict[int, set[str]] = defaultdict(set)  # by the position of the call
+        reaching[0] = set(arriving.keys)
         closed = arriving.closed
         calls = []
-        for call in node.calls:
+        for position, call in enumerate(node.calls):
+            written = reaching[position]
             if not closed:
                 self._bind_filter(node, call, written)
             if not call.filter.can_skip:
-                written.difference_update(source for source, _ in call.filter.moves)
-            written.update(target for _, target in call.filter.moves)
+                written.difference_update(source for source, _ in call.filter.certain_moves)
+            written.update(target for _, target in call.filter.certain_moves)
             if call.op.has(Trait.BINDS):
                 there = written | set(self.context.options.inputs)
                 bound = call.op.bind(there, is_root=not written)  # type: ignore[attr-defined]
@@ -86,20 +89,35 @@ class Binder:
                 written.difference_update(call.op.deletes())
             written.update(call.op.outputs())
             calls.append(call)
+            for following in (node.following(position), *node.behind(position)):
+                reaching[following] |= written
         self.nodes[node.name] = replace(node, calls=tuple(calls))
-        return _Written(frozenset(written), closed)
+        return _Written(frozenset(reaching[len(calls)]), closed)
 
     def _bind_filter(self, node: Node, call: Call, written: set[str]) -> None:
         """What a filter decides on is the client's where nothing writes it: optional if only asked for."""
         there = {*written, RESULT}
-        if call.filter.status_key is not None and call.filter.status_key not in there:
-            self._add(call.filter.status_key, Text(), call)
+        if call.fork is not None and call.fork not in there:
+            self._add(call.fork, self._wanted(node, call.fork), call, optional=True)
+        match call.filter.verdict:
+            case OwnStatus(key) if key not in there:
+                self._add(key, Text(), call)
+            case UserStatus() as status:
+                self._bind_status(node, call, status, there)
         for check in call.filter.checks:
             match check.condition:
                 case Equals(key) if key not in there:
                     self._add(key, Text(), call)
                 case Has(key) | Lacks(key) if key not in there:
                     self._add(key, self._wanted(node, key), call, optional=True)
+
+    def _bind_status(self, node: Node, call: Call, status: UserStatus, there: set[str]) -> None:
+        """The keys that a user's function decides on; an optional one only where the user declares it."""
+        for key in status.keys:
+            is_optional = key in status.optional
+            if key not in there and (not is_optional or key in self.context.options.inputs):
+                wanted = Text() if key in status.texts else self._wanted(node, key)
+                self._add(key, wanted, call, optional=is_optional)
 
     def _wanted(self, node: Node, key: str) -> Type | None:
         readers = (call.op for call in node.calls if key in call.op.inputs())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from ..ir.filters import RESULT, Condition, Equals, Filter, Has, Lacks, Never, Otherwise
+from ..ir.filters import RESULT, TO_DATA, Condition, Equals, Filter, Has, Lacks, Never, Otherwise
 from ..ir.op import Op, Trait
 from ..types import ABSENT, Opaque, State, Type, Unjoinable, assured, join_states
 
@@ -14,10 +14,14 @@ Keys = Mapping[str, State]
 
 @dataclass(frozen=True)
 class Split:
-    """The keys of the items behind a filter: of those that run (None: none does), and of the others."""
+    """The keys of the items behind a filter: of those that run (None: none does), and of the others.
+
+    ``asked`` are the keys of those whose status is asked for.
+    """
 
     running: Keys | None
     aside: tuple[tuple[Otherwise, Keys], ...]
+    asked: Keys | None = None
 
 
 def split_by(filter_: Filter, keys: Keys) -> Split:
@@ -27,15 +31,23 @@ def split_by(filter_: Filter, keys: Keys) -> Split:
     for check in filter_.checks:
         if running is None:
             break
-        running, left = _divided(check.condition, running)
+        running, left = divided(check.condition, running)
         if left is not None:
             aside.append((check.otherwise, left))
-    if running is not None and filter_.status_key is not None:
-        aside += [(otherwise, running) for otherwise in Otherwise]
-    return Split(_moved(filter_, running) if running is not None else None, tuple(aside))
+    asked, verdict = running, filter_.verdict
+    if running is None:
+        return Split(None, tuple(aside))
+    if verdict is None:
+        return Split(_moved(filter_.moves, running), tuple(aside))
+    aside += [(otherwise, running) for otherwise in Otherwise if otherwise in verdict.outcomes]
+    ways = [_moved(filter_.moves, running)] if verdict.runs else []
+    if verdict.swaps and (swapping := _with(RESULT, running)) is not None:
+        ways.append(_moved(TO_DATA, swapping))
+    joined = join_ends(map(End, ways), filter_.name) if ways else None
+    return Split(joined, tuple(aside), asked)
 
 
-def _divided(condition: Condition, keys: Keys) -> tuple[Keys | None, Keys | None]:
+def divided(condition: Condition, keys: Keys) -> tuple[Keys | None, Keys | None]:
     """The keys where a condition holds, and where not; None: that never happens."""
     match condition:
         case Has(key):
@@ -70,9 +82,9 @@ def _together(key: str, keys: Keys) -> set[str]:
     return {key, *(name for name, state in keys.items() if origin and state.origin == origin)}
 
 
-def _moved(filter_: Filter, keys: Keys) -> Keys:
-    moved = {target: keys[source] for source, target in filter_.moves}
-    gone = {source for source, _ in filter_.moves}
+def _moved(moves: Iterable[tuple[str, str]], keys: Keys) -> Keys:
+    moved = {target: keys[source] for source, target in moves}
+    gone = {source for source, _ in moves}
     return {**{key: state for key, state in keys.items() if key not in gone}, **moved}
 
 

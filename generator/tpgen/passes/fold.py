@@ -135,7 +135,8 @@ def _may_pass_by(graph: Graph, call: Call) -> bool:
     """True if some items may go on without the call, by a filter in its node."""
     (node,) = (node for node in graph.nodes.values() if any(c.label == call.label for c in node.calls))
     first, *others = node.calls
-    return first.filter.can_skip or any(one.filter not in (RUN, SWAP) for one in others)
+    is_sure = not first.filter.can_skip and all(one.filter in (RUN, SWAP) for one in others)
+    return not is_sure or any(one.fork is not None for one in node.calls)
 
 
 def _swaps_channels(graph: Graph, call: Call) -> bool:

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from ..diagnostics import Bag, did_you_mean
-from ..ir.filters import DATA, RESULT, SWAP, Otherwise
+from ..ir.filters import DATA, RESULT, SWAP, Has, Otherwise, UserStatus
 from ..ir.graph import Call, Graph, Node, TypeTable
-from ..ir.op import InferError
+from ..ir.op import InferError, Nothing, Trait
 from ..types import ABSENT, Dim, State, Symbol, Type, fits
 from .base import Context
-from .flow import End, Keys, after_call, early_end, failed_end, join_ends, split_by
+from .flow import End, Keys, after_call, divided, early_end, failed_end, join_ends, split_by
 
 _MOST_ROUNDS = 6
 
@@ -164,26 +164,38 @@ class _Walk:
     def _node(self, node: Node, keys: Keys) -> Keys | None:
         """The keys behind a node; None if no item gets there by it (or an error was reported)."""
         leaving: list[Keys] = []  # of the items that do not go on to the node's end
-        current: Keys | None = keys
+        arriving: dict[int, list[Keys]] = {0: [keys]}  # by the position of the call
         for position, call in enumerate(node.calls):
-            assert current is not None
-            split = split_by(call.filter, current)
+            if position not in arriving:
+                if not self._may_be_missed(node, call):
+                    return None
+                continue
+            split = split_by(call.filter, _joined(call.label, *arriving[position]))
+            if split.asked is not None and not self._can_ask(node, call, split.asked):
+                return None
             skipping: list[Keys] = []
             for otherwise, aside in split.aside:
                 self._aside(node, position, otherwise, aside, skipping, leaving)
-            if split.running is None:
-                if not call.filter.is_constant:
-                    self._report_never_runs(node, call)
-                    return None
-                current = None
-                break
-            self.inference.before[call.label] = split.running
-            behind = self._call(node, call, split.running)
-            if behind is None:
+            if split.running is None and not call.filter.is_constant:
+                self._report_never_runs(node, call, was_asked=split.asked is not None)
                 return None
-            current = _joined(call.label, behind, skipping)
+            if split.running is not None:
+                self.inference.before[call.label] = split.running
+                behind = self._behind(node, position, split.running)
+                if behind is None:
+                    return None
+                for next_position, one in behind:
+                    arriving.setdefault(next_position, []).append(one)
+            if skipping:
+                arriving.setdefault(node.following(position), []).extend(skipping)
+        ways = arriving.get(len(node.calls))
+        current = _joined(node.name, *ways) if ways else None
         if node.on_error is not None and current is not None:
             current = self._recovered(node, keys, current)
+        return self._behind_node(node, current, leaving)
+
+    def _behind_node(self, node: Node, current: Keys | None, leaving: list[Keys]) -> Keys | None:
+        """The keys of the items that go on behind a node: those at its end, and those that left it before."""
         takes_all = self._takes_all(node)
         going_on = [one for one in leaving if one.get(RESULT, ABSENT).present or takes_all]
         for one in leaving:
@@ -191,7 +203,28 @@ class _Walk:
                 self._end(node.name, early_end(one))
         if current is None:
             return join_ends([End(one) for one in going_on], node.name) if going_on else None
-        return _joined(node.name, current, going_on)
+        return _joined(node.name, current, *going_on)
+
+    def _behind(self, node: Node, position: int, keys: Keys) -> list[tuple[int, Keys]] | None:
+        """The keys behind a call, with the positions where items go on; None if something was reported."""
+        call = node.calls[position]
+        if call.fork is None:
+            behind = self._call(node, call, keys)
+            return None if behind is None else [(node.following(position), behind)]
+        ways = zip(node.behind(position), divided(Has(call.fork), keys), strict=True)
+        return [(next_position, way) for next_position, way in ways if way is not None]
+
+    def _may_be_missed(self, node: Node, call: Call) -> bool:
+        """True if nothing is lost with a call that no item gets to; else that is reported."""
+        if call.op.has(Trait.NEUTRAL) or isinstance(call.op, Nothing):
+            return True
+        fork, side = call.arms[-1] if call.arms else ("", True)
+        key = next((one.fork for one in node.calls if one.label == fork), None)
+        why = f"'{key}' is {'never' if side else 'always'} there" if key else "no item gets there"
+        message = f"'{call.op.name}' never runs: {why}"
+        hint = "take the operator away"
+        self.context.bag.error("TP208", message, call.span, hint=hint, node=node.name)
+        return False
 
     def _recovered(self, node: Node, keys: Keys, current: Keys) -> Keys:
         """The keys behind a node that makes up for failures: of items that ran, or went on as they came."""
@@ -242,16 +275,34 @@ class _Walk:
             return True
         return any(one.calls[0].filter.checks[:1] != SWAP.checks for one in followers)
 
-    def _report_never_runs(self, node: Node, call: Call) -> None:
+    def _report_never_runs(self, node: Node, call: Call, *, was_asked: bool) -> None:
         if call.filter == SWAP:
             why = f"what stands before it leaves no '{RESULT}'"
             hint = f"an operator takes over the '{RESULT}' of the one before it as '{DATA}'"
         else:
             conditions = " and ".join(str(check.condition) for check in call.filter.checks)
-            why = f"its filter '{call.filter}' asks that {conditions}"
+            why = f"its filter '{call.filter}' " + (
+                "never says so" if was_asked else f"asks that {conditions}"
+            )
             hint = "take the filter away, or the operator"
         message = f"'{call.op.name}' never runs: {why}"
         self.context.bag.error("TP208", message, call.span, hint=hint, node=node.name)
+
+    def _can_ask(self, node: Node, call: Call, keys: Keys) -> bool:
+        """False if the user's function of a filter reads keys that may not be there, which is reported."""
+        verdict = call.filter.verdict
+        if not isinstance(verdict, UserStatus):
+            return True
+        asked = _Asked(call, keys, self.inference)
+        try:
+            for key in verdict.reads:
+                asked.type(key)
+        except InferError as problem:
+            message = f"filter {call.filter}: {problem.message}"
+            place = verdict.span or call.span
+            self.context.bag.error(problem.code, message, place, hint=problem.hint, node=node.name)
+            return False
+        return True
 
     def _call(self, node: Node, call: Call, keys: Keys) -> Keys | None:
         """The keys behind a call; None if something was reported."""
@@ -271,7 +322,7 @@ class _Walk:
         return after_call(call.op, keys, written, call.label)
 
 
-def _joined(owner: str, keys: Keys, others: list[Keys]) -> Keys:
+def _joined(owner: str, keys: Keys, *others: Keys) -> Keys:
     return join_ends([End(keys), *map(early_end, others)], owner) if others else keys
 
 

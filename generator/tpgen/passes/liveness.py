@@ -68,13 +68,16 @@ class _Walk:
 
     def _node(self, name: str, behind: Mapping[str, Keys], outputs: Keys) -> Keys:
         """What is live before a node; ``outputs`` are the keys that an item which ends here answers with."""
-        live = behind[name]
-        for position, call in reversed([*enumerate(self.graph.nodes[name].calls)]):
-            behind_call = live
+        node = self.graph.nodes[name]
+        before = {len(node.calls): behind[name]}  # by the position of the call
+        for position, call in reversed([*enumerate(node.calls)]):
+            behind_call = live = frozenset().union(*(before[one] for one in node.behind(position)))
             self.after_call[call.label] = self.after_call.get(call.label, frozenset()) | behind_call
             live = (live - frozenset(call.op.outputs())) | frozenset(call.op.inputs())
             if call.jump is not None:
                 live |= self._called(call, behind_call)
+            if call.fork is not None:
+                live |= {call.fork}
             live -= {target for _, target in call.filter.moves}
             live |= call.filter.keys
             for check in call.filter.checks:
@@ -82,15 +85,16 @@ class _Walk:
                     live |= _answered(outputs, check)
             for otherwise in call.filter.outcomes:
                 if position > 0:
-                    live |= behind_call if otherwise is Otherwise.SKIP else behind[name]
-                elif otherwise is Otherwise.BREAK and call.filter.status_key is not None:
+                    is_skip = otherwise is Otherwise.SKIP
+                    live |= before[node.following(position)] if is_skip else behind[name]
+                elif otherwise is Otherwise.BREAK and call.filter.verdict is not None:
                     live |= outputs
                 else:
                     passed = self.graph.passed_by(name, otherwise)
                     live = live.union(*(behind[one] for one in passed))
             # An operator may fail or decline, after which the item may answer; then there is no `result`.
-            live |= outputs - {RESULT}
-        return live | behind[name] if self.graph.nodes[name].on_error else live
+            before[position] = live | (outputs - {RESULT})
+        return before[0] | behind[name] if node.on_error else before[0]
 
     def _called(self, call: Call, behind: Keys) -> Keys:
         """What the sub-graph of a call reads of the caller's keys."""

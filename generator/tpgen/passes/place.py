@@ -146,12 +146,16 @@ class _Touched:
 def _touched(graph: Graph, nodes: list[str]) -> _Touched:
     read: set[str] = set()
     changed: set[str] = set()
+    sure: set[str] = set()  # what every item that gets further has from here
     for name in nodes:
         for call in graph.nodes[name].calls:
-            read |= call.filter.keys - changed
-            changed |= {key for move in call.filter.moves for key in move}
-            read |= set(call.op.inputs()) - changed
-            changed |= {*call.op.outputs(), *call.op.deletes()}
+            is_sure = not call.arms and not call.filter.can_skip
+            read |= call.filter.keys - sure
+            moved = {target for _, target in call.filter.certain_moves}
+            read |= {*call.op.inputs(), *([call.fork] if call.fork is not None else ())} - sure - moved
+            written = {*call.op.outputs(), *call.op.deletes()}
+            sure |= written | moved if is_sure else set()
+            changed |= call.filter.changes | written
     return _Touched(frozenset(read), frozenset(changed))
 
 

@@ -35,6 +35,8 @@ class DropForwards:
 
 def _simplified(graph: Graph, node: Node) -> Node:
     calls = list(node.calls)
+    if any(call.fork is not None for call in calls):
+        return node  # what stands behind a call is not the next one
     for call in node.calls:
         if len(calls) > 1 and call.filter == SWAP and _forwards(graph, call):
             following = calls[calls.index(call) + 1 :]

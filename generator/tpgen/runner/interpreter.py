@@ -12,11 +12,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..ir.filters import RESULT, RUNS, Condition, Equals, Filter, Has, Lacks, Never, Otherwise
+from ..ir.filters import (
+    RESULT,
+    RUNS,
+    SWAPS,
+    TO_DATA,
+    Condition,
+    Equals,
+    Filter,
+    Has,
+    Lacks,
+    Never,
+    Otherwise,
+    OwnStatus,
+)
 from ..ir.graph import Call, Entry, Graph, Node
 from ..ir.op import Trait
 from ..types import Array, Bytes, DType, ListOf, Type
-from .kernels import Kernel, load_kernel
+from .kernels import Asked, Kernel, load_kernel, load_verdict
 
 
 class ItemError(Exception):
@@ -42,13 +55,14 @@ class _Keys:
     """The dictionary of an item at one place of the graph.
 
     ``reason``: why ``result`` is absent. ``passes_by``: the nodes that a filter lets it pass by.
-    ``left``: it passes by what is left of its node.
+    ``left``: it passes by what is left of its node; ``goes_on``: at which of the node's calls it goes on.
     """
 
     values: dict[str, Any]
     reason: str | None = None
     passes_by: frozenset[str] = frozenset()
     left: bool = False
+    goes_on: int = 0
 
     def copy(self) -> _Keys:
         return _Keys(dict(self.values), self.reason, self.passes_by)
@@ -82,6 +96,7 @@ class Interpreter:
 
     graph: Graph
     kernels: Mapping[str, Kernel | None] = field(default_factory=dict)
+    asked: Mapping[str, Asked] = field(default_factory=dict)  # the users' functions of filters, by call
 
     @classmethod
     def load(
@@ -95,7 +110,11 @@ class Interpreter:
         """Load the kernels of a typed graph; ``files`` are file attributes by call label."""
         assert graph.types is not None
         kernels = {}
+        asked = {}
         for _, call in graph.calls():
+            function = load_verdict(call.filter.verdict, user)
+            if function is not None:
+                asked[call.label] = function
             if call.label not in graph.types.before:  # no item gets there
                 continue
             states = graph.types.before[call.label]
@@ -103,7 +122,7 @@ class Interpreter:
             kernels[call.label] = load_kernel(
                 call, types, files.get(call.label, {}), threads=threads, user=user
             )
-        return cls(graph, kernels)
+        return cls(graph, kernels, asked)
 
     def run(self, entry: Entry, items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any] | ItemError]:
         """The outputs of each item (absent ones left out), or the error that it ended with.
@@ -124,7 +143,7 @@ class Interpreter:
             for walker in on_the_way:
                 walker.here = walker.start if name == root else self._arriving(node, walker)
                 walker.came = walker.here.copy()
-                walker.here.left = name in walker.here.passes_by
+                walker.here.left, walker.here.goes_on = name in walker.here.passes_by, 0
                 if not walker.here.left:
                     walker.here.passes_by = frozenset()
             self._run_node(node, on_the_way, leaves[name])
@@ -158,6 +177,10 @@ class Interpreter:
                 and not leaves <= walker.answers.keys()
                 and self._runs(node, call, position, walker, leaves)
             ]
+            if call.fork is not None:
+                for walker in ready:
+                    walker.here.goes_on = node.following(position, side=call.fork in walker.here.values)
+                continue
             if call.jump is not None:
                 self._run_graph(node, call, ready)
             elif call.op.has(Trait.BATCHED):
@@ -166,6 +189,8 @@ class Interpreter:
             else:
                 for walker in ready:
                     self._run_one(node, call, walker)
+            for walker in ready:
+                walker.here.goes_on = node.following(position)
 
     def _run_graph(self, node: Node, call: Call, walkers: list[_Walker]) -> None:
         """Run a sub-graph: on each element of a list (``MapReduce``), or on the item itself (``Jump``)."""
@@ -303,18 +328,28 @@ class Interpreter:
     def _runs(self, node: Node, call: Call, position: int, walker: _Walker, leaves: frozenset[str]) -> bool:
         """Apply the call's filter to the item; False if it does not run for it."""
         keys = walker.here
-        if keys.left:
+        if keys.left or keys.goes_on > position:
             return False
-        otherwise = _verdict(call.filter, keys.values)
-        if otherwise is None:
-            moved = {target: keys.values[source] for source, target in call.filter.moves}
-            for source, _ in call.filter.moves:
+        where = f"{node.location} [{node.name}] {walker.label}: "
+        said = f"refused by filter '{call.filter}'"
+        try:
+            status = _status(call.filter, keys.values, self.asked.get(call.label))
+        except (Exception, SystemExit) as problem:  # noqa: BLE001  (the function of a user's filter)
+            if not _is_item_error(problem):
+                walker.failure = where + f"{type(problem).__name__}: {problem}"
+                return False
+            status, said = Otherwise.ERROR.value, str(problem)
+        if status in (RUNS, SWAPS):
+            moves = call.filter.moves if status == RUNS else TO_DATA
+            moved = {target: keys.values[source] for source, target in moves}
+            for source, _ in moves:
                 keys.values.pop(source, None)
             keys.values.update(moved)
             return True
+        otherwise = Otherwise(status)
         if otherwise is Otherwise.ERROR:
             keys.values.clear()
-            keys.reason = f"{node.location} [{node.name}] {walker.label}: refused by filter '{call.filter}'"
+            keys.reason = where + said
         if otherwise is Otherwise.ERROR or (otherwise is Otherwise.BREAK and position == 0):
             for leaf in leaves:
                 walker.answers.setdefault(leaf, keys)
@@ -323,17 +358,21 @@ class Interpreter:
             keys.passes_by = frozenset(self.graph.passed_by(node.name, otherwise))
         else:
             keys.left = otherwise is not Otherwise.SKIP
+            keys.goes_on = node.following(position)
         return False
 
 
-def _verdict(filter_: Filter, values: Mapping[str, Any]) -> Otherwise | None:
-    """What becomes of an item with these keys; None: it runs."""
+def _status(filter_: Filter, values: Mapping[str, Any], asked: Asked | None) -> str:
+    """What becomes of an item with these keys; ``asked`` is the function of a user's filter."""
     for check in filter_.checks:
         if not _holds(check.condition, values):
-            return check.otherwise
-    if filter_.status_key is None or (status := _text(values[filter_.status_key])) == RUNS:
-        return None
-    return next((one for one in Otherwise if one.value == status), Otherwise.ERROR)
+            return check.otherwise.value
+    if isinstance(filter_.verdict, OwnStatus):
+        status = _text(values[filter_.verdict.key])
+        known = (RUNS, *(one.value for one in Otherwise))
+        return status if status in known else Otherwise.ERROR.value
+    status = asked(values) if asked is not None else RUNS
+    return Otherwise.BREAK.value if status == SWAPS and RESULT not in values else status
 
 
 def _holds(condition: Condition, values: Mapping[str, Any]) -> bool:

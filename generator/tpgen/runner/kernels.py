@@ -7,11 +7,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from ..ir.filters import UserStatus, Verdict
 from ..ir.graph import Call
 from ..ir.op import Trait, attributes_of
 from ..types import Type
 
 Kernel: TypeAlias = Callable[..., Any]
+Asked: TypeAlias = Callable[[Mapping[str, Any]], str]
 
 
 def load_kernel(
@@ -44,3 +46,18 @@ def load_kernel(
         arguments["directory"] = str(user)
     loaded: Kernel = function(**arguments)
     return loaded
+
+
+def load_verdict(verdict: Verdict | None, user: Path | None) -> Asked | None:
+    """The function of a user's filter, called with an item's values; None for other filters."""
+    if not isinstance(verdict, UserStatus):
+        return None
+    asked: Asked = importlib.import_module("tpgen_runtime.user_filter").UserFilter(
+        directory=str(user),
+        module=verdict.module,
+        name=verdict.function,
+        parameters=dict(verdict.settings),
+        reads=verdict.reads,
+        optional=verdict.optional,
+    )
+    return asked

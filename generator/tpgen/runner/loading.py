@@ -13,7 +13,7 @@ from pathlib import Path
 from ..diagnostics import Diagnostic, PipelineError, Severity
 from ..source import SourceFile, Span
 
-_LOADERS = ("tpgen_runtime.user", "tpgen_runtime.user_modules")
+_LOADERS = tuple(f"tpgen_runtime.{name}" for name in ("user", "user_filter", "user_modules"))
 
 
 @contextmanager

@@ -4,7 +4,7 @@
 """
 
 from tpgen_runtime import geometry, image, inference, postprocess, user
-from tpgen_runtime.filters import ALL, ERROR, SWAP, Filter, has
+from tpgen_runtime.filters import ALL, ERROR, SWAP, Filter, has, own_status
 from tpgen_runtime.graph import GraphNode, answers, travel
 from tpgen_runtime.stage import Stage
 from tpgen_runtime.wire import Array, Bytes
@@ -64,7 +64,7 @@ class PipelineStage(Stage):
         # pipeline.toml:18 [prepare] Sequential[ResizeMat,cvtColorMat,Mat2Tensor]
         items = self.prepare.enter(
             items,
-            Filter(has("filter", ERROR), status_key="filter", name="filter"),
+            Filter(has("filter", ERROR), verdict=own_status("filter"), name="filter"),
         )
         items = self.prepare.each(items, self._prepare)
 
