@@ -13,6 +13,7 @@ from .errors import ItemError, RemoteError
 
 _IN_FLIGHT = 4  # requests of one stage to one model at a time: enough to fill its batches
 _LONGEST_ID = 1000
+_BUSY = ("maximum queue size", "timeout expired")  # in what Triton says of a full queue
 _SCALARS = (bool, int, str)  # parameters that Triton takes back; it refuses numbers with a fraction
 
 _requests = []  # those whose items the stage works on
@@ -89,7 +90,13 @@ class RemoteModel:
         return list(zip(*(port.decode(found) for port in self._outputs), strict=True))
 
     def _problem(self, message):
-        """An error of the model: of its input, or of its own making, which begins with the error's class."""
+        """An error of the model: of its input, or of its own making, which begins with the error's class.
+
+        Raises:
+            ConnectionError: the model was busy, which can pass.
+        """
+        if any(word in message.lower() for word in _BUSY):
+            raise ConnectionError(f"model '{self._model}': {message}")
         _, here, text = message.partition(f"{self._where} item 0: ")
         if not here:
             return RemoteError(f"model '{self._model}': {message}")
