@@ -48,7 +48,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def answers(folder: Path, text: str, values: list[int]) -> list[Any]:
-    """What each value gives as a request of its own, all in one batch: a number, None, or an error as text."""
+    """What each value gives as a request of its own, all in one batch: a number, None, or an error text."""
     (folder / "p.toml").write_text(text)
     build(folder / "p.toml", folder / "repository", BuildOptions(cores=1))
     with Server(folder / "repository") as server:

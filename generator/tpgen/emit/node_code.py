@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import groupby, zip_longest
 from typing import Any
 
@@ -22,65 +22,16 @@ from ..ir.filters import (
     OwnStatus,
     UserStatus,
 )
-from ..ir.graph import Call, Graph, Node, OnError, Stage
+from ..ir.graph import Call, Node, OnError
 from ..ir.op import Trait, attributes_of
 from ..types import Array, Bytes, DType, ListOf, State, Type
 from .code_text import ASSIGNED, BODY, LINE, assignment, broken_call, one_line, safe_name, sequence
-from .names import Identifiers, literal
+from .names import literal
+from .stage_parts import FunctionView, StageParts
 from .wire_form import port_code, wire_tensors
 
 _NAMED_FILTERS = {replace(SWAP, name=""): "SWAP", replace(OR, name=""): "OR", replace(RUN, name=""): "ALL"}
 _LEAST_AT_ONCE = 64  # elements that go through a sub-graph in one go: enough to fill its models' batches
-
-
-@dataclass(frozen=True)
-class LoadView:
-    """Something that is constructed at load."""
-
-    attribute: str
-    comment: str
-    code: str
-
-
-@dataclass(frozen=True)
-class FunctionView:
-    """A method that takes one item through consecutive operators."""
-
-    name: str
-    lines: tuple[str, ...]
-
-
-@dataclass
-class StageParts:
-    """What the code of a stage's nodes adds up to, besides their statements.
-
-    ``files`` gives the vendored path of each file attribute; ``modules`` are those of the runtime that the
-    code names, ``packages`` modules from outside with their requirement, ``filters`` names from the runtime's
-    filters, ``methods`` those of sub-graphs by root. ``remote`` are models that calls run on by label, which
-    are Triton models of their own, and ``ports`` the code of these models' inputs.
-    """
-
-    graph: Graph
-    files: Mapping[tuple[str, str], str]  # (call label, attribute) -> path inside the version directory
-    identifiers: Identifiers
-    modules: set[str] = field(default_factory=set)
-    packages: dict[str, str] = field(default_factory=dict)
-    loads: list[LoadView] = field(default_factory=list)
-    functions: list[FunctionView] = field(default_factory=list)
-    filters: set[str] = field(default_factory=set)
-    methods: dict[str, str] = field(default_factory=dict)
-    remote: Mapping[str, Stage] = field(default_factory=dict)
-    ports: list[str] = field(default_factory=list)
-    _shared: dict[tuple[str, str], str] = field(default_factory=dict)
-
-    def load(self, node: Node, role: str, code: str, comment: str) -> str:
-        """The attribute that holds what ``code`` constructs; nodes of one physical node share it."""
-        key = (node.physical or node.name, code)
-        if key not in self._shared:
-            name = self.identifiers.make(f"{node.name}_{role if role != node.name else 'kernel'}")
-            self.loads.append(LoadView(name, comment, code))
-            self._shared[key] = name
-        return self._shared[key]
 
 
 @dataclass

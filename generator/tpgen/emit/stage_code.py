@@ -9,8 +9,9 @@ from itertools import pairwise
 from ..ir.graph import Graph, Stage
 from .code_text import ASSIGNED, BODY, LINE, broken_call, one_line, safe_name, sequence
 from .names import Identifiers, literal
-from .node_code import NodeCode, StageParts
+from .node_code import NodeCode
 from .render import render_python
+from .stage_parts import StageParts
 from .tracks import Tracks
 from .wire_form import port_code
 

@@ -12,23 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..ir.filters import (
-    RESULT,
-    RUNS,
-    SWAPS,
-    TO_DATA,
-    Condition,
-    Equals,
-    Filter,
-    Has,
-    Lacks,
-    Never,
-    Otherwise,
-    OwnStatus,
-)
+from ..ir.filters import RESULT, RUNS, SWAPS, TO_DATA, Otherwise
 from ..ir.graph import Call, Entry, Graph, Node
 from ..ir.op import Trait
-from ..types import Array, Bytes, DType, ListOf, Type
+from .decisions import default_value, status_of
 from .kernels import Asked, Kernel, load_kernel, load_verdict
 
 
@@ -333,7 +320,7 @@ class Interpreter:
         where = f"{node.location} [{node.name}] {walker.label}: "
         said = f"refused by filter '{call.filter}'"
         try:
-            status = _status(call.filter, keys.values, self.asked.get(call.label))
+            status = status_of(call.filter, keys.values, self.asked.get(call.label))
         except (Exception, SystemExit) as problem:  # noqa: BLE001  (the function of a user's filter)
             if not _is_item_error(problem):
                 walker.failure = where + f"{type(problem).__name__}: {problem}"
@@ -360,46 +347,6 @@ class Interpreter:
             keys.left = otherwise is not Otherwise.SKIP
             keys.goes_on = node.following(position)
         return False
-
-
-def _status(filter_: Filter, values: Mapping[str, Any], asked: Asked | None) -> str:
-    """What becomes of an item with these keys; ``asked`` is the function of a user's filter."""
-    for check in filter_.checks:
-        if not _holds(check.condition, values):
-            return check.otherwise.value
-    if isinstance(filter_.verdict, OwnStatus):
-        status = _text(values[filter_.verdict.key])
-        known = (RUNS, *(one.value for one in Otherwise))
-        return status if status in known else Otherwise.ERROR.value
-    status = asked(values) if asked is not None else RUNS
-    return Otherwise.BREAK.value if status == SWAPS and RESULT not in values else status
-
-
-def _holds(condition: Condition, values: Mapping[str, Any]) -> bool:
-    match condition:
-        case Has(key):
-            return key in values
-        case Lacks(key):
-            return key not in values
-        case Equals(key, value):
-            return key in values and _text(values[key]) == value
-        case Never():
-            return False
-
-
-def _text(value: Any) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
-
-
-def default_value(value: Any, type_: Type) -> Any:
-    """A TOML value as a value of a type."""
-    import numpy as np  # which the command line does without
-
-    if isinstance(type_, Array):
-        return np.asarray(value, object if type_.dtype is DType.STRING else type_.dtype.value)
-    if isinstance(type_, ListOf):
-        return [default_value(element, type_.item) for element in value]
-    return value.encode() if isinstance(type_, Bytes) else value
 
 
 def _is_item_error(value: object) -> bool:
