@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ..ir.graph import Graph, Stage
+from ..ir.graph import Graph, Node, Stage
 from .names import Identifiers
 
 
