@@ -6,10 +6,12 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 
 from ..ir.filters import RESULT, Equals, Has, Lacks, OwnStatus, UserStatus
-from ..ir.graph import Call, Graph, Node, Port
+from ..ir.graph import Call, Graph, Mapped, Node, Port
 from ..ir.op import Trait
 from ..types import Bytes, Text, Type, crosses_wire, present
 from .base import Context
+
+CONTEXT = "context"  # the dialect's key that all branches of an item share
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Binder:
             if name == root:
                 arriving = start
             elif node.map:
+                node = self._with_context(node, behind)
                 arriving = self._mapped(node, behind)
             else:
                 (before,) = self.graph.predecessors()[name]
@@ -60,6 +63,13 @@ class Binder:
             if one.source not in there.keys and not there.closed:
                 self._add(one.source, self._wanted(node, one.target), node.calls[0])
         return _Written(frozenset(one.target for one in node.map), closed=True)
+
+    def _with_context(self, node: Node, behind: dict[str, _Written]) -> Node:
+        """The node with ``context`` in its map: what branches share by reference goes through every map."""
+        before = self.graph.predecessors()[node.name][-1]
+        if CONTEXT not in behind[before].keys or any(one.target == CONTEXT for one in node.map):
+            return node
+        return replace(node, map=(*node.map, Mapped(before, CONTEXT, CONTEXT, node.span)))
 
     def _node(self, node: Node, arriving: _Written) -> _Written:
         reaching: dict[int, set[str]] = defaultdict(set)  # by the position of the call
