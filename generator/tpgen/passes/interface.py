@@ -12,7 +12,7 @@ from ..ir.graph import Entry, Graph, Node, Port, companion_of
 from ..ir.op import Trait
 from ..types import State, TupleOf, crosses_wire
 from .base import Context
-from .binding import Binder
+from .binding import CONTEXT, Binder
 
 DEFAULT_MAX_BATCH = 8
 
@@ -149,7 +149,7 @@ def _default_outputs(leaf: Node, final: Mapping[str, State]) -> tuple[str, ...]:
     return tuple(
         key
         for key in dict.fromkeys(declared)
-        if key != DATA and key in final and final[key].present and not (key == RESULT and several)
+        if key not in (DATA, CONTEXT) and key in final and final[key].present and not (key == RESULT and several)
     )
 
 
