@@ -149,7 +149,10 @@ def _default_outputs(leaf: Node, final: Mapping[str, State]) -> tuple[str, ...]:
     return tuple(
         key
         for key in dict.fromkeys(declared)
-        if key not in (DATA, CONTEXT) and key in final and final[key].present and not (key == RESULT and several)
+        if key not in (DATA, CONTEXT)
+        and key in final
+        and final[key].present
+        and not (key == RESULT and several)
     )
 
 
