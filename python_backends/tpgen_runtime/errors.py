@@ -1,4 +1,9 @@
-"""What kernels raise."""
+"""What kernels raise, and what is said of it."""
+
+import sys
+import traceback
+
+_FRAMES = 6  # of a traceback, the innermost ones, that are logged
 
 
 class ItemError(Exception):
@@ -10,3 +15,18 @@ class ItemError(Exception):
 
 class RemoteError(Exception):
     """A model of its own broke; the message is what it said."""
+
+
+class Broken(str):
+    """What a client is told of an operator that broke; ``trace``, for the log, is where the error was raised.
+
+    Made while the error is handled; the item's owner may hear of it later.
+    """
+
+    __slots__ = ("trace",)
+
+    def __new__(cls, message):
+        made = super().__new__(cls, message)
+        is_raised = sys.exc_info()[0] is not None
+        made.trace = f"\n{traceback.format_exc(limit=-_FRAMES).rstrip()}" if is_raised else ""
+        return made

@@ -4,6 +4,7 @@ Where ways part, each follower gets its own copy of an item. The copies share a 
 graph answers once, and a copy whose leaves were all answered elsewhere (by a `Break`) goes no further.
 """
 
+from . import lanes
 from .filters import BREAK, ERROR, RUN, SERIAL_SKIP, SKIP, SUBGRAPH_SKIP
 from .stage import RESULT, Item, Node, remember
 
@@ -26,8 +27,11 @@ class Journey:
 
     def failed(self, item, message):
         """An operator broke: no copy goes on."""
-        self.open = 0
-        self.owner.failed(item, message)
+        lanes.tell(lambda: self._failed(item, message))
+
+    def ended(self, item, leaves):
+        """A filter ended the item: it answers for these leaves."""
+        lanes.tell(lambda: self._ended(item, leaves))
 
     def answer(self, item, leaves):
         """The item answers for these leaves; gives what is answered once all have, else None."""
@@ -38,6 +42,16 @@ class Journey:
         if self.open or not is_open:
             return None
         return self._whole(item)
+
+    def _failed(self, item, message):
+        if self.open:
+            self.open = 0
+            self.owner.failed(item, message)
+
+    def _ended(self, item, leaves):
+        answer = self.answer(item, leaves)
+        if answer is not None:
+            answer.finish()
 
     def _whole(self, last):
         if len(self.leaves) == 1:
@@ -96,7 +110,9 @@ class CallingNode(Node):
         returns = {id(item): _Return(item, self) for item in ready}
         for copy in run([_copy(item, returns[id(item)]) for item in ready]):
             copy.finish()
-        return [item for item in items if id(item) not in returns or not returns[id(item)].is_broken]
+        for item in items:
+            if id(item) not in returns or not returns[id(item)].is_broken:
+                yield item
 
     def _merge(self, gather, merge, drop_absent):
         """Put the results of an item's elements together; False if the item failed with one of them."""
@@ -180,9 +196,7 @@ class GraphNode(CallingNode):
             yield item
 
     def _end(self, item):
-        answer = item.owner.answer(item, self._leaves)
-        if answer is not None:
-            answer.finish()
+        item.owner.ended(item, self._leaves)
 
 
 class _Gather:
@@ -244,7 +258,7 @@ def travel(items, leaves=("",)):
 
 
 def copies(items):
-    """A copy of each item, for another follower of the node that it comes from."""
+    """A copy of each item (of a list), for another follower of the node that it comes from."""
     return [_copy(item, item.owner) for item in items]
 
 

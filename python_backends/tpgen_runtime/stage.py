@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 
-from .errors import ItemError, RemoteError
+from .errors import Broken, ItemError, RemoteError
 from .filters import ERROR, RUN, SKIP
 
 RESULT = "result"
@@ -120,7 +120,7 @@ class Node:
         started = time.perf_counter()
         going_on = items if not ready else self._run_batch(items, ready, kernel, reads, writes)
         self.seconds += time.perf_counter() - started
-        return going_on
+        yield from going_on
 
     def part(self, items, key, when=None):
         """Three lists: the items that have a key, those that have not, and those that pass by both ways.
@@ -198,7 +198,7 @@ class Node:
             status, reason = ERROR, problem
         except (Exception, SystemExit) as problem:  # noqa: BLE001  (it must stay with this item)
             self.errors += 1
-            item.fail(self._message(item, f"{type(problem).__name__}: {problem}"))
+            item.fail(Broken(self._message(item, f"{type(problem).__name__}: {problem}")))
             return None
         if status == ERROR:
             self.errors += 1
@@ -292,7 +292,7 @@ class Node:
 
     def _break(self, item, problem):
         what = problem if isinstance(problem, RemoteError) else f"{type(problem).__name__}: {problem}"
-        return self.fail(item, self._message(item, what))
+        return self.fail(item, Broken(self._message(item, what)))
 
     def fail(self, item, message):
         """An operator broke on an item; True if the node makes up for it, and the item goes on."""

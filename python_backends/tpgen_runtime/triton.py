@@ -11,7 +11,6 @@ import json
 import os
 import sys
 import time
-import traceback
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
@@ -23,7 +22,6 @@ from .wire import ABSENT, WireError
 
 _FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
-_FRAMES = 6  # of a traceback, the innermost ones, that are logged
 _WORTH_SENDING = 0.001  # seconds that an answer would wait for the rest of the batch: a sender costs 0.1 ms
 
 
@@ -114,7 +112,7 @@ class Reply:
 
     def failed(self, item, message):
         """An operator broke on an item: the request fails, as a server error; where it broke is logged."""
-        pb_utils.Logger.log_error(f"{message}\n{traceback.format_exc(limit=-_FRAMES).rstrip()}")
+        pb_utils.Logger.log_error(f"{message}{message.trace}")
         self._fail(message, pb_utils.TritonError.INTERNAL)
 
     def close(self):

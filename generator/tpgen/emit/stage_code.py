@@ -50,6 +50,7 @@ class StageCode:
     max_pixels: int
     from_stage: set[str] = field(default_factory=lambda: {"Stage"})
     from_graph: set[str] = field(default_factory=set)
+    from_lanes: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         remote = {} if self.stage.runs else self.graph.called_models()
@@ -97,7 +98,8 @@ class StageCode:
             lines.append("")
         if self.parts.modules:
             lines.append(f"from tpgen_runtime import {', '.join(sorted(self.parts.modules))}")
-        for module, names in (("filters", self.parts.filters), ("graph", self.from_graph)):
+        used = {"filters": self.parts.filters, "graph": self.from_graph, "lanes": self.from_lanes}
+        for module, names in used.items():
             if names:
                 listed = ", ".join(sorted(names, key=_import_order))
                 lines.append(f"from tpgen_runtime.{module} import {listed}")
@@ -119,11 +121,12 @@ class StageCode:
 
     def _program(self, method: str, names: Sequence[str]) -> ProgramView:
         attributes = {name: self.parts.identifiers.make(name) for name in names}
-        tracks = Tracks.of(self.graph, names, attributes)
+        tracks = Tracks.of(self.graph, names, attributes, self.parts.remote)
         nodes = tuple(self._node(name, attributes, tracks, is_first=name == names[0]) for name in names)
         if tracks is None:
             return ProgramView(method, "", nodes, "return items")
         self.from_graph |= tracks.imports
+        self.from_lanes |= {"in_parallel"} if tracks.is_parallel else set()
         return ProgramView(method, tracks.begin, nodes, tracks.end)
 
     def _node(
