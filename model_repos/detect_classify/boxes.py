@@ -26,16 +26,18 @@ def find(data, *, redness: int = 45):
     joined = cv2.morphologyEx(ink, cv2.MORPH_CLOSE, np.ones((_GAP, _GAP), np.uint8))
     _, _, found, _ = cv2.connectedComponentsWithStats(joined)
     digits = found[1:][found[1:, cv2.CC_STAT_HEIGHT] >= _SMALLEST, :4]
-    return [box for line in _lines(list(_squares(digits * _STEP, width, height))) for box in line]
+    squares = _squares(digits * _STEP, width, height).tolist()  # Python's numbers sort faster than numpy's
+    ordered = [box for line in _lines(squares) for box in line]
+    return list(np.array(ordered, np.int32).reshape(-1, 4))
 
 
 def _squares(parts, page_width, page_height):
-    """Boxes int32 ``[K,4]``: parts (x, y, width, height) grown to squares that end at the page's edge."""
+    """Boxes ``[K,4]``: parts (x, y, width, height) grown to squares that end at the page's edge."""
     sides = parts[:, 2:]
     reach = 0.7 * sides.max(axis=1, initial=0)[:, None]
     middles = parts[:, :2] + sides / 2
     corners = np.rint(np.concatenate([middles - reach, middles + reach], axis=1))
-    return corners.clip(0, (page_width, page_height, page_width, page_height)).astype(np.int32)
+    return corners.clip(0, (page_width, page_height, page_width, page_height)).astype(int)
 
 
 def _lines(boxes):
@@ -45,8 +47,8 @@ def _lines(boxes):
         if not lines or _middle(box) - _middle(lines[-1][0]) > (box[3] - box[1]) / 2:
             lines.append([])
         lines[-1].append(box)
-    return [sorted(line, key=lambda box: int(box[0])) for line in lines]
+    return [sorted(line) for line in lines]
 
 
 def _middle(box):
-    return (int(box[1]) + int(box[3])) / 2
+    return (box[1] + box[3]) / 2

@@ -56,7 +56,7 @@ class Journey:
     def _whole(self, last):
         if len(self.leaves) == 1:
             return _copy(last, self.owner)
-        whole = Item({}, self.owner, last.index)
+        whole = Item({}, self.owner, last.index, last.within)
         for leaf in self.leaves:
             item = self.answers[leaf]
             whole.update((f"{leaf}.{key}", value) for key, value in item.items())
@@ -177,7 +177,7 @@ class GraphNode(CallingNode):
                 yield item
                 continue
             kept = item.owner.kept
-            made = Item({}, item.owner, item.index)
+            made = Item({}, item.owner, item.index, item.within)
             for key, node, source in sources:
                 if (node, source) in kept:
                     made[key] = kept[node, source]
@@ -206,9 +206,9 @@ class _Gather:
         self.item = item
         self.message = None
         self._waiting = len(item[split])
+        within = f"{item.label}, [{node}] element "
         self.elements = [
-            Item({**item, split: value}, self, f"{item.index}, [{node}] element {number}")
-            for number, value in enumerate(item[split])
+            Item({**item, split: value}, self, number, within) for number, value in enumerate(item[split])
         ]
 
     @property
@@ -223,8 +223,7 @@ class _Gather:
 
     def finished(self, element):
         self._waiting -= 1
-        number = int(element.index.rpartition(" ")[2])
-        self.elements[number] = element
+        self.elements[element.index] = element  # behind a branch it is another one than at the start
 
     def failed(self, element, message):
         self.message = self.message or message
@@ -272,7 +271,7 @@ def answers(*ends):
 
 
 def _copy(item, owner):
-    made = Item(item, owner, item.index)
+    made = Item(item, owner, item.index, item.within)
     made.reason = item.reason
     made.passes_by = item.passes_by
     return made

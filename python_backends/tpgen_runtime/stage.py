@@ -24,22 +24,29 @@ _PASSING = (TimeoutError, ConnectionError)  # errors that another attempt may no
 class Item(dict):
     """The keys of one request element, and how it fares.
 
+    ``index`` is its place among its owner's items, ``within`` what stands before that in messages.
     ``reason``: why ``result`` is absent, if an operator could not work on the item. ``owner`` is told when
     the item is done (`finished`) or broken (`failed`). ``left``: it passes by what is left of its node;
     ``passes_by`` are the names of the nodes that it passes by. ``came`` is how it came to a node that makes
     up for failures: its keys, and the reason.
     """
 
-    __slots__ = ("came", "index", "left", "owner", "passes_by", "reason")
+    __slots__ = ("came", "index", "left", "owner", "passes_by", "reason", "within")
 
-    def __init__(self, values, owner=None, index=0):
+    def __init__(self, values, owner=None, index=0, within=""):
         super().__init__(values)
         self.owner = owner
         self.index = index
+        self.within = within
         self.reason = None
         self.left = False
         self.passes_by = ()
         self.came = None
+
+    @property
+    def label(self):
+        """What messages call it: ``2``, or ``2, [crops] element 7``."""
+        return f"{self.within}{self.index}"
 
     def finish(self):
         """No node will touch the item any more."""
@@ -74,11 +81,22 @@ class Node:
 
     def start(self, items):
         """The items that enter: all of them."""
-        return self._counted(self._noted(items))
+        before = self.items
+        for item in self._noted(items):
+            self._count(item, before)
+            yield item
 
     def take_over(self, items, key=RESULT):
         """The items that enter: those with a ``result``, which becomes ``data``. The others are done."""
-        return self._counted(self._with(items, key))
+        before = self.items
+        for item in self._noted(items):
+            if key in item:
+                item[DATA] = item.pop(key)
+                self._count(item, before)
+                yield item
+            else:
+                self.skipped += 1
+                self._end(item)
 
     def enter(self, items, when):
         """The items that enter, by a filter: where it breaks, one is done; where it skips, it passes by."""
@@ -103,11 +121,12 @@ class Node:
         ``when``: which items it runs for; where it breaks, the item leaves the node.
         """
         for item in items:
-            status = self._status(item, when)
-            if status == SKIP:
-                yield item
-            if status != RUN:
-                continue
+            if item.left or when is not None:
+                status = self._status(item, when)
+                if status == SKIP:
+                    yield item
+                if status != RUN:
+                    continue
             started = time.perf_counter()
             goes_on = self._run_one(item, function, stale)
             self.seconds += time.perf_counter() - started
@@ -136,26 +155,11 @@ class Node:
                 (having if key in item else lacking).append(item)
         return having, lacking, past
 
-    def _with(self, items, key):
-        for item in self._noted(items):
-            if key in item:
-                item[DATA] = item.pop(key)
-                yield item
-            else:
-                self.skipped += 1
-                self._end(item)
-
     def _noted(self, items):
         """The items; how they came is kept, if the node makes up for failures."""
         if self._on_error is None:
             return items
         return map(remember, items)
-
-    def _counted(self, items):
-        before = self.items
-        for item in items:
-            self._count(item, before)
-            yield item
 
     def _count(self, item, before):
         self.batches += self.items == before
@@ -262,6 +266,10 @@ class Node:
 
     def _store(self, item, writes, values):
         """Keep what a kernel gave for an item; False if the operator broke on it."""
+        if len(writes) == 1 and values[0] is not None and not isinstance(values[0], Exception):
+            item[writes[0]] = values[0]
+            item.reason = None if RESULT in writes else item.reason
+            return True
         problem = next((value for value in values if isinstance(value, ItemError | RemoteError)), None)
         if isinstance(problem, RemoteError):
             return self._break(item, problem)
@@ -304,7 +312,7 @@ class Node:
         return False
 
     def _message(self, item, problem):
-        return f"{self.where} [{self.name}] item {item.index}: {problem}"
+        return f"{self.where} [{self.name}] item {item.label}: {problem}"
 
 
 class Recovery:

@@ -55,23 +55,23 @@ class PipelineStage(Stage):
         # pipeline.toml:7 [decode] DecodeMat
         items = self.decode.enter(items, ALL)
         items = self.decode.each(items, self._decode)
-        items = list(items)
 
         # pipeline.toml:11 [sharpness] Python[sharpness:Sharpness]
+        items = list(items)
         sharpness_items = copies(items)
         sharpness_items = self.sharpness.enter(sharpness_items, SWAP)
         sharpness_items = self.sharpness.each(sharpness_items, self._sharpness)
         sharpness_items = self.sharpness.keep(sharpness_items, ("edges", "result"))
-        sharpness_items = list(sharpness_items)
 
         # pipeline.toml:16 [thumbnail] Sequential[ResizeMat,cvtColorMat]
         thumbnail_items = copies(items)
         thumbnail_items = self.thumbnail.enter(thumbnail_items, SWAP)
         thumbnail_items = self.thumbnail.each(thumbnail_items, self._thumbnail)
         thumbnail_items = self.thumbnail.keep(thumbnail_items, ("result",))
-        thumbnail_items = list(thumbnail_items)
 
         # pipeline.toml:25 [report] Python[report:report]
+        sharpness_items = list(sharpness_items)
+        thumbnail_items = list(thumbnail_items)
         report_items = self.report.take(
             thumbnail_items,
             (

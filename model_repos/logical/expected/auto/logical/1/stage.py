@@ -66,9 +66,9 @@ class PipelineStage(Stage):
         items = self.halves.enter(items, SWAP)
         items = self.halves.each(items, self._halves)
         items = self.halves.keep(items, ("left", "right"))
-        items = list(items)
 
         # pipeline.toml:16 [reader] Sequential[ResizeMat,cvtColorMat,Mat2Tensor,TensorrtTensor,Ar...
+        items = list(items)
         reader_items = self.reader.take(items, (("data", "halves", "left"),))
         reader_items = self.reader.enter(reader_items, Filter(has("data", BREAK)))
         reader_items = self.reader.each(reader_items, self._reader)
@@ -81,7 +81,6 @@ class PipelineStage(Stage):
         )
         reader_items = self.reader.each(reader_items, self._reader_2)
         reader_items = self.reader.keep(reader_items, ("result",))
-        reader_items = list(reader_items)
 
         # pipeline.toml:16 [reader.2] Sequential[ResizeMat,cvtColorMat,Mat2Tensor,TensorrtTensor,...
         reader_2_items = self.reader_2.take(items, (("data", "halves", "right"),))
@@ -96,9 +95,10 @@ class PipelineStage(Stage):
         )
         reader_2_items = self.reader_2.each(reader_2_items, self._reader_2_3)
         reader_2_items = self.reader_2.keep(reader_2_items, ("result",))
-        reader_2_items = list(reader_2_items)
 
         # pipeline.toml:34 [number] Python[halves:join]
+        reader_items = list(reader_items)
+        reader_2_items = list(reader_2_items)
         number_items = self.number.take(
             reader_2_items,
             (("data", "reader", "result"), ("ones", "reader.2", "result")),

@@ -47,9 +47,9 @@ class PipelineStage(Stage):
         # pipeline.toml:4 [decode] DecodeMat
         items = self.decode.enter(items, ALL)
         items = self.decode.each(items, self._decode)
-        items = list(items)
 
         # pipeline.toml:10 [prepare] Sequential[ResizeMat,cvtColorMat,Mat2Tensor]
+        items = list(items)
         prepare_items = copies(items)
         prepare_items = self.prepare.enter(prepare_items, SWAP)
         prepare_items = self.prepare.each(prepare_items, self._prepare)
@@ -66,12 +66,12 @@ class PipelineStage(Stage):
         # pipeline.toml:26 [digit] Sequential[Softmax,TopK]
         prepare_items = self.digit.enter(prepare_items, SWAP)
         prepare_items = self.digit.each(prepare_items, self._digit)
-        prepare_items = list(prepare_items)
 
         # pipeline.toml:32 [thumbnail] Sequential[ResizeMat,cvtColorMat]
         thumbnail_items = copies(items)
         thumbnail_items = self.thumbnail.enter(thumbnail_items, SWAP)
         thumbnail_items = self.thumbnail.each(thumbnail_items, self._thumbnail)
+        prepare_items = list(prepare_items)
         thumbnail_items = list(thumbnail_items)
         return answers(prepare_items, thumbnail_items)
 

@@ -1,5 +1,9 @@
 """User code of the example: the digits that were read become text."""
 
+import math
+
+import numpy as np
+
 from tpgen_runtime import Tensor, op
 
 
@@ -10,8 +14,10 @@ from tpgen_runtime import Tensor, op
 def join(data, boxes):
     """The digits in the order of their boxes; one that is below the box before it starts a new line."""
     text = ""
-    for i, digit in enumerate(data):
-        if i and (boxes[i][1] + boxes[i][3]) / 2 > boxes[i - 1][3]:
+    bottom = math.inf
+    for digit, (_, top, _, next_bottom) in zip(data, np.array(boxes).reshape(-1, 4).tolist(), strict=True):
+        if (top + next_bottom) / 2 > bottom:
             text += "\n"
         text += str(int(digit))
+        bottom = next_bottom
     return text
