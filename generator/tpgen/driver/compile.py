@@ -123,13 +123,12 @@ def _say_that_it_is_the_cpu(loaded: Loaded, bag: Bag) -> None:
 
 
 def _check_supported(target: str, runtime: str, span: Span | None, bag: Bag) -> None:
-    if target == "gpu" or runtime != "python":
-        what = "target 'gpu'" if target == "gpu" else f"runtime '{runtime}'"
+    if target == "cpu" and runtime in ("tensorrt", "torch"):
         bag.error(
             "TP116",
-            f"{what} is not built by this version",
+            f"runtime '{runtime}' is built for the gpu target",
             span,
-            hint="build for --target cpu --runtime python",
+            hint="--target gpu, or --runtime onnxruntime, which runs on both",
         )
 
 

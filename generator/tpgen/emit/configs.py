@@ -37,11 +37,12 @@ def stage_config(stage: Stage, entry: Entry, batching: Batching) -> Any:
             _add_input(config, port, tensor, optional_companion=port.key in from_clients)
     _add_outputs(config, stage.outputs)
     config.instance_group.add(count=stage.instances, kind=pb.ModelInstanceGroup.KIND_CPU)
-    _set_batching(config, batching)
+    set_batching(config, batching)
     return config
 
 
-def _set_batching(config: Any, batching: Batching) -> None:
+def set_batching(config: Any, batching: Batching) -> None:
+    """Dynamic batching, with bounds on the queue."""
     dynamic = config.dynamic_batching
     dynamic.SetInParent()
     if batching.delay_us:

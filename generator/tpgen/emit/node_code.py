@@ -27,6 +27,7 @@ from ..ir.op import Trait, attributes_of
 from ..types import Array, Bytes, DType, ListOf, State, Type
 from .code_text import ASSIGNED, BODY, LINE, assignment, broken_call, one_line, safe_name, sequence
 from .names import literal
+from .native_model import tensor_code
 from .stage_parts import FunctionView, StageParts
 from .wire_form import port_code, wire_tensors
 
@@ -288,8 +289,12 @@ class NodeCode:
     def _remote_model(self, call: Call) -> str:
         """The expression of a model that is a Triton model of its own."""
         stage = self.parts.remote[call.label]
-        inputs, outputs = ([port_code(port) for port in ports] for ports in (stage.inputs, stage.outputs))
-        names = tuple(tensor.name for port in stage.outputs for tensor in wire_tensors(port))
+        is_native = stage.backend != "python"
+        code_of = tensor_code if is_native else port_code
+        inputs, outputs = ([code_of(port) for port in ports] for ports in (stage.inputs, stage.outputs))
+        names = tuple(port.key for port in stage.outputs)
+        if not is_native:
+            names = tuple(tensor.name for port in stage.outputs for tensor in wire_tensors(port))
         arguments = [
             literal(stage.name),
             f"where={literal(f'{self.node.location} [{self.node.name}]')}",
@@ -298,8 +303,8 @@ class NodeCode:
             f"names={literal(names)}",
             f"max_batch={stage.max_batch}",
         ]
-        self.parts.modules.add("remote")
-        self.parts.ports += [*inputs, *outputs]
+        self.parts.modules |= {"remote", "native"} if is_native else {"remote"}
+        self.parts.ports += [] if is_native else [*inputs, *outputs]
         code = "\n        ".join(broken_call("remote.RemoteModel", arguments, BODY + ASSIGNED))
         return self._loaded(call, code)
 

@@ -16,6 +16,7 @@ from . import configs
 from .called_model import alone
 from .code_text import safe_name
 from .config_pbtxt import render as render_config
+from .native_model import native_config, native_files
 from .overrides import Override, apply_override
 from .render import render_python
 from .repo_plan import JSON, Content, ModelPlan, RepoPlan
@@ -53,6 +54,9 @@ def plan(graph: Graph, inputs: Inputs, bag: Bag) -> RepoPlan:
     for entry in graph.entries:
         stages = [stage for stage in graph.stages if stage.entry == entry.name]
         for stage in stages:
+            if stage.backend != "python":
+                models.append(_native_model(graph, stage, inputs, bag))
+                continue
             part = alone(graph, stage) if stage.runs else graph
             model, requires = _stage_model(part, stage, entry, inputs, bag)
             models.append(model)
@@ -106,12 +110,24 @@ def _stage_model(
         for path, data in inputs.user_files.get(label, {}).items():
             files[f"1/user/{path}"] = data
     config = configs.stage_config(stage, entry, _batching(graph, stage, inputs))
+    native = {name for other in graph.stages if other.backend != "python" for name in other.nodes}
     for name in stage.nodes:
-        if name in inputs.overrides:
+        if name in inputs.overrides and name not in native:
             config = apply_override(config, inputs.overrides[name], inputs.target_triton, bag)
     files["config.pbtxt"] = render_config(config, _header(stage.name, inputs)).encode()
     needed = (*requirements(code.modules, inputs.target_triton), *filter(None, code.packages.values()))
     return ModelPlan(stage.name, files), needed
+
+
+def _native_model(graph: Graph, stage: Stage, inputs: Inputs, bag: Bag) -> ModelPlan:
+    _, contents = inputs.contents[stage.runs[0], "model"]
+    files = native_files(stage, contents)
+    config = native_config(stage, _batching(graph, stage, inputs))
+    for name in stage.nodes:
+        if name in inputs.overrides:
+            config = apply_override(config, inputs.overrides[name], inputs.target_triton, bag)
+    files["config.pbtxt"] = render_config(config, _header(stage.name, inputs)).encode()
+    return ModelPlan(stage.name, files)
 
 
 def _code_labels(graph: Graph, stage: Stage) -> Iterator[str]:
@@ -131,11 +147,12 @@ def _place_files(
 ) -> dict[tuple[str, str], str]:
     """Put the files of the stage's calls into the version directory; returns their paths in there."""
     placed: dict[tuple[str, str], str] = {}
+    elsewhere = graph.called_models() if not stage.runs else {}
     taken: dict[str, Path | None] = dict.fromkeys(("model.py", "stage.py", "tpgen_runtime", "user"))
     for node, call in ((name, call) for name in stage.nodes for call in graph.nodes[name].calls):
         for attribute in attributes_of(type(call.op)):
             key = (call.label, attribute.name)
-            if key not in inputs.contents:
+            if key not in inputs.contents or call.label in elsewhere:
                 continue
             origin, contents = inputs.contents[key]
             name = next(iter(contents))

@@ -188,6 +188,8 @@ class Stage:
     takes_over: bool = False
     why: str = ""
     runs: tuple[str, ...] = ()
+    backend: str = "python"
+    on_gpu: bool = False
 
 
 @dataclass(frozen=True)

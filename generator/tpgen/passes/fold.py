@@ -42,10 +42,12 @@ class FoldPreprocessing:
             for name in graph.members(entry.root):
                 node = graph.nodes[name]
                 for position, call in enumerate(node.calls):
-                    if _is_foldable(graph, call):
+                    if is_foldable(graph, call):
                         behind = [*_calls_behind(graph, node, stages), *node.calls[:position]]
-                        behind = [] if call.label in elsewhere else behind
-                        _fold(graph, entry, node, call, behind, changes, context)
+                        stage = elsewhere.get(call.label)
+                        is_native = stage is not None and stage.backend != "python"
+                        behind = [] if stage is not None else behind
+                        _fold(graph, entry, node, call, behind, changes, context, is_native=is_native)
         if not changes:
             return graph
         nodes = {name: _changed(node, changes) for name, node in graph.nodes.items()}
@@ -74,7 +76,8 @@ def _changed(node: Node, changes: dict[str, Call | None]) -> Node:
     return replace(node, calls=(replace(calls[0], filter=node.calls[0].filter), *calls[1:]))
 
 
-def _is_foldable(graph: Graph, call: Call) -> bool:
+def is_foldable(graph: Graph, call: Call) -> bool:
+    """True if what happens to a model's input can move into its graph: its one input is an image."""
     if not call.op.has(Trait.REWRITABLE) or call.op.inputs() != (DATA,) or call.rewrite is not None:
         return False
     assert graph.types is not None
@@ -90,6 +93,8 @@ def _fold(
     behind: list[Call],
     changes: dict[str, Call | None],
     context: Context,
+    *,
+    is_native: bool,
 ) -> None:
     op: Any = call.op
     packed = _packable(graph, entry, call, behind)
@@ -103,8 +108,10 @@ def _fold(
         rewrite = _scale_only(op) if op.std else None
         what = "channel order, layout, cast and mean in one call"
         what += ", 1/std in the weights" if op.std else ""
-    elif op.mean or op.std:
+    elif op.mean or op.std or is_native:
         rewrite = _whole(graph, call)
+        if rewrite.is_empty:
+            return
         what = "mean, std and the cast in the model's graph"
     else:
         return

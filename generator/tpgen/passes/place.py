@@ -9,6 +9,7 @@ from ..ir.filters import DATA, RESULT, SWAP
 from ..ir.graph import Entry, Graph, Port, Stage, companion_of
 from ..ir.op import Trait
 from ..types import State, crosses_wire
+from . import native
 from .base import Context
 from .liveness import live_before_nodes
 from .remote import called_models
@@ -36,7 +37,10 @@ class Place:
 def _stages_of(graph: Graph, entry: Entry, context: Context) -> list[Stage]:
     members = graph.members(entry.root)
     live = live_before_nodes(graph, entry)
+    is_native = native.is_native(context.options)
     together = _reason_for_one(graph, entry)
+    if together is None and is_native:
+        together = "one process prepares the images and calls the models"
     if together is not None:
         groups, reasons = [list(members)], [together]
     elif context.options.fuse == "none":
@@ -76,7 +80,7 @@ def _stages_of(graph: Graph, entry: Entry, context: Context) -> list[Stage]:
                 why=reasons[index],
             )
         )
-    if together is not None and context.options.fuse == "none":
+    if together is not None and (is_native or context.options.fuse == "none"):
         stages += called_models(graph, entry, context)
     return stages
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from ..ir.graph import Call, Entry, Graph, Port, Stage
 from ..ir.op import Trait
 from ..types import TupleOf, Type, crosses_wire, present
+from . import native
 from .base import Context
 
 
@@ -19,7 +20,10 @@ def called_models(graph: Graph, entry: Entry, context: Context) -> list[Stage]:
         node = graph.nodes[name]
         models = [call for call in node.calls if call.op.has(Trait.INFERENCE)]
         for number, call in enumerate(models, 1):
-            ports = _ports(graph, call)
+            backend = _backend(graph, call, context)
+            if backend is None:
+                continue
+            ports = _ports(graph, call) if backend == native.PYTHON else native.ports_of(graph, call)
             if ports is None:
                 continue
             key = (node.physical or name, call.label.rpartition(".")[2])
@@ -35,12 +39,30 @@ def called_models(graph: Graph, entry: Entry, context: Context) -> list[Stage]:
                     outputs,
                     max_batch=node.settings.max_batch,
                     instances=_instances(graph, name, context),
-                    why="control flow calls it with the items of all requests that are there",
+                    why="the stage calls it with the items of all requests that are there",
                     runs=(call.label,),
+                    backend=backend,
+                    on_gpu=context.options.target == "gpu" and backend != native.PYTHON,
                 )
             elif (known.inputs, known.outputs) == (inputs, outputs):
                 stages[key] = Stage(**{**vars(known), "runs": (*known.runs, call.label)})
     return list(stages.values())
+
+
+def _backend(graph: Graph, call: Call, context: Context) -> str | None:
+    """The backend that a model runs on; None: it stays where it is called, which is said."""
+    if not native.is_native(context.options):
+        return native.PYTHON
+    reason = native.reason_to_stay(graph, call)
+    if reason is None:
+        return native.backend_of(call, context.options)
+    context.bag.warning(
+        "TP905",
+        f"the model of '{call.node}' stays in the Python stage: {reason}",
+        call.span,
+        node=call.node,
+    )
+    return None
 
 
 def _ports(graph: Graph, call: Call) -> tuple[tuple[Port, ...], tuple[Port, ...]] | None:
@@ -67,4 +89,4 @@ def _as_ports(types: dict[str, Type | None]) -> tuple[Port, ...]:
 def _instances(graph: Graph, name: str, context: Context) -> int:
     if context.options.instances == "as-written":
         return graph.nodes[name].settings.instance_num
-    return context.options.cores
+    return context.options.cores if context.options.target == "cpu" else 1

@@ -1,0 +1,73 @@
+"""Models that run on Triton's own backends: which inference calls can, and the tensors that they take.
+
+Such a model knows neither the names of keys nor companions: its tensors are those of its file, and a batch
+holds rows of one shape.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..ir.graph import Call, Graph, Port
+from ..ir.op import Trait
+from ..ir.signature import BatchAxis
+from ..types import Array, DType, Symbol, present
+from .base import Options
+from .fold import is_foldable
+
+PYTHON = "python"
+
+
+def is_native(options: Options) -> bool:
+    """True if models are to run on Triton's own backends."""
+    return options.runtime != PYTHON
+
+
+def backend_of(call: Call, options: Options) -> str:
+    """The backend of Triton that runs a call's model."""
+    if not call.op.has(Trait.REWRITABLE):
+        return "pytorch"
+    return "tensorrt" if options.runtime == "tensorrt" else "onnxruntime"
+
+
+def reason_to_stay(graph: Graph, call: Call) -> str | None:
+    """Why a call's model cannot run on a backend of its own, if it cannot."""
+    assert graph.types is not None
+    op: Any = call.op
+    if op.signature.batch is not BatchAxis.DYNAMIC:
+        return "its batch size is fixed; --dynamic-batch makes it dynamic where that can be proven"
+    if len(op.inputs()) != len(op.signature.inputs):
+        return "its inputs arrive as a tuple; map them to keys with the names of the inputs"
+    if (op.mean or op.std) and not is_foldable(graph, call):
+        return "mean and std cannot move into its graph; normalise inside the model"
+    dtypes = {info.dtype for info in (*op.signature.inputs, *op.signature.outputs)}
+    if DType.STRING in dtypes:
+        return "it reads or writes text"
+    states = graph.types.before.get(call.label)
+    if states is None or not all(isinstance(states[key].type, Array) for key in op.inputs()):
+        return "what arrives is no array"
+    return None
+
+
+def ports_of(graph: Graph, call: Call) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
+    """The tensors of a call's model, inputs and outputs, each as a port of that name.
+
+    An ONNX model takes images in the dtype in which they arrive: the cast moves into its graph.
+    """
+    assert graph.types is not None
+    op: Any = call.op
+    inputs = []
+    for key, info in zip(op.inputs(), op.signature.inputs, strict=True):
+        arriving = graph.types.before[call.label][key].type
+        assert isinstance(arriving, Array)
+        dtype = arriving.dtype if is_foldable(graph, call) else info.dtype
+        inputs.append(_port(op.signature.item_shape(info), info.name, dtype))
+    outputs = [_port(op.signature.item_shape(info), info.name, info.dtype) for info in op.signature.outputs]
+    return tuple(inputs), tuple(outputs)
+
+
+def _port(shape: tuple[int | str | None, ...], name: str, dtype: DType) -> Port:
+    dims = tuple(
+        dim if isinstance(dim, int) else Symbol(dim or f"{name}.{axis}") for axis, dim in enumerate(shape)
+    )
+    return Port(name, present(Array(dtype, dims)))

@@ -1,0 +1,56 @@
+"""Models on Triton's own backends: the repository, and that its stages answer as the reference does.
+
+The models themselves are replaced by stand-ins of the same interface, because the server of the wheel and the
+one in this process have Python's backend only.
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from equivalence import interpreted
+from fake_triton import Server
+from random_pipelines import Pipeline, make_item, make_pipeline, write_files
+from standins import stand_in
+from test_equivalence import check_batches, check_single_items
+from tpgen.driver import BuildOptions, build
+
+SEEDS = range(1, 26)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("native")
+    write_files(made)
+    return made
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_random_pipelines_answer_as_the_reference_does(seed: int, folder: Path) -> None:
+    name, rng = f"n{seed}", random.Random(seed)
+    made = make_pipeline(rng, folder, name)
+    while "TensorrtTensor" not in made.text and "Onnx" not in made.text:
+        made = make_pipeline(rng, folder, name)
+    check(made, folder, name, rng)
+
+
+def check(made: Pipeline, folder: Path, name: str, rng: random.Random) -> None:
+    """Random items through a build whose models run on backends of their own."""
+    (entry,) = made.compiled.graph.entries
+    items = [make_item(rng, made.compiled) for _ in range(6)]
+    try:
+        expected = interpreted(made, entry, items)
+        target = folder / f"repository_{name}"
+        built = build(
+            folder / f"{name}.toml", target, BuildOptions(target="gpu", runtime="onnxruntime", cores=2)
+        )
+        assert stand_in(target) or "TP905" in {one.code for one in built.diagnostics}
+        with Server(target) as server:
+            check_single_items(server, entry, items, expected)
+            check_batches(server, entry, items, expected, rng)
+    except BaseException:
+        print(f"{name}\n{made.text}")
+        raise
