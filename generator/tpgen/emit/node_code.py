@@ -297,6 +297,7 @@ class NodeCode:
             f"outputs={sequence(outputs, BODY + 8)}",
             f"names={literal(names)}",
             f"max_batch={stage.max_batch}",
+            *([f"retry={self.node.settings.retry}"] if self.node.settings.retry else []),
         ]
         self.parts.modules.add("remote")
         self.parts.ports += [*inputs, *outputs]
