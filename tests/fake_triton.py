@@ -62,7 +62,7 @@ class Tensor:
 class TritonError(Exception):
     """The error of an answer, with a code."""
 
-    UNKNOWN, INTERNAL, NOT_FOUND, INVALID_ARG, UNAVAILABLE = range(5)
+    UNKNOWN, INTERNAL, NOT_FOUND, INVALID_ARG, UNAVAILABLE, CANCELLED = range(6)
 
     def __init__(self, message: str, code: int = INTERNAL) -> None:
         super().__init__(message)
@@ -121,11 +121,16 @@ class InferenceRequest:
         self._id, self._timeout, self._trace = request_id, timeout, trace
         self._parameters = dict(parameters or {})
         self.sender = ResponseSender()
+        self.cancelled = False  # set by tests
 
     def exec(self) -> InferenceResponse:
         assert InferenceRequest.server is not None
         tensors = {tensor.name(): tensor.as_numpy() for tensor in self._tensors}
         return InferenceRequest.server.called(self._model, tensors, self._wanted)
+
+    def is_cancelled(self) -> bool:
+        assert self.sender.response is None, "Triton 24.10 dies of this question after the answer"
+        return self.cancelled
 
     def request_id(self) -> str:
         return self._id

@@ -4,7 +4,7 @@ Where ways part, each follower gets its own copy of an item. The copies share a 
 graph answers once, and a copy whose leaves were all answered elsewhere (by a `Break`) goes no further.
 """
 
-from . import lanes
+from . import callers, lanes
 from .filters import BREAK, ERROR, RUN, SERIAL_SKIP, SKIP, SUBGRAPH_SKIP
 from .stage import RESULT, Item, Node, remember
 
@@ -24,6 +24,10 @@ class Journey:
         self.open = (1 << len(leaves)) - 1
         self.kept = {}
         self.answers = {}
+
+    @property
+    def caller(self):
+        return self.owner.caller
 
     def failed(self, item, message):
         """An operator broke: no copy goes on."""
@@ -147,7 +151,7 @@ class GraphNode(CallingNode):
     def enter(self, items, when):
         """The items that enter, by a filter; see `Node.enter`."""
         before = self.items
-        for item in items:
+        for item in callers.wanted(items):
             if not item.owner.open & self._leaves:
                 continue
             if self.name in item.passes_by:
@@ -212,6 +216,10 @@ class _Gather:
         ]
 
     @property
+    def caller(self):
+        return self.item.owner.caller
+
+    @property
     def is_complete(self):
         return self._waiting == 0 or self.message is not None
 
@@ -236,6 +244,10 @@ class _Return:
         self._item = item
         self._node = node
         self.is_broken = False
+
+    @property
+    def caller(self):
+        return self._item.owner.caller
 
     def finished(self, copy):
         self._item.clear()

@@ -3,25 +3,19 @@
 Nothing is inherited by such a request, so what clients sent beside their tensors is passed on by hand.
 """
 
-import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from .errors import ItemError, RemoteError
+from . import callers
+from .errors import Busy, ItemError, RemoteError
 
 _IN_FLIGHT = 4  # requests of one stage to one model at a time: enough to fill its batches
 _LONGEST_ID = 1000
-_BUSY = ("maximum queue size", "timeout expired")  # in what Triton says of a full queue
-_SCALARS = (bool, int, str)  # parameters that Triton takes back; it refuses numbers with a fraction
-
-_requests = []  # those whose items the stage works on
-
-
-def begin(requests):
-    """Note the requests that the calls from now on are made for."""
-    _requests[:] = requests
+_FULL, _EXPIRED = "maximum queue size", "timeout expired"  # in what Triton says of a queue
+_FIRST_PAUSE = 0.01  # seconds before another attempt, and twice as many before each further one
 
 
 class RemoteModel:
@@ -29,25 +23,28 @@ class RemoteModel:
 
     ``inputs`` and ``outputs`` are its ports, ``names`` the tensors of the outputs. A model with several
     outputs also gives their tuple, first. ``where`` is what its own messages begin with,
-    ``pipeline.toml:6 [node]``.
+    ``pipeline.toml:6 [node]``. ``retry``: further attempts while the model has no time.
     """
 
-    def __init__(self, model, *, where, inputs, outputs, names, max_batch):
+    def __init__(self, model, *, where, inputs, outputs, names, max_batch, retry=0):
         self._model = model
         self._where = where
         self._inputs = inputs
         self._outputs = outputs
         self._names = list(names)
         self._max_batch = max_batch
+        self._retry = retry
         self._pool = ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix=f"calls-{model}")
 
     def __call__(self, *columns):
-        """One list per input in; one per output."""
+        """One list per input in; one per output. What went wrong for a row stands in its place."""
         rows = list(zip(*columns, strict=True))
         answers = [None] * len(rows)
         chunks = list(self._chunks(rows))
-        headers = _headers()
-        made = self._pool.map(lambda chunk: self._run(rows, chunk, headers), chunks)
+        items = callers.items_of_rows(len(rows))
+        everybody = callers.everybody()
+        works = [_Work([rows[p] for p in chunk], _items_at(items, chunk), everybody) for chunk in chunks]
+        made = [self._run(works[0])] if len(works) == 1 else self._pool.map(self._run, works)
         for chunk, found in zip(chunks, made, strict=True):
             for position, answer in zip(chunk, found, strict=True):
                 answers[position] = answer
@@ -64,39 +61,53 @@ class RemoteModel:
             for start in range(0, len(group), self._max_batch):
                 yield group[start : start + self._max_batch]
 
-    def _run(self, rows, positions, headers):
-        """The answers of some rows: tuples, or what went wrong. A request that fails is tried row by row."""
-        answer = self._ask([rows[position] for position in positions], headers)
-        if not isinstance(answer, Exception):
-            return answer
-        if len(positions) == 1:
-            return [answer]
-        return [self._run(rows, [position], headers)[0] for position in positions]
+    def _run(self, work):
+        """The answers of some rows: tuples, or what went wrong.
 
-    def _ask(self, rows, headers):
+        A request that fails is tried again row by row, so that only those at fault fail. One that waited too
+        long is for those whose clients allow more; no retry is for what no client waits for any more.
+        """
+        for attempt in range(self._retry + 1):
+            if work.is_idle():
+                return [RemoteError(callers.CANCELLED)] * len(work.rows)
+            if attempt:
+                time.sleep(_FIRST_PAUSE * 2 ** (attempt - 1))
+            answer = self._ask(work)
+            if not isinstance(answer, Exception):
+                return answer
+            parts = work.by_timeout() if isinstance(answer, Busy) else work.by_row()
+            if len(parts) > 1:
+                return _in_order(parts, map(self._run, parts.values()))
+            if not isinstance(answer, Busy):
+                break
+        return [answer] * len(work.rows)
+
+    def _ask(self, work):
+        """The answers of one request's rows, or the error that all of them got."""
+        try:
+            response = self._request(work).exec()
+            if response.has_error():
+                return self._problem(response.error().message())
+            found = {tensor.name(): np.array(tensor.as_numpy()) for tensor in response.output_tensors()}
+            return list(zip(*(port.decode(found) for port in self._outputs), strict=True))
+        except Exception as problem:  # noqa: BLE001  (it must stay with these rows)
+            return RemoteError(f"{type(problem).__name__}: {problem}")
+
+    def _request(self, work):
         tensors = {}
-        for port, column in zip(self._inputs, zip(*rows, strict=True), strict=True):
+        for port, column in zip(self._inputs, zip(*work.rows, strict=True), strict=True):
             tensors.update(port.encode(list(column)))
-        request = pb_utils.InferenceRequest(
+        return pb_utils.InferenceRequest(
             model_name=self._model,
             requested_output_names=self._names,
             inputs=[pb_utils.Tensor(name, np.ascontiguousarray(value)) for name, value in tensors.items()],
-            **headers,
+            **work.headers(),
         )
-        response = request.exec()
-        if response.has_error():
-            return self._problem(response.error().message())
-        found = {tensor.name(): np.array(tensor.as_numpy()) for tensor in response.output_tensors()}
-        return list(zip(*(port.decode(found) for port in self._outputs), strict=True))
 
     def _problem(self, message):
-        """An error of the model: of its input, or of its own making, which begins with the error's class.
-
-        Raises:
-            ConnectionError: the model was busy, which can pass.
-        """
-        if any(word in message.lower() for word in _BUSY):
-            raise ConnectionError(f"model '{self._model}': {message}")
+        """An error of the model: of its input, or of its own making, which begins with the error's class."""
+        if any(word in message.lower() for word in (_FULL, _EXPIRED)):
+            return Busy(f"model '{self._model}': {message}")
         _, here, text = message.partition(f"{self._where} item 0: ")
         if not here:
             return RemoteError(f"model '{self._model}': {message}")
@@ -105,18 +116,72 @@ class RemoteModel:
         return RemoteError(text) if is_own else ItemError(text)
 
 
-def _headers():
-    """What the requests that are worked on have in common, for those made on their behalf."""
-    if not _requests:
-        return {}
-    names = dict.fromkeys(request.request_id() for request in _requests)
-    found = {"request_id": ",".join(name for name in names if name)[:_LONGEST_ID]}
-    parameters = {request.parameters() for request in _requests}
-    if len(parameters) == 1:
-        given = json.loads(parameters.pop() or "{}")
-        found["parameters"] = {key: value for key, value in given.items() if isinstance(value, _SCALARS)}
-    timeouts = [timeout for request in _requests if (timeout := request.timeout())]
-    if timeouts:
-        found["timeout"] = min(timeouts)
-    found["trace"] = _requests[0].trace()
-    return found
+class _Work:
+    """The rows of one request, and for whom they are: ``items`` of the stage, row by row, if known."""
+
+    def __init__(self, rows, items, everybody):
+        self.rows = rows
+        self._items = items
+        self._everybody = everybody
+
+    def is_idle(self):
+        """True if nobody waits for any of the rows."""
+        return self._items is not None and all(map(callers.has_left, self._items))
+
+    def by_row(self):
+        """The rows one by one, by their positions."""
+        return {(p,): self._part([p]) for p in range(len(self.rows))}
+
+    def by_timeout(self):
+        """The rows of clients that allow different times, by their positions."""
+        groups = {}
+        for position, item in enumerate(self._items or ()):
+            groups.setdefault(item.owner.caller.headers["timeout"], []).append(position)
+        return {tuple(positions): self._part(positions) for positions in groups.values()}
+
+    def headers(self):
+        """What the requests of the rows have in common, for the one that is made on their behalf.
+
+        All ids; the parameters that have the same value everywhere; the shortest time (`by_timeout` sees to
+        it that the others get theirs); one trace.
+        """
+        given = [caller.headers for caller in self._callers()]
+        if not given:
+            return {}
+        first, *others = given
+        timeouts = [one["timeout"] for one in given if one["timeout"]]
+        names = dict.fromkeys(one["request_id"] for one in given)
+        parameters = first["parameters"]
+        for one in others:
+            theirs = one["parameters"]
+            parameters = {k: v for k, v in parameters.items() if k in theirs and _same(theirs[k], v)}
+        return {
+            "request_id": ",".join(filter(None, names))[:_LONGEST_ID],
+            "parameters": parameters,
+            "timeout": min(timeouts, default=0),
+            "trace": first["trace"],
+        }
+
+    def _callers(self):
+        if self._items is None:
+            return self._everybody
+        return {id(caller): caller for caller in (item.owner.caller for item in self._items)}.values()
+
+    def _part(self, positions):
+        return _Work([self.rows[p] for p in positions], _items_at(self._items, positions), self._everybody)
+
+
+def _items_at(items, positions):
+    return None if items is None else [items[p] for p in positions]
+
+
+def _in_order(parts, answers):
+    """The answers of parts, which have the rows' positions as their keys, as one list."""
+    found = {}
+    for positions, part in zip(parts, answers, strict=True):
+        found.update(zip(positions, part, strict=True))
+    return [found[position] for position in sorted(found)]
+
+
+def _same(one, other):
+    return type(one) is type(other) and one == other

@@ -13,7 +13,8 @@ import time
 
 import numpy as np
 
-from .errors import Broken, ItemError, RemoteError
+from . import callers
+from .errors import Broken, Busy, ItemError, RemoteError
 from .filters import ERROR, RUN, SKIP
 
 RESULT = "result"
@@ -156,7 +157,8 @@ class Node:
         return having, lacking, past
 
     def _noted(self, items):
-        """The items; how they came is kept, if the node makes up for failures."""
+        """The items that are waited for; how they came is kept, if the node makes up for failures."""
+        items = callers.wanted(items)
         if self._on_error is None:
             return items
         return map(remember, items)
@@ -243,7 +245,8 @@ class Node:
 
     def _run_batch(self, items, ready, kernel, reads, writes):
         try:
-            results = self._attempt(lambda: kernel(*([item[key] for item in ready] for key in reads)))
+            columns = [[item[key] for item in ready] for key in reads]
+            results = self._attempt(lambda: callers.run_for(ready, kernel, *columns))
         except (Exception, SystemExit) as problem:  # noqa: BLE001  (it must stay with these items)
             if len(ready) == 1:
                 goes_on = self._break(ready[0], problem)
@@ -300,7 +303,7 @@ class Node:
 
     def _break(self, item, problem):
         what = problem if isinstance(problem, RemoteError) else f"{type(problem).__name__}: {problem}"
-        return self.fail(item, Broken(self._message(item, what)))
+        return self.fail(item, Broken(self._message(item, what), is_busy=isinstance(problem, Busy)))
 
     def fail(self, item, message):
         """An operator broke on an item; True if the node makes up for it, and the item goes on."""

@@ -10,11 +10,13 @@ import ctypes
 import json
 import os
 import sys
+import threading
 import time
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
+from . import callers
 from .errors import ItemError
 from .metrics import Metrics
 from .stage import Item, LoadContext
@@ -22,6 +24,7 @@ from .wire import ABSENT, WireError
 
 _FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+_SCALARS = (bool, int, str)
 _WORTH_SENDING = 0.001  # seconds that an answer would wait for the rest of the batch: a sender costs 0.1 ms
 
 
@@ -40,18 +43,17 @@ class PythonModel:
         _limit_opencv(threads)
         _keep_freed_memory()
         self._metrics = Metrics(self._stage, pb_utils)
-        self._remote = sys.modules.get(f"{__package__}.remote")  # there if the stage calls other models
         self._pace = 0.0  # seconds between two items at the end of the stage, a running mean
 
     def execute(self, requests):
         """Answer every request; None in the list stands for one that was answered at once."""
-        if self._remote is not None:
-            self._remote.begin(requests)
         replies = [Reply(request, self._stage, at_once=len(requests) > 1) for request in requests]
+        callers.begin(replies)
         try:
             self._run([item for reply in replies for item in reply.open()])
         except BaseException as problem:  # noqa: BLE001  (nothing may escape, see above)
             pb_utils.Logger.log_error(f"stage {self._stage.pipeline}: {type(problem).__name__}: {problem}")
+        callers.end()
         return [reply.close() for reply in replies]
 
     def _run(self, items):
@@ -73,7 +75,8 @@ class PythonModel:
 class Reply:
     """One request: its items, and its one answer.
 
-    ``at_once``: the answer is sent as soon as it is known; otherwise `close` hands it out.
+    ``at_once``: the answer is sent as soon as it is known; otherwise `close` hands it out. ``has_left``: the
+    client is known to wait no more.
     """
 
     def __init__(self, request, stage, *, at_once):
@@ -84,6 +87,28 @@ class Reply:
         self._items = []
         self._waiting = 0
         self._answered = False
+        self._lock = threading.Lock()
+        self._headers = None
+        self.has_left = False
+
+    @property
+    def caller(self):
+        """The request's reply, as every owner of items knows it."""
+        return self
+
+    def leaves(self):
+        """Ask the server; True if the client waits no more."""
+        with self._lock:  # a question about a request that was answered ends the server (24.10: signal 11)
+            if not self._answered:
+                self.has_left = self._request.is_cancelled()
+        return self.has_left
+
+    @property
+    def headers(self):
+        """What came beside the tensors and goes along to models that are called: see `_headers`."""
+        if self._headers is None:
+            self._headers = _headers(self._request)
+        return self._headers
 
     def open(self):
         """The request's items; none (and an error answer) if its tensors are not acceptable."""
@@ -112,8 +137,12 @@ class Reply:
 
     def failed(self, item, message):
         """An operator broke on an item: the request fails, as a server error; where it broke is logged."""
+        if self.has_left:
+            self._fail(f"{self._stage.pipeline}: {callers.CANCELLED}", pb_utils.TritonError.CANCELLED)
+            return
         pb_utils.Logger.log_error(f"{message}{message.trace}")
-        self._fail(message, pb_utils.TritonError.INTERNAL)
+        code = pb_utils.TritonError.UNAVAILABLE if message.is_busy else pb_utils.TritonError.INTERNAL
+        self._fail(message, code)
 
     def close(self):
         """The answer to return, None if it was sent; whatever happened, no request stays without one."""
@@ -162,14 +191,29 @@ class Reply:
             self._send(pb_utils.InferenceResponse(error=pb_utils.TritonError(message, code)))
 
     def _send(self, response):
-        self._answered = True
-        if not self.at_once:
-            self._returned = response
-            return
+        with self._lock:
+            self._answered = True
+            if self.at_once:
+                self._send_at_once(response)
+            else:
+                self._returned = response
+
+    def _send_at_once(self, response):
         try:
             self._request.get_response_sender().send(response, flags=_FINAL)
         except Exception as problem:  # noqa: BLE001  e.g. the client is gone; raising would take the server down
             pb_utils.Logger.log_warn(f"stage {self._stage.pipeline}: an answer could not be sent: {problem}")
+
+
+def _headers(request):
+    """Id, parameters, timeout and trace of a request. Triton takes no numbers with a fraction back."""
+    parameters = json.loads(request.parameters() or "{}")
+    return {
+        "request_id": request.request_id(),
+        "parameters": {key: value for key, value in parameters.items() if isinstance(value, _SCALARS)},
+        "timeout": request.timeout(),
+        "trace": request.trace(),
+    }
 
 
 def _limit_opencv(threads):

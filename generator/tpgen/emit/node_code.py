@@ -302,6 +302,7 @@ class NodeCode:
             f"outputs={sequence(outputs, BODY + 8)}",
             f"names={literal(names)}",
             f"max_batch={stage.max_batch}",
+            *([f"retry={self.node.settings.retry}"] if self.node.settings.retry else []),
         ]
         self.parts.modules |= {"remote", "native"} if is_native else {"remote"}
         self.parts.ports += [] if is_native else [*inputs, *outputs]
