@@ -18,7 +18,7 @@ from standins import stand_in
 from test_equivalence import check_batches, check_single_items
 from tpgen.driver import BuildOptions, build
 
-SEEDS = range(1, 26)
+SEEDS = range(1, 61)
 
 
 @pytest.fixture(scope="module")

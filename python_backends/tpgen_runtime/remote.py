@@ -15,6 +15,12 @@ from .errors import Busy, ItemError, RemoteError
 _IN_FLIGHT = 4  # requests of one stage to one model at a time: enough to fill its batches
 _LONGEST_ID = 1000
 _FULL, _EXPIRED = "maximum queue size", "timeout expired"  # in what Triton says of a queue
+# Models on a GPU would leave their answers there, where numpy cannot read them. Stubs without one know no other.
+_IN_MEMORY = (
+    {"preferred_memory": pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_CPU)}
+    if hasattr(pb_utils, "PreferredMemory")
+    else {}
+)
 _FIRST_PAUSE = 0.01  # seconds before another attempt, and twice as many before each further one
 
 
@@ -101,6 +107,7 @@ class RemoteModel:
             model_name=self._model,
             requested_output_names=self._names,
             inputs=[pb_utils.Tensor(name, np.ascontiguousarray(value)) for name, value in tensors.items()],
+            **_IN_MEMORY,
             **work.headers(),
         )
 

@@ -83,14 +83,20 @@ def ensemble_config(entry: Entry, stages: Sequence[Stage]) -> Any:
     sources = {port.key: "" for port in entry.inputs}  # key -> what stands before it in the tensor's name
     for index, stage in enumerate(stages):
         step = config.ensemble_scheduling.step.add(model_name=stage.name, model_version=-1)
+        later = stages[index + 1 :]
+        for tensor_name, key in stage.reads:
+            step.input_map[tensor_name] = sources[key] + key
+        for tensor_name, key in stage.writes:
+            sources[key] = "" if _is_answer(key, entry, later) else f"{stage.nodes[0]}."
+            step.output_map[tensor_name] = sources[key] + key
+        if stage.reads:
+            continue
         for port in stage.inputs:
             key = RESULT if stage.takes_over and port.key == DATA else port.key
             for tensor in wire_tensors(port):
                 step.input_map[tensor.name] = sources[key] + key + tensor.name.removeprefix(port.key)
         for port in stage.outputs:
-            sources[port.key] = (
-                "" if _is_answer(port.key, entry, stages[index + 1 :]) else f"{stage.nodes[0]}."
-            )
+            sources[port.key] = "" if _is_answer(port.key, entry, later) else f"{stage.nodes[0]}."
             for tensor in wire_tensors(port):
                 step.output_map[tensor.name] = sources[port.key] + tensor.name
     return config
@@ -99,4 +105,8 @@ def ensemble_config(entry: Entry, stages: Sequence[Stage]) -> Any:
 def _is_answer(key: str, entry: Entry, later: Sequence[Stage]) -> bool:
     """True if the entry answers this key and no later stage writes it again."""
     answered = any(port.key == key for port in entry.outputs)
-    return answered and not any(port.key == key for stage in later for port in stage.outputs)
+    return answered and not any(key in _written(stage) for stage in later)
+
+
+def _written(stage: Stage) -> set[str]:
+    return {key for _, key in stage.writes} if stage.reads else {port.key for port in stage.outputs}

@@ -61,7 +61,7 @@ def plan(graph: Graph, inputs: Inputs, bag: Bag) -> RepoPlan:
             model, requires = _stage_model(part, stage, entry, inputs, bag)
             models.append(model)
             needed |= set(requires)
-        stages = [stage for stage in stages if not stage.runs]
+        stages = [stage for stage in stages if not stage.is_called]
         if [stage.name for stage in stages] != [entry.name]:
             models.append(_ensemble_model(entry, stages, inputs))
     _check_override_names(graph, inputs, bag)

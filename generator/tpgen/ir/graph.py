@@ -116,6 +116,12 @@ class Node:
     map: tuple[Mapped, ...] = ()
     physical: str = ""
     on_error: OnError | None = None
+    copy_of: str = ""
+
+    @property
+    def title(self) -> str:
+        """What the TOML calls the node: for people, metrics and generated code."""
+        return self.copy_of or self.name
 
     def following(self, position: int, side: bool | None = None) -> int:
         """The position of the call that items go on with behind a call; that of the end is their number.
@@ -173,7 +179,9 @@ class Entry:
 class Stage:
     """One Triton model that runs a part of the graph: these nodes, in this order.
 
-    With ``runs`` it is only what calls of these labels compute; another stage calls it.
+    With ``runs`` it is only what calls of these labels compute; another stage calls it, or it is a step of an
+    ensemble, with the keys that its tensors stand for (``reads`` and ``writes``: tensor, key). ``backend`` is
+    Triton's; a stage on another one than Python's has the tensors of its model's file.
     ``takes_over``: the stage's input ``data`` is the ``result`` of the stage before it, so the first node's
     ``swap`` is done by the wiring; what is left of it is to end the items that have no ``data``.
     """
@@ -190,6 +198,13 @@ class Stage:
     runs: tuple[str, ...] = ()
     backend: str = "python"
     on_gpu: bool = False
+    reads: tuple[tuple[str, str], ...] = ()
+    writes: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_called(self) -> bool:
+        """True if another stage calls it; else it is the entry, or a step of its ensemble."""
+        return bool(self.runs) and not self.reads
 
 
 @dataclass(frozen=True)
@@ -248,7 +263,7 @@ class Graph:
 
     def called_models(self) -> dict[str, Stage]:
         """The models that calls run on, by label, where these are stages of their own."""
-        return {label: stage for stage in self.stages for label in stage.runs}
+        return {label: stage for stage in self.stages if stage.is_called for label in stage.runs}
 
     def called(self) -> dict[str, Call]:
         """The roots of sub-graphs, each with a call that runs it."""

@@ -54,7 +54,7 @@ def _types(graph: Graph) -> list[str]:
 def _stages(graph: Graph) -> list[str]:
     if not graph.stages:
         return []
-    staged = [name for stage in graph.stages if not stage.runs for name in stage.nodes]
+    staged = [name for stage in graph.stages if not stage.is_called for name in stage.nodes]
     known = set(staged)
     shared = {name for root in graph.called() for name in graph.members(root)}
     problems = [f"node '{name}' is in no stage" for name in graph.nodes if name not in known | shared]

@@ -35,8 +35,8 @@ class FoldPreprocessing:
     name: str = "fold"
 
     def run(self, graph: Graph, context: Context) -> Graph:
-        stages = {name: stage.name for stage in graph.stages if not stage.runs for name in stage.nodes}
-        elsewhere = graph.called_models()
+        stages = {name: stage.name for stage in graph.stages if not stage.is_called for name in stage.nodes}
+        elsewhere = {label: stage for stage in graph.stages for label in stage.runs}
         changes: dict[str, Call | None] = {}
         for entry in graph.entries:
             for name in graph.members(entry.root):

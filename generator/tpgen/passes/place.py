@@ -9,10 +9,10 @@ from ..ir.filters import DATA, RESULT, SWAP
 from ..ir.graph import Entry, Graph, Port, Stage, companion_of
 from ..ir.op import Trait
 from ..types import State, crosses_wire
-from . import native
+from . import native, steps
 from .base import Context
 from .liveness import live_before_nodes
-from .remote import called_models
+from .remote import called_models, native_instances
 
 
 @dataclass(frozen=True)
@@ -26,37 +26,72 @@ class Place:
 
     def run(self, graph: Graph, context: Context) -> Graph:
         stages: dict[str, Stage] = {}
-        for entry in graph.entries:
-            for stage in _stages_of(graph, entry, context):
+        for name in [entry.name for entry in graph.entries]:
+            graph, found = _placed(graph, name, context)
+            for stage in found:
                 known = stages.get(stage.name)  # a sub-graph of several entries
                 runs = (*known.runs, *stage.runs) if known else stage.runs
                 stages[stage.name] = replace(known or stage, runs=tuple(dict.fromkeys(runs)))
         return replace(graph, stages=tuple(stages.values()))
 
 
-def _stages_of(graph: Graph, entry: Entry, context: Context) -> list[Stage]:
-    members = graph.members(entry.root)
-    live = live_before_nodes(graph, entry)
-    is_native = native.is_native(context.options)
+@dataclass(frozen=True)
+class _Group:
+    """Nodes that become one stage. ``is_model``: one node, whose model is a step of an ensemble."""
+
+    nodes: list[str]
+    why: str
+    is_model: bool = False
+
+
+def _placed(graph: Graph, name: str, context: Context) -> tuple[Graph, list[Stage]]:
+    """The stages of an entry; the graph has changed where models became nodes of their own."""
+    (entry,) = (one for one in graph.entries if one.name == name)
     together = _reason_for_one(graph, entry)
-    if together is None and is_native:
-        together = "one process prepares the images and calls the models"
+    is_native = native.is_native(context.options)
+    if is_native and together is None:
+        found = steps.split(graph, entry, context)
+        groups = steps.groups_of(*found)
+        together = steps.reason_against(*found) or _reason_at_borders(*found, groups)
+        if together is None:
+            return found[0], _stages_of(*found, context, [_as_step(found[0], nodes) for nodes in groups])
+    members = graph.members(entry.root)
     if together is not None:
-        groups, reasons = [list(members)], [together]
-    elif context.options.fuse == "none":
-        groups, reasons = _one_per_node(graph, members, live)
-    else:
-        groups, reasons = [list(members)], ["one process runs it all: no tensor is copied between nodes"]
-    for group, reason in zip(groups, reasons, strict=True):
-        context.decisions.append(f"stage {', '.join(group)}: {reason}")
+        stages = _stages_of(graph, entry, context, [_Group([*members], together)])
+        calls_models = is_native or context.options.fuse == "none"
+        return graph, [*stages, *(called_models(graph, entry, context) if calls_models else [])]
+    if context.options.fuse == "none":
+        return graph, _stages_of(graph, entry, context, _one_per_node(graph, entry))
+    why = "one process runs it all: no tensor is copied between nodes"
+    return graph, _stages_of(graph, entry, context, [_Group([*members], why)])
+
+
+def _as_step(graph: Graph, nodes: list[str]) -> _Group:
+    if steps.is_model(graph, nodes[0]):
+        return _Group(nodes, "the model has a backend of its own", is_model=True)
+    return _Group(nodes, "one process runs what stands between models")
+
+
+def _reason_at_borders(graph: Graph, entry: Entry, groups: list[list[str]]) -> str | None:
+    """Why two steps have to be one model, if any two have to."""
+    live = live_before_nodes(graph, entry)
+    reasons = (_reason_to_stay(graph, group[0], live[group[0]]) for group in groups[1:])
+    return next((reason for reason in reasons if reason is not None), None)
+
+
+def _stages_of(graph: Graph, entry: Entry, context: Context, groups: list[_Group]) -> list[Stage]:
+    live = live_before_nodes(graph, entry)
+    for group in groups:
+        context.decisions.append(f"stage {', '.join(group.nodes)}: {group.why}")
     # What stands ready for the next stage, as the port of the stage (or the client) that it comes from.
     ready = {port.key: port for port in entry.inputs}
     answered = {port.key: port for port in entry.outputs}
-    all_touched = [_touched(graph, nodes) for nodes in groups]
+    all_touched = [_touched(graph, group.nodes) for group in groups]
     unread = _unread(entry, all_touched)
     stages = []
-    for index, (nodes, touched) in enumerate(zip(groups, all_touched, strict=True)):
-        following = groups[index + 1] if index + 1 < len(groups) else None
+    for index, (group, touched) in enumerate(zip(groups, all_touched, strict=True)):
+        nodes = group.nodes
+        following = groups[index + 1].nodes if index + 1 < len(groups) else None
         takes_over = index > 0 and graph.nodes[nodes[0]].calls[0].filter == SWAP
         needed = touched.needed(answered) if index else touched.needed(answered) | unread
         inputs = _inputs(ready, needed, takes_over=takes_over) if len(groups) > 1 else entry.inputs
@@ -67,6 +102,9 @@ def _stages_of(graph: Graph, entry: Entry, context: Context) -> list[Stage]:
         for key in touched.changed:
             ready.pop(key, None)
         ready.update({port.key: port for port in outputs})
+        if group.is_model:
+            stages.append(_step(graph, entry, group, context))
+            continue
         stages.append(
             Stage(
                 entry.name if len(groups) == 1 else f"{graph.name}__{nodes[0]}",
@@ -77,12 +115,33 @@ def _stages_of(graph: Graph, entry: Entry, context: Context) -> list[Stage]:
                 max_batch=entry.max_batch,
                 instances=_instances(graph, nodes, context),
                 takes_over=takes_over,
-                why=reasons[index],
+                why=group.why,
             )
         )
-    if together is not None and (is_native or context.options.fuse == "none"):
-        stages += called_models(graph, entry, context)
     return stages
+
+
+def _step(graph: Graph, entry: Entry, group: _Group, context: Context) -> Stage:
+    """A model on one of Triton's own backends as a step of an ensemble."""
+    (name,) = group.nodes
+    (call,) = graph.nodes[name].calls
+    inputs, outputs = native.ports_of(graph, call)
+    reads, writes = steps.wires(call)
+    return Stage(
+        f"{graph.name}__{name}",
+        entry.name,
+        (name,),
+        inputs,
+        outputs,
+        max_batch=graph.nodes[name].settings.max_batch,
+        instances=native_instances(graph, name, context),
+        why=group.why,
+        runs=(call.label,),
+        backend=native.backend_of(call, context.options),
+        on_gpu=context.options.target == "gpu",
+        reads=reads,
+        writes=writes,
+    )
 
 
 def _reason_for_one(graph: Graph, entry: Entry) -> str | None:
@@ -98,20 +157,16 @@ def _reason_for_one(graph: Graph, entry: Entry) -> str | None:
     return None
 
 
-def _one_per_node(
-    graph: Graph, members: tuple[str, ...], live: dict[str, frozenset[str]]
-) -> tuple[list[list[str]], list[str]]:
-    groups: list[list[str]] = []
-    reasons: list[str] = []
-    for name in members:
+def _one_per_node(graph: Graph, entry: Entry) -> list[_Group]:
+    live = live_before_nodes(graph, entry)
+    groups: list[_Group] = []
+    for name in graph.members(entry.root):
         reason = _reason_to_stay(graph, name, live[name]) if groups else None
         if reason is not None:
-            groups[-1].append(name)
-            reasons[-1] = reason
+            groups[-1] = _Group([*groups[-1].nodes, name], reason)
         else:
-            groups.append([name])
-            reasons.append("one model per node was asked for")
-    return groups, reasons
+            groups.append(_Group([name], "one model per node was asked for"))
+    return groups
 
 
 def _reason_to_stay(graph: Graph, name: str, live: frozenset[str]) -> str | None:

@@ -38,7 +38,7 @@ def called_models(graph: Graph, entry: Entry, context: Context) -> list[Stage]:
                     inputs,
                     outputs,
                     max_batch=node.settings.max_batch,
-                    instances=_instances(graph, name, context),
+                    instances=native_instances(graph, name, context),
                     why="the stage calls it with the items of all requests that are there",
                     runs=(call.label,),
                     backend=backend,
@@ -86,7 +86,8 @@ def _as_ports(types: dict[str, Type | None]) -> tuple[Port, ...]:
     return tuple(Port(key, present(type_)) for key, type_ in types.items() if type_ is not None)
 
 
-def _instances(graph: Graph, name: str, context: Context) -> int:
+def native_instances(graph: Graph, name: str, context: Context) -> int:
+    """Instances of a model of its own: one per core on the CPU, one on each GPU, or what the TOML says."""
     if context.options.instances == "as-written":
         return graph.nodes[name].settings.instance_num
     return context.options.cores if context.options.target == "cpu" else 1
