@@ -4,7 +4,7 @@ import numpy as np
 
 
 class Tensor:
-    """One input or output. ``is_scalar``: an item's value is a single number, which Triton gives a dimension."""
+    """One input or output. ``is_scalar``: one number per item, to which Triton gives a dimension."""
 
     def __init__(self, name, dtype, *, is_scalar=False):
         self._name = name
