@@ -106,7 +106,7 @@ def _stage_model(
         for path, data in inputs.user_files.get(label, {}).items():
             files[f"1/user/{path}"] = data
     config = configs.stage_config(stage, entry, _batching(graph, stage, inputs))
-    for name in stage.nodes:
+    for name in graph.titles(stage.nodes):
         if name in inputs.overrides:
             config = apply_override(config, inputs.overrides[name], inputs.target_triton, bag)
     files["config.pbtxt"] = render_config(config, _header(stage.name, inputs)).encode()
@@ -132,7 +132,7 @@ def _place_files(
     """Put the files of the stage's calls into the version directory; returns their paths in there."""
     placed: dict[tuple[str, str], str] = {}
     taken: dict[str, Path | None] = dict.fromkeys(("model.py", "stage.py", "tpgen_runtime", "user"))
-    for node, call in ((name, call) for name in stage.nodes for call in graph.nodes[name].calls):
+    for node, call in ((graph.title(name), call) for name in stage.nodes for call in graph.nodes[name].calls):
         for attribute in attributes_of(type(call.op)):
             key = (call.label, attribute.name)
             if key not in inputs.contents:
