@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -179,6 +180,16 @@ class GraphMaker(Maker):
         calls = [backend] if self.rng.random() < 0.7 else [self._operator_text(), backend]
         self.graph[caller] = _Node(calls, keys=keys + self._node_keys(before))
 
+    def with_entries(self, made: Pipeline) -> Pipeline:
+        """The pipeline with a node or two as more entries, where that compiles."""
+        for name in self.rng.sample([*self.graph], min(2, len(self.graph))):
+            known = re.search("entries = \\[(.*)\\]\n", made.text)
+            listed = f'{known[1]}, "{name}"' if known else f'"{name}"'
+            text = made.text.replace(known[0], "") if known else made.text
+            found = self._compiled(text.replace("[pipeline]\n", f"[pipeline]\nentries = [{listed}]\n", 1))
+            made = found if found is not None else made
+        return made
+
     def _node_keys(self, before: str) -> str:
         kept = self.rng.choice(ON_ERROR) if self.rng.random() < 0.15 else ""
         return kept + self._entering(before)
@@ -217,9 +228,10 @@ def write_status_code(folder: Path) -> None:
     path.write_text(path.read_text(encoding="utf-8") + STATUS_CODE, encoding="utf-8")
 
 
-def make_graph(rng: random.Random, folder: Path, name: str) -> Pipeline:
-    """A pipeline with branches, filters and sub-graphs, with random outputs."""
+def make_graph(rng: random.Random, folder: Path, name: str, *, entries: bool = False) -> Pipeline:
+    """A pipeline with branches, filters and sub-graphs, and random outputs. ``entries``: more entries."""
     maker = GraphMaker(rng, folder, name)
     made = maker.make()
     made = maker.with_outputs(made) if rng.random() < 0.5 else made
+    made = maker.with_entries(made) if entries and rng.random() < 0.7 else made
     return read_pipeline(made.text, folder, name)  # what was tried last need not be what compiles

@@ -17,6 +17,7 @@ import tpgen.ops  # noqa: F401 - fills the registry
 from engines.onnx_build import model, node, save, tensor
 from tpgen.diagnostics import Bag
 from tpgen.driver import BuildOptions, Compiled, compile_pipeline
+from tpgen.ir.graph import Entry
 from tpgen.ir.op import REGISTRY, AttributeField, Op, attributes_of, bracket_attribute
 from tpgen.types import Array, Bytes, DType, ListOf, Symbol, Text, Type
 
@@ -375,9 +376,8 @@ def read_pipeline(text: str, folder: Path, name: str) -> Pipeline:
 # --- items -------------------------------------------------------------------------------------------------
 
 
-def make_item(rng: random.Random, compiled: Compiled) -> dict[str, Any]:
-    """A value for each input of the entry; encoded images are now and then corrupt, or none at all."""
-    (entry,) = compiled.graph.entries
+def make_item(rng: random.Random, entry: Entry) -> dict[str, Any]:
+    """A value for each input of an entry; encoded images are now and then corrupt, or none at all."""
     sizes: dict[Symbol, int] = {}
     return {
         port.key: _status(rng)

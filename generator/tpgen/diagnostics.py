@@ -129,7 +129,8 @@ class Bag:
         Raises:
             PipelineError: there are MOST_ERRORS; nobody reads more, and to find them all may take minutes.
         """
-        self.diagnostics.append(Diagnostic(code, Severity.ERROR, message, span, **about))
+        if not self._add(Diagnostic(code, Severity.ERROR, message, span, **about)):
+            return
         self._errors += 1
         if self._errors == MOST_ERRORS:
             file = span.file.path if span else about.get("file")
@@ -140,11 +141,18 @@ class Bag:
 
     def warning(self, code: str, message: str, span: Span | None = None, **about: Unpack[_About]) -> None:
         """Adds a finding that the user should act on, but need not."""
-        self.diagnostics.append(Diagnostic(code, Severity.WARNING, message, span, **about))
+        self._add(Diagnostic(code, Severity.WARNING, message, span, **about))
 
     def note(self, code: str, message: str, span: Span | None = None, **about: Unpack[_About]) -> None:
         """Adds a fact worth knowing, such as a decision taken for the user."""
-        self.diagnostics.append(Diagnostic(code, Severity.NOTE, message, span, **about))
+        self._add(Diagnostic(code, Severity.NOTE, message, span, **about))
+
+    def _add(self, found: Diagnostic) -> bool:
+        """Adds a finding; False if it is there already, because several entries have the same node."""
+        is_new = found not in self.diagnostics
+        if is_new:
+            self.diagnostics.append(found)
+        return is_new
 
     def extend(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Adds findings made elsewhere."""

@@ -30,10 +30,10 @@ class Filter:
                 moves, status = _TO_DATA, RUN if "result" in item else BREAK
         if status != RUN:
             return status
-        for source, target in moves:
-            item[target] = item[source]
+        moved = [(target, item[source]) for source, target in moves]
         for source, _ in moves:
             item.pop(source, None)
+        item.update(moved)
         return RUN
 
 

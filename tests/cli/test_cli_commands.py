@@ -316,4 +316,7 @@ def test_run_wants_one_entry(tpgen: Tpgen, tmp_path: Path) -> None:
     pipeline.write_text('[a]\nbackend = "Identity"\n[b]\nbackend = "Identity"\n')
     done = tpgen("run", pipeline, "--input", "data=x")
     assert done.status == 1
-    assert "error[TP706]: the pipeline has 2 entries: 'two.a', 'two.b'" in done.err
+    assert "error[TP706]: the pipeline has 2 entries" in done.err
+    assert "--entry: two.a, two.b" in done.err
+    done = tpgen("run", pipeline, "--input", "data=x", "--entry", "two.b")
+    assert done.status == 0

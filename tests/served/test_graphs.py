@@ -74,6 +74,7 @@ backend = "Python[pages:look]"
 max = 4
 
 [pipeline]
+entries = ["crop"]
 max_batch = 8
 outputs = ["result", "size"]
 """
@@ -103,7 +104,7 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> list[Case]:
         rng = random.Random(seed)
         made = make_graph(rng, folder, f"g{seed}")
         (entry,) = made.compiled.graph.entries
-        items = [make_item(rng, made.compiled) for _ in range(ITEMS)]
+        items = [make_item(rng, entry) for _ in range(ITEMS)]
         found.append(Case(made, items, interpreted(made, entry, items)))
     return found
 
@@ -330,3 +331,12 @@ def test_metrics_count_items_and_elements_per_node(graph_server: TritonServer, h
             break
         time.sleep(0.2)
     assert since(before) == expected
+
+
+def test_a_crop_is_looked_at_without_its_page(http: Client) -> None:
+    crops = [np.full((rows, 3), 1000 * rows, np.float32) for rows in (1, 4, 2)]
+    answer = http("pages.crop", crops=crops)
+    assert [float(one) for one in answer["result"]] == [1000, 4000, 2000]
+    assert [int(one) for one in answer["size"]] == [1, 4, 2]
+    with pytest.raises(RequestError, match=r"pages\.toml:\d+ \[crop\] item 0: RuntimeError: thirteen"):
+        http("pages.crop", crops=np.full((1, 3), 13013, np.float32))

@@ -58,6 +58,9 @@ input_option = click.option(
     help="An input: @FILE (its bytes; of a .npy, the array), a JSON literal, else text. "
     "A key given twice makes two samples.",
 )
+entry_option = click.option(
+    "--entry", "entry_name", metavar="NAME", help="The entry, by its model's name [default: the only root]."
+)
 tritonserver_option = click.option(
     "--tritonserver",
     metavar="PROGRAM",

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..diagnostics import Diagnostic, PipelineError, Severity
+from ..diagnostics import Diagnostic, Severity
 from . import show
 from .inputs import read_samples
-from .options import PIPELINE, compile_options, input_option, json_option
+from .options import PIPELINE, compile_options, entry_option, input_option, json_option
 from .report import Report
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ _LOCATED = re.compile(r"(?P<place>[^:\n]+:\d+) \[(?P<node>[^\]]+)\] item \d+: (?
     is_flag=True,
     help="Run what the TOML says operator by operator, in place of the code that is generated from it.",
 )
+@entry_option
 @compile_options(stages=False)
 @json_option
 @click.pass_obj
@@ -48,37 +49,32 @@ def command(
     pipeline: Path,
     inputs: tuple[tuple[str, str], ...],
     output: Path | None,
+    entry_name: str | None,
     reference: bool,
     options: BuildOptions,
 ) -> int:
     """Run a pipeline on samples, in this process and without a server."""
     from ..driver import check
+    from ..driver.entries import choose_entry
     from ..driver.values import item_for
     from ..services.given import refuse_file_names
 
     checked = check(pipeline, options)
     report.findings(checked.diagnostics)
-    entry = _only_entry(checked.compiled[0].graph.entries)
+    entry = choose_entry(checked.compiled[0].graph.entries, entry_name, pipeline)
     samples = read_samples(inputs) or [{}]
     refuse_file_names(entry, samples)
     items = [item_for(entry, sample) for sample in samples]
     outcomes = (
-        _run_reference(pipeline, options, items) if reference else _run(pipeline, options, entry, items)
+        _run_reference(pipeline, options, entry, items)
+        if reference
+        else _run(pipeline, options, entry, items)
     )
     failed = _report(report, entry, outcomes, checked.compiled[0].reference.nodes.values())
     if output is not None:
         _save(output, outcomes)
         report.say(f"saved {output}")
     return 1 if failed else 0
-
-
-def _only_entry(entries: Sequence[Entry]) -> Entry:
-    if len(entries) == 1:
-        return entries[0]
-    names = ", ".join(f"'{entry.name}'" for entry in entries)
-    message = f"the pipeline has {len(entries)} entries: {names}"
-    hint = "run takes a pipeline with one; serve this one, and send to the entries by name"
-    raise PipelineError([Diagnostic("TP706", Severity.ERROR, message, hint=hint)])
 
 
 def _run(
@@ -88,7 +84,7 @@ def _run(
     from ..runner.interpreter import ItemError
 
     outcomes: list[Outcome] = []
-    with pipe(pipeline, options) as loaded:
+    with pipe(pipeline, options, entry=entry.name) as loaded:
         for item in items:
             given = dict(item)
             try:
@@ -100,11 +96,14 @@ def _run(
     return outcomes
 
 
-def _run_reference(pipeline: Path, options: BuildOptions, items: Sequence[dict[str, Any]]) -> list[Outcome]:
+def _run_reference(
+    pipeline: Path, options: BuildOptions, entry: Entry, items: Sequence[dict[str, Any]]
+) -> list[Outcome]:
     from ..driver import reference
+    from ..driver.entries import choose_entry
 
     compiled, interpreter = reference(pipeline, options)
-    entry = compiled.reference.entries[0]
+    entry = choose_entry(compiled.reference.entries, entry.name, pipeline)
     return [interpreter.run(entry, [item])[0] for item in items]
 
 
@@ -132,12 +131,12 @@ def _failure(text: str, sample: str, nodes: Iterable[Node]) -> Diagnostic:
     """The finding of a sample that failed: at the place of its node, where the text names one."""
     prefix = f"{sample}: " if sample else ""
     match = _LOCATED.match(text)
-    node = next((node for node in nodes if match and node.name == match["node"]), None)
+    node = next((node for node in nodes if match and node.title == match["node"]), None)
     if match is None or node is None or node.location != match["place"]:
         return Diagnostic("TP723", Severity.ERROR, f"{prefix}{text}")
-    message = f"{prefix}[{node.name}] {match['reason']}"
+    message = f"{prefix}[{node.title}] {match['reason']}"
     span = node.spans.get("backend", node.span)
-    return Diagnostic("TP723", Severity.ERROR, message, span, node=node.name)
+    return Diagnostic("TP723", Severity.ERROR, message, span, node=node.title)
 
 
 def _save(path: Path, outcomes: Sequence[Outcome]) -> None:

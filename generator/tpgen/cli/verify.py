@@ -13,6 +13,7 @@ from .options import (
     TARGET,
     checked_url,
     compile_options,
+    entry_option,
     input_option,
     isolated_option,
     json_option,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 @click.argument("path", type=TARGET, metavar="DIR|PIPELINE.toml")
 @compile_options()
 @input_option
+@entry_option
 @click.option(
     "--tolerance",
     type=click.FloatRange(0),
@@ -48,6 +50,7 @@ def command(
     path: Path,
     options: BuildOptions,
     inputs: tuple[tuple[str, str], ...],
+    entry_name: str | None,
     tolerance: float | None,
     url: str | None,
     tritonserver: str | None,
@@ -65,6 +68,7 @@ def command(
         result = verify(
             path,
             samples,
+            entry=entry_name,
             tolerance=tolerance,
             url=url,
             tritonserver=tritonserver,

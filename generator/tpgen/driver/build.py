@@ -169,7 +169,8 @@ def _lint_overridden(planned: RepoPlan, compiled: Compiled, inputs: Inputs, scra
 
     models = {model.name: model for model in planned.models}
     for stage in compiled.graph.stages:
-        overrides = [inputs.overrides[node] for node in stage.nodes if node in inputs.overrides]
+        titles = compiled.graph.titles(stage.nodes)
+        overrides = [inputs.overrides[node] for node in titles if node in inputs.overrides]
         if overrides:
             bag.extend(lint_merged(models[stage.name], overrides, inputs.target_triton, scratch))
 
@@ -210,7 +211,7 @@ def _record(compiled: Compiled) -> dict[str, JSON]:
 
 def fingerprint(compiled: Compiled) -> str:
     """A hash of everything the repository is a function of."""
-    options = replace(compiled.options, inputs={}, outputs_span=None)
+    options = replace(compiled.options, inputs={}, entry_inputs={}, outputs_span=None)
     parts: list[Any] = [
         __version__,
         compiled.source.text,

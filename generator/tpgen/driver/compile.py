@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from .. import ops as _operators  # noqa: F401  (declares them)
 from ..diagnostics import Bag, Diagnostic
 from ..emit.versions import DEFAULT_TARGET, parse_release
 from ..frontend.load import Loaded, load
+from ..frontend.pipeline_table import DeclaredInput
 from ..ir.graph import Graph
 from ..passes import ANALYSIS, OPTIMIZE, Context, DeclaredPort, Options, run_passes
 from ..source import SourceFile, Span, TomlError, load_toml, read_source
@@ -100,19 +101,21 @@ def _pass_options(loaded: Loaded, options: BuildOptions, bag: Bag) -> Options:
         cores=options.cores or keys.cores or usable_cores(),
         batching=keys.batching,
         instances=keys.instances,
-        inputs={
-            key: DeclaredPort(key, declared.type, declared.raw, declared.span)
-            for key, declared in loaded.table.inputs.items()
-        },
+        inputs=_ports(loaded.table.inputs),
+        entry_inputs={node: _ports(inputs) for node, inputs in loaded.table.entry_inputs.items()},
         outputs=keys.outputs,
         outputs_span=spans.get("outputs"),
         max_batch=keys.max_batch or None,
     )
 
 
+def _ports(inputs: Mapping[str, DeclaredInput]) -> dict[str, DeclaredPort]:
+    return {key: DeclaredPort(key, one.type, one.raw, one.span) for key, one in inputs.items()}
+
+
 def _say_that_it_is_the_cpu(loaded: Loaded, bag: Bag) -> None:
     """Nobody chose a target: whoever expects TensorRT engines must not find out from a profile."""
-    nodes = dict.fromkeys(node.name for node, call in loaded.graph.calls() if promises_engine(call))
+    nodes = dict.fromkeys(node.title for node, call in loaded.graph.calls() if promises_engine(call))
     if nodes:
         bag.note(
             "TP901",

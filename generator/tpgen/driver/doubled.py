@@ -30,7 +30,7 @@ def warn_of_doubled_normalisation(graph: Graph, bag: Bag) -> None:
             f"{one} and {other} both take {what} from here, so the image is normalised twice",
             first.spans[shared[0]],
             hint=f"say which of them it is for: {named}; a model without the key does not normalise",
-            node=second.node,
+            node=graph.title(second.node),
         )
 
 

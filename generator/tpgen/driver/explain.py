@@ -45,9 +45,11 @@ class PortFacts:
 
 @dataclass(frozen=True)
 class EntryFacts:
-    """A model that clients call."""
+    """A model that clients call; ``root`` is its first node. ``is_added``: ``[pipeline] entries`` adds it."""
 
     name: str
+    root: str
+    is_added: bool
     max_batch: int
     inputs: tuple[PortFacts, ...]
     outputs: tuple[PortFacts, ...]
@@ -88,7 +90,7 @@ class CallFacts:
 
 @dataclass(frozen=True)
 class NodeFacts:
-    """A node as the TOML has it; ``place`` is ``file:line``.
+    """A node as the TOML has it; ``place`` is ``file:line``. ``entry``: the added entry that it runs in.
 
     ``map`` are its new keys, each with the node and key that it comes from; ``on_error`` says what becomes of
     items that it fails on ("" for: they fail), ``passes_by`` which nodes items may pass by.
@@ -101,6 +103,7 @@ class NodeFacts:
     map: dict[str, str]
     on_error: str
     passes_by: dict[str, tuple[str, ...]]
+    entry: str = ""
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,7 @@ def explain(compiled: Compiled) -> Explanation:
             "batching": options.batching,
             "instances": options.instances,
         },
-        tuple(_entry(entry, names) for entry in compiled.reference.entries),
+        tuple(_entry(graph, entry, names) for entry in compiled.reference.entries),
         tuple(_stage(stage, compiled) for stage in graph.stages),
         tuple(_node(node, compiled, names) for node in compiled.reference.nodes.values()),
         compiled.decisions,
@@ -161,8 +164,9 @@ def model_sizes(compiled: Compiled) -> dict[str, int]:
     return {label: file.path.stat().st_size for label, file in compiled.models.items()}
 
 
-def _entry(entry: Entry, names: DimensionNames) -> EntryFacts:
-    return EntryFacts(entry.name, entry.max_batch, _ports(entry.inputs, names), _ports(entry.outputs, names))
+def _entry(graph: Graph, entry: Entry, names: DimensionNames) -> EntryFacts:
+    ports = _ports(entry.inputs, names), _ports(entry.outputs, names)
+    return EntryFacts(entry.name, graph.title(entry.root), entry.is_added, entry.max_batch, *ports)
 
 
 def _stage(stage: Stage, compiled: Compiled) -> StageFacts:
@@ -170,7 +174,7 @@ def _stage(stage: Stage, compiled: Compiled) -> StageFacts:
     names = DimensionNames()  # passes have inferred the types of stages anew
     return StageFacts(
         stage.name,
-        stage.nodes,
+        compiled.graph.titles(stage.nodes),
         stage.instances,
         threads,
         stage.max_batch,
@@ -198,21 +202,23 @@ def _ports(ports: Sequence[Port], names: DimensionNames) -> tuple[PortFacts, ...
 
 
 def _node(node: Node, compiled: Compiled, names: DimensionNames) -> NodeFacts:
+    graph = compiled.reference
     left = {call.label: call for _, call in compiled.graph.calls()}
-    calls = tuple(_call(call, left.get(call.label), compiled.reference, node, names) for call in node.calls)
+    calls = tuple(_call(call, left.get(call.label), graph, node, names) for call in node.calls)
     first = node.calls[0].filter
     return NodeFacts(
-        node.name,
+        node.title,
         node.location,
-        node.next,
+        graph.titles(node.next),
         calls,
-        {one.target: f"{one.node}.{one.source}" for one in node.map},
+        {one.target: f"{graph.title(one.node)}.{one.source}" for one in node.map},
         _recovery(node),
         {
-            one.value: compiled.reference.passed_by(node.name, one)
+            one.value: graph.titles(graph.passed_by(node.name, one))
             for one in sorted(first.outcomes, key=lambda one: one.value)
             if one.skips_nodes
         },
+        next((e.name for e in graph.entries if e.is_added and node.name in graph.members(e.root)), ""),
     )
 
 
@@ -233,6 +239,8 @@ def _call(call: Call, left: Call | None, graph: Graph, node: Node, names: Dimens
         for attribute in attributes_of(type(call.op))
         if attribute.declared.from_toml and getattr(call.op, attribute.name) != attribute.default
     }
+    if call.jump is not None:
+        keys["jump"] = graph.title(call.jump)
     return CallFacts(
         written_name(call),
         str(call.filter),

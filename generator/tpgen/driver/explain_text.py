@@ -33,7 +33,8 @@ def _title(facts: Explanation) -> str:
 
 
 def _entry(entry: EntryFacts) -> Iterator[str]:
-    yield f"entry {entry.name}, requests of up to {entry.max_batch} items"
+    at = f" at {entry.root}" if entry.is_added else ""
+    yield f"entry {entry.name}{at}, requests of up to {entry.max_batch} items"
     yield from (f"  {line}" for line in _ports("in", entry.inputs))
     yield from (f"  {line}" for line in _ports("out", entry.outputs))
 
@@ -59,7 +60,7 @@ def _stage(stage: StageFacts) -> Iterator[str]:
 
 def _node(node: NodeFacts) -> Iterator[str]:
     arrow = f" -> {', '.join(node.next)}" if node.next else ""
-    yield f"{node.name}  ({node.place}){arrow}"
+    yield f"{node.name}  ({node.place}){arrow}{f'  in entry {node.entry}' if node.entry else ''}"
     if node.map:
         yield f"  map: {', '.join(f'{key} from {source}' for key, source in node.map.items())}"
     for status, nodes in node.passes_by.items():

@@ -36,7 +36,7 @@ def check_files(graph: Graph, base: Path, bag: Bag) -> None:
                 f"{reason}: {path}",
                 call.spans.get(attribute, call.span),
                 hint="paths are relative to the TOML file",
-                node=node.name,
+                node=node.title,
             )
 
 

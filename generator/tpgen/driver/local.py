@@ -7,13 +7,14 @@ import weakref
 from dataclasses import replace
 from pathlib import Path
 
-from ..diagnostics import Bag, Diagnostic, PipelineError, Severity
+from ..diagnostics import Bag
 from ..ir.op import attributes_of
 from ..runner.generated import Pipe
 from ..runner.interpreter import Interpreter
 from ..runner.loading import user_errors
 from .build import build
 from .compile import Compiled, compile_pipeline
+from .entries import choose_entry
 from .options import BuildOptions, usable_cores
 
 
@@ -23,7 +24,7 @@ def pipe(path: str | Path, options: BuildOptions | None = None, *, entry: str | 
     Args:
         path: the TOML file.
         options: of the build; everything runs in one stage, whatever they say of fusing.
-        entry: the entry to run, if the pipeline has several.
+        entry: the entry to run; by default the only one that no node goes on to.
 
     Raises:
         PipelineError: the pipeline is wrong, its user code can't be loaded, or it has several entries and
@@ -41,12 +42,7 @@ def pipe(path: str | Path, options: BuildOptions | None = None, *, entry: str | 
 
 def _load(path: str | Path, repository: Path, options: BuildOptions, wanted: str | None) -> Pipe:
     result = build(path, repository, replace(options, fuse="max"))
-    entries = {entry.name: entry for entry in result.compiled[0].graph.entries}
-    if wanted not in entries and (wanted is not None or len(entries) > 1):
-        said = f"there is no entry '{wanted}'" if wanted else f"the pipeline has {len(entries)} entries"
-        hint = f"choose one with entry=: {', '.join(entries)}"
-        raise PipelineError([Diagnostic("TP706", Severity.ERROR, said, hint=hint, file=str(path))])
-    entry = entries[wanted] if wanted else next(iter(entries.values()))
+    entry = choose_entry(result.compiled[0].graph.entries, wanted, path)
     version = repository / entry.name / "1"
     with user_errors(version / "user", Path(path).parent):
         return Pipe(version, entry.max_batch, workers=usable_cores(), threads=1)

@@ -60,7 +60,7 @@ def _attach(
         return call
     op: Any = call.op
     span = call.spans.get("model", call.span)
-    path = Path(options.models[node.name]) if node.name in options.models else base / op.model
+    path = Path(options.models[node.title]) if node.title in options.models else base / op.model
     try:
         signature = op.declared_signature() or read_signature(path)
         if _needs_dynamic_batch(signature, node):
@@ -71,10 +71,10 @@ def _attach(
             signature = read_signature(path)
     except ModelError as problem:
         where = f" (graph node {problem.node})" if problem.node else ""
-        bag.error(problem.code, f"{problem}{where}", span, hint=problem.hint, node=node.name)
+        bag.error(problem.code, f"{problem}{where}", span, hint=problem.hint, node=node.title)
         return call
     if not path.is_file():
-        bag.error("TP401", f"there is no file {path}", span, hint=_PATHS_HINT, node=node.name)
+        bag.error("TP401", f"there is no file {path}", span, hint=_PATHS_HINT, node=node.title)
         return call
     is_onnx = op.declared_signature() is None
     files[call.label] = ModelFile(path, _digest(path, *_data_files(path, op)), is_onnx=is_onnx)
@@ -116,7 +116,7 @@ def _report_fixed_batch(path: Path, signature: ModelSignature, node: Node, span:
         node.spans.get("max", span),
         hint="build with --dynamic-batch, which rewrites a copy and proves it, or export it"
         f" with a dynamic batch, or set max = {signature.batch_size}",
-        node=node.name,
+        node=node.title,
     )
 
 
@@ -143,7 +143,7 @@ def model_contents(
                 continue
             written = _write_model(file.path, call, target, name) if file.is_onnx else (file.path,)
         except ModelError as problem:
-            bag.error(problem.code, str(problem), call.span, hint=problem.hint, node=node.name)
+            bag.error(problem.code, str(problem), call.span, hint=problem.hint, node=node.title)
             continue
         contents: dict[str, Content] = {
             (path.name if file.is_onnx else name): CopyFrom(path, _digest(path)) for path in written

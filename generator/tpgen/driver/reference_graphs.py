@@ -104,8 +104,31 @@ writes (`map`, `next`, `filter` ...) are its own. `borrow_from = "reader"` does 
 own, for what the node computes, and not for `next`, `map` and `filter`. Both share the instances, and a
 model is loaded once.
 
-### Several roots
+### Several entries
 
 Each component with a root that no `jump` names is an entry: a model `<name>.<root>` if there are several.
 Two roots may not join: a request enters at one of them.
+
+`[pipeline] entries` adds nodes inside a graph, or sub-graphs: `entries = ["crop"]` gives one more model,
+`<name>.crop`, that begins with this node, and renames no other. What the node took over from the one before
+it, by a swap or its `map`, are inputs of the model. An image needs a type; that of a single entry is declared
+with the node in front:
+
+```toml
+[pipeline]
+entries = ["crop"]
+
+[pipeline.inputs]
+crop.data = "uint8[H,W,3] bgr"
+
+[decode]
+backend = "DecodeMat"
+next = "crop"
+
+[crop]
+backend = "ResizeMat(resize_h=32,resize_w=32)"
+```
+
+Maps behind the node may only take keys from nodes that run. Of `[pipeline] outputs`, an added entry answers
+those that it has. `tpgen run --entry`, `tpgen.pipe(..., entry=)` and `tpgen verify --entry` choose one.
 """

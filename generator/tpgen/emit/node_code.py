@@ -297,7 +297,7 @@ class NodeCode:
             names = tuple(tensor.name for port in stage.outputs for tensor in wire_tensors(port))
         arguments = [
             literal(stage.name),
-            f"where={literal(f'{self.node.location} [{self.node.name}]')}",
+            f"where={literal(f'{self.node.location} [{self.node.title}]')}",
             f"inputs={sequence(inputs, BODY + 8)}",
             f"outputs={sequence(outputs, BODY + 8)}",
             f"names={literal(names)}",
@@ -311,8 +311,9 @@ class NodeCode:
 
     def _loaded(self, call: Call, code: str) -> str:
         """The expression of what ``code`` constructs at load for a call."""
-        comment = f"{_where(call)} {one_line(call.label, 80)}"
-        return f"self.{self.parts.load(self.parts.graph.nodes[call.node], call.op.role(), code, comment)}"
+        node = self.parts.graph.nodes[call.node]
+        comment = f"{_where(call)} {one_line(node.title + call.label.removeprefix(node.name), 80)}"
+        return f"self.{self.parts.load(node, call.op.role(), code, comment)}"
 
     def _kernel(self, call: Call) -> str:
         """The expression of the kernel: a function, or what was constructed at load."""

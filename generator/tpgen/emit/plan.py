@@ -110,8 +110,8 @@ def _stage_model(
         for path, data in inputs.user_files.get(label, {}).items():
             files[f"1/user/{path}"] = data
     config = configs.stage_config(stage, entry, _batching(graph, stage, inputs))
-    native = {name for other in graph.stages if other.backend != "python" for name in other.nodes}
-    for name in stage.nodes:
+    native = {name for other in graph.stages if other.backend != "python" for name in graph.titles(other.nodes)}
+    for name in graph.titles(stage.nodes):
         if name in inputs.overrides and name not in native:
             config = apply_override(config, inputs.overrides[name], inputs.target_triton, bag)
     files["config.pbtxt"] = render_config(config, _header(stage.name, inputs)).encode()
@@ -149,7 +149,7 @@ def _place_files(
     placed: dict[tuple[str, str], str] = {}
     elsewhere = graph.called_models() if not stage.runs else {}
     taken: dict[str, Path | None] = dict.fromkeys(("model.py", "stage.py", "tpgen_runtime", "user"))
-    for node, call in ((name, call) for name in stage.nodes for call in graph.nodes[name].calls):
+    for node, call in ((graph.title(name), call) for name in stage.nodes for call in graph.nodes[name].calls):
         for attribute in attributes_of(type(call.op)):
             key = (call.label, attribute.name)
             if key not in inputs.contents or call.label in elsewhere:

@@ -111,7 +111,7 @@ class StageCode:
         """The stage's own component first, then the sub-graphs that it calls."""
         called = [root for root in self.graph.called() if root in self.stage.nodes]
         for root in called:
-            self.parts.methods[root] = self.parts.identifiers.make(f"_run_{root}")
+            self.parts.methods[root] = self.parts.identifiers.make(f"_run_{self.graph.title(root)}")
         inside = {name for root in called for name in self.graph.component(root)}
         own = [name for name in self.stage.nodes if name not in inside]
         programs = [self._program("run", own)]
@@ -120,7 +120,7 @@ class StageCode:
         ]
 
     def _program(self, method: str, names: Sequence[str]) -> ProgramView:
-        attributes = {name: self.parts.identifiers.make(name) for name in names}
+        attributes = {name: self.parts.identifiers.make(self.graph.title(name)) for name in names}
         tracks = Tracks.of(self.graph, names, attributes, self.parts.remote)
         nodes = tuple(self._node(name, attributes, tracks, is_first=name == names[0]) for name in names)
         if tracks is None:
@@ -136,7 +136,7 @@ class StageCode:
         kind = "GraphNode" if tracks else "CallingNode" if any(call.jump for call in node.calls) else "Node"
         (self.from_stage if kind == "Node" else self.from_graph).add(kind)
         code = NodeCode(self.parts, node, attributes[name], tracks.variables[name] if tracks else "items")
-        arguments = [literal(name), literal(node.location), *(tracks.arguments(name) if tracks else ())]
+        arguments = [literal(node.title), literal(node.location), *(tracks.arguments(name) if tracks else ())]
         made = "\n        ".join(broken_call(kind, [*arguments, *code.options()], BODY + ASSIGNED))
         if node.on_error is not None:
             self.from_stage.add("Recovery")
@@ -145,7 +145,7 @@ class StageCode:
             lines = code.lines(takes_over=takes_over, in_graph=False)
         else:
             lines = [*tracks.before(name), *code.lines(takes_over=False, in_graph=True), *tracks.after(name)]
-        comment = f"{node.location} [{node.name}] {node.backend}"
+        comment = f"{node.location} [{node.title}] {node.backend}"
         return NodeView(attributes[name], made, one_line(comment, LINE - 10), tuple(lines))
 
 
@@ -158,4 +158,4 @@ def _overview(graph: Graph, stage: Stage) -> str:
     """The way through the stage: a chain by its arrows, a graph by its nodes."""
     is_chain = all(graph.nodes[a].next == (b,) for a, b in pairwise(stage.nodes))
     rest = f" ... ({len(stage.nodes)} nodes)" if len(stage.nodes) > 6 else ""
-    return "    " + (" -> " if is_chain else ", ").join(stage.nodes[:6]) + rest
+    return "    " + (" -> " if is_chain else ", ").join(graph.titles(stage.nodes[:6])) + rest

@@ -53,7 +53,7 @@ class StageParts:
         """The attribute that holds what ``code`` constructs; nodes of one physical node share it."""
         key = (node.physical or node.name, code)
         if key not in self._shared:
-            name = self.identifiers.make(f"{node.name}_{role if role != node.name else 'kernel'}")
+            name = self.identifiers.make(f"{node.title}_{role if role != node.title else 'kernel'}")
             self.loads.append(LoadView(name, comment, code))
             self._shared[key] = name
         return self._shared[key]

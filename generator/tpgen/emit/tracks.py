@@ -66,7 +66,7 @@ class Tracks:
         """The statement before the first node."""
         if len(self.leaves) == 1:
             return "items = travel(items)"
-        leaves = sequence([literal(one) for one in self.leaves], BODY + 4)
+        leaves = sequence([literal(one) for one in self.graph.titles(self.leaves)], BODY + 4)
         return "\n        ".join(broken_call("items = travel", ["items", leaves], BODY))
 
     @property
@@ -90,7 +90,7 @@ class Tracks:
         return found
 
     def _listed(self, names: Sequence[str]) -> str:
-        return sequence([literal(one) for one in names], 12)
+        return sequence([literal(one) for one in self.graph.titles(names)], 12)
 
     def before(self, name: str) -> list[str]:
         """How a node's track comes from those of the nodes before it."""
@@ -101,7 +101,7 @@ class Tracks:
         own = self.variables[name]
         lines = self._ended(name)
         if node.map:
-            sources = [literal((one.target, one.node, one.source)) for one in node.map]
+            sources = [literal((one.target, self.graph.title(one.node), one.source)) for one in node.map]
             arguments = [source, sequence(sources, BODY + 4)]
             return [*lines, *broken_call(f"{own} = self.{self.attributes[name]}.take", arguments, BODY)]
         return lines if own == source else [*lines, f"{own} = copies({source})"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from ..ir.graph import Graph, Mapped, Node
 from ..ir.op import REGISTRY, attributes_of
 from ..source import Span, TomlDocument
 from .calls import build_calls
+from .entries import add_entries
 from .expression import whole
 from .filters import node_filter
 from .jumps import check_jumps
@@ -72,7 +73,6 @@ def load(document: TomlDocument, overrides: Mapping[tuple[str, str], str], bag: 
         following[edge.source].append(edge.target)
         before[edge.target].append(edge.source)
     maps = _maps(tables, order, edges, before, bag)
-    _check_entries(pipeline, names, {edge.target for edge in edges}, bag)
     nodes: dict[str, Node] = {}
     ignored = _ignored_globals(globals_)
     user = _user_code(document, pipeline, bag)
@@ -89,6 +89,8 @@ def load(document: TomlDocument, overrides: Mapping[tuple[str, str], str], bag: 
     graph = Graph(pipeline.name, document.source, nodes)
     if not bag.has_errors:
         check_jumps(graph, bag)
+    if not bag.has_errors or graph.nodes.keys() == names.keys():
+        graph = add_entries(graph, pipeline.keys.entries, pipeline.spans.get("entries"), user, bag)
     if bag.has_errors:
         return None
     return Loaded(graph, pipeline, tuple(ignored), user.files)
@@ -116,20 +118,6 @@ def _maps(
             check_sources(name, parsed, ancestors[name], tables, bag)
             maps[name] = parsed
     return maps
-
-
-def _check_entries(
-    pipeline: PipelineTable, names: Collection[str], followed: Collection[str], bag: Bag
-) -> None:
-    """Report entries that are no nodes, or not the first of their chain."""
-    span = pipeline.spans.get("entries")
-    for name in pipeline.keys.entries:
-        if name not in names:
-            message = f"unknown node {shown(name)} in 'entries'"
-            bag.error("TP201", message, span, hint=near_hint(name, names))
-        elif name in followed:
-            message = f"'{name}' is no root: entries inside a chain are not compiled by this version"
-            bag.error("TP294", message, span, hint="write a pipeline that begins with this node")
 
 
 def _user_code(document: TomlDocument, pipeline: PipelineTable, bag: Bag) -> UserCode:

@@ -37,6 +37,7 @@ class DeclaredInput:
 class PipelineTable:
     """The parsed table. ``spans`` holds the place of each given key's value.
 
+    ``entry_inputs`` are inputs of a single entry, by its first node: ``crop.data = "..."``.
     ``triton`` are raw ModelConfig fields by node, ``triton_places`` the places of their keys, by path: the
     node, the field, the field in it ...
     """
@@ -44,6 +45,7 @@ class PipelineTable:
     name: str
     keys: PipelineKeys
     inputs: Mapping[str, DeclaredInput] = field(default_factory=dict)
+    entry_inputs: Mapping[str, Mapping[str, DeclaredInput]] = field(default_factory=dict)
     triton: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     triton_places: Mapping[tuple[str, ...], Span] = field(default_factory=dict)
     spans: Mapping[str, Span] = field(default_factory=dict)
@@ -80,10 +82,12 @@ def read_pipeline_table(document: TomlDocument, bag: Bag) -> PipelineTable:
         except ValueProblem as problem:
             bag.error(problem.code, problem.message, place.value, hint=problem.hint)
     keys = PipelineKeys(**parsed)
+    inputs, entry_inputs = _inputs(document, raw.get("inputs"), bag)
     return PipelineTable(
         _pipeline_name(document, keys, spans, bag),
         keys,
-        _inputs(document, raw.get("inputs"), bag),
+        inputs,
+        entry_inputs,
         _triton_overrides(document, raw.get("triton"), bag),
         _triton_places(document) if "triton" in raw else {},
         spans,
@@ -131,12 +135,34 @@ def _pipeline_name(document: TomlDocument, keys: PipelineKeys, spans: Mapping[st
     return name
 
 
-def _inputs(document: TomlDocument, raw: Any, bag: Bag) -> dict[str, DeclaredInput]:
+def _inputs(
+    document: TomlDocument, raw: Any, bag: Bag
+) -> tuple[dict[str, DeclaredInput], dict[str, Mapping[str, DeclaredInput]]]:
+    """The inputs of all entries, and those of single ones: tables with the names of nodes."""
+    path = (PIPELINE_TABLE, "inputs")
+    given = raw if isinstance(raw, dict) else {}
+    single = {
+        key: value for key, value in given.items() if isinstance(value, dict) and _is_node(document, key)
+    }
+    shared = {key: value for key, value in given.items() if key not in single}
+    by_entry = {node: _declared(document, (*path, node), value, bag) for node, value in single.items()}
+    return _declared(document, path, shared, bag), {node: found for node, found in by_entry.items() if found}
+
+
+def _is_node(document: TomlDocument, name: str) -> bool:
+    found: Any = document.data
+    for part in name.split("."):
+        found = found.get(part) if isinstance(found, dict) else None
+    return isinstance(found, dict) and name != PIPELINE_TABLE
+
+
+def _declared(
+    document: TomlDocument, path: tuple[str, ...], given: Mapping[str, Any], bag: Bag
+) -> dict[str, DeclaredInput]:
     found: dict[str, DeclaredInput] = {}
     symbols: dict[str, Symbol] = {}
-    for key, value in raw.items() if isinstance(raw, dict) else ():
-        path = (PIPELINE_TABLE, "inputs", key)
-        declared = _input(document, path, value, symbols, bag)
+    for key, value in given.items():
+        declared = _input(document, (*path, key), value, symbols, bag)
         if declared is not None:
             found[key] = declared
     return found

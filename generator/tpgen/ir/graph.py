@@ -10,7 +10,7 @@ graph; they return another one.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import PurePath
@@ -103,7 +103,8 @@ class Node:
     """A TOML table. ``span`` is its name in the header, ``spans`` its keys and values by key name.
 
     Without a ``map`` the node gets the dictionary of its one predecessor, with one a new dictionary.
-    Nodes of one ``physical`` node share what they load.
+    Nodes of one ``physical`` node share what they load. ``copy_of`` is the node of the TOML that this one is
+    a copy of, for an entry of its own; copies have names that nobody can write.
     """
 
     name: str
@@ -166,13 +167,17 @@ class Port:
 
 @dataclass(frozen=True)
 class Entry:
-    """A model that clients call: everything reachable from ``root``."""
+    """A model that clients call: everything reachable from ``root``.
+
+    ``is_added``: ``[pipeline] entries`` names it; it is no root of the TOML.
+    """
 
     name: str
     root: str
     inputs: tuple[Port, ...] = ()
     outputs: tuple[Port, ...] = ()
     max_batch: int = 8
+    is_added: bool = False
 
 
 @dataclass(frozen=True)
@@ -226,7 +231,7 @@ class TypeTable:
 
 @dataclass(frozen=True)
 class Graph:
-    """A pipeline. ``nodes`` stand in topological order."""
+    """A pipeline. ``nodes`` stand in topological order; ``added`` are the roots of entries of their own."""
 
     name: str
     source: SourceFile
@@ -234,6 +239,15 @@ class Graph:
     entries: tuple[Entry, ...] = ()
     stages: tuple[Stage, ...] = ()
     types: TypeTable | None = None
+    added: tuple[str, ...] = ()
+
+    def title(self, name: str) -> str:
+        """What the TOML calls a node."""
+        return self.nodes[name].title
+
+    def titles(self, names: Iterable[str]) -> tuple[str, ...]:
+        """What the TOML calls nodes."""
+        return tuple(map(self.title, names))
 
     def calls(self) -> Iterator[tuple[Node, Call]]:
         for node in self.nodes.values():

@@ -25,7 +25,10 @@ class DeclaredPort:
 
 @dataclass(frozen=True)
 class Options:
-    """What the user chose for a build; ``cores`` is the number of CPUs the repository is made for."""
+    """What the user chose for a build; ``cores`` is the number of CPUs the repository is made for.
+
+    ``entry_inputs`` are inputs that a single entry declares, by its first node.
+    """
 
     target: str = "cpu"
     runtime: str = "python"
@@ -34,6 +37,7 @@ class Options:
     batching: str = "adaptive"
     instances: str = "auto"
     inputs: Mapping[str, DeclaredPort] = field(default_factory=dict)
+    entry_inputs: Mapping[str, Mapping[str, DeclaredPort]] = field(default_factory=dict)
     outputs: tuple[str, ...] = ()
     outputs_span: Span | None = None
     max_batch: int | None = None

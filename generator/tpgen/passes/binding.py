@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from ..ir.filters import RESULT, Equals, Has, Lacks, OwnStatus, UserStatus
 from ..ir.graph import Call, Graph, Mapped, Node, Port
 from ..ir.op import Trait
 from ..types import Bytes, Text, Type, crosses_wire, present
-from .base import Context
+from .base import Context, DeclaredPort
 
 CONTEXT = "context"  # the dialect's key that all branches of an item share
 
@@ -30,6 +31,7 @@ class Binder:
     context: Context
     nodes: dict[str, Node] = field(init=False)
     _inputs: dict[str, Port] = field(default_factory=dict)
+    _declared: Mapping[str, DeclaredPort] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.nodes = dict(self.graph.nodes)
@@ -37,6 +39,8 @@ class Binder:
     def entry(self, root: str) -> tuple[Port, ...]:
         """The inputs of the entry at a root."""
         self._inputs = {}
+        options = self.context.options
+        self._declared = {**options.inputs, **options.entry_inputs.get(self.graph.title(root), {})}
         self._component(root, _Written())
         return tuple(self._inputs.values())
 
@@ -84,7 +88,7 @@ class Binder:
                 written.difference_update(source for source, _ in call.filter.certain_moves)
             written.update(target for _, target in call.filter.certain_moves)
             if call.op.has(Trait.BINDS):
-                there = written | set(self.context.options.inputs)
+                there = written | set(self._declared)
                 bound = call.op.bind(there, is_root=not written)  # type: ignore[attr-defined]
                 call = replace(call, op=bound)
             for key in call.op.inputs() if not closed else ():
@@ -114,6 +118,9 @@ class Binder:
                 self._add(key, Text(), call)
             case UserStatus() as status:
                 self._bind_status(node, call, status, there)
+        for source, target in call.filter.moves:
+            if source not in there:
+                self._add(source, self._wanted(node, target), call)
         for check in call.filter.checks:
             match check.condition:
                 case Equals(key) if key not in there:
@@ -125,7 +132,7 @@ class Binder:
         """The keys that a user's function decides on; an optional one only where the user declares it."""
         for key in status.keys:
             is_optional = key in status.optional
-            if key not in there and (not is_optional or key in self.context.options.inputs):
+            if key not in there and (not is_optional or key in self._declared):
                 wanted = Text() if key in status.texts else self._wanted(node, key)
                 self._add(key, wanted, call, optional=is_optional)
 
@@ -136,7 +143,7 @@ class Binder:
     def _add(self, key: str, wanted: Type | None, call: Call, *, optional: bool = False) -> None:
         if key in self._inputs:
             return
-        declared = self.context.options.inputs.get(key)
+        declared = self._declared.get(key)
         type_, span, raw = wanted or Bytes(), call.span, False
         if declared is not None:
             type_, span, raw = declared.type, declared.span, declared.raw

@@ -116,7 +116,12 @@ def _fold(
     else:
         return
     changes[call.label] = replace(call, op=replace(op, mean=(), std=()), rewrite=rewrite)
-    context.decisions.append(f"{node.name}: {what}")
+    context.decisions.append(f"{_place(entry, node)}: {what}")
+
+
+def _place(entry: Entry, node: Node) -> str:
+    """A node for people; one of an added entry with this entry's name."""
+    return f"{node.title} of {entry.name}" if entry.is_added else node.title
 
 
 def _packable(graph: Graph, entry: Entry, call: Call, behind: list[Call]) -> tuple[Call, Call | None] | None:

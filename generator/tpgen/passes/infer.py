@@ -123,7 +123,7 @@ class _Walk:
         for leaf in self.leaves:
             last = self._view(leaf, None)
             ends = [*self.ends[leaf], *([End(last)] if last is not None else [])]
-            prefix = f"{leaf}." if len(self.leaves) > 1 else ""
+            prefix = f"{self.graph.title(leaf)}." if len(self.leaves) > 1 else ""
             found.update({prefix + key: state for key, state in join_ends(ends, self.root).items()})
         return found
 
@@ -152,10 +152,10 @@ class _Walk:
                 near = did_you_mean(one.source, known)
                 self.context.bag.error(
                     "TP307",
-                    f"the map takes '{one.source}', which '{one.node}' does not leave",
+                    f"the map takes '{one.source}', which '{self.graph.title(one.node)}' does not leave",
                     one.span,
                     hint=f"did you mean '{near}'?" if near else f"it leaves: {', '.join(known)}",
-                    node=node.name,
+                    node=node.title,
                 )
                 return None
             found[one.target] = state
@@ -223,7 +223,7 @@ class _Walk:
         why = f"'{key}' is {'never' if side else 'always'} there" if key else "no item gets there"
         message = f"'{call.op.name}' never runs: {why}"
         hint = "take the operator away"
-        self.context.bag.error("TP208", message, call.span, hint=hint, node=node.name)
+        self.context.bag.error("TP208", message, call.span, hint=hint, node=node.title)
         return False
 
     def _recovered(self, node: Node, keys: Keys, current: Keys) -> Keys:
@@ -237,7 +237,7 @@ class _Walk:
             if result is None or not fits(node.on_error.default, result):
                 message = f"'on_error' is {node.on_error.default!r}, but the node's result is {result}"
                 hint = "skip, fail, or a value of the result's type"
-                self.context.bag.error("TP310", message, node.on_error.span, hint=hint, node=node.name)
+                self.context.bag.error("TP310", message, node.on_error.span, hint=hint, node=node.title)
                 return ran
             self.inference.results[node.name] = result
             came[RESULT] = State(result)
@@ -286,7 +286,7 @@ class _Walk:
             )
             hint = "take the filter away, or the operator"
         message = f"'{call.op.name}' never runs: {why}"
-        self.context.bag.error("TP208", message, call.span, hint=hint, node=node.name)
+        self.context.bag.error("TP208", message, call.span, hint=hint, node=node.title)
 
     def _can_ask(self, node: Node, call: Call, keys: Keys) -> bool:
         """False if the user's function of a filter reads keys that may not be there, which is reported."""
@@ -300,7 +300,7 @@ class _Walk:
         except InferError as problem:
             message = f"filter {call.filter}: {problem.message}"
             place = verdict.span or call.span
-            self.context.bag.error(problem.code, message, place, hint=problem.hint, node=node.name)
+            self.context.bag.error(problem.code, message, place, hint=problem.hint, node=node.title)
             return False
         return True
 
@@ -314,7 +314,7 @@ class _Walk:
         except InferError as problem:
             place = call.spans.get(problem.attribute or "", call.span)
             message = f"{call.op.name}: {problem.message[:1000]}"  # it may quote what the user wrote
-            self.context.bag.error(problem.code, message, place, hint=problem.hint, node=node.name)
+            self.context.bag.error(problem.code, message, place, hint=problem.hint, node=node.title)
             return None
         if call.jump is not None and not call.op.writes:
             return asked.called
@@ -340,8 +340,10 @@ class _Asked:
         state = self.state(key)
         if state.absent or state.type is None:
             hint = "no operator before it writes this key, or one took it away"
-            if node := self.inference.graph.nodes[self.call.node].map:
-                hint = f'the map of its node does not bring it: map = "{node[0].node}[...:{key}]"'
+            graph = self.inference.graph
+            if mapped := graph.nodes[self.call.node].map:
+                source = graph.title(mapped[0].node)
+                hint = f'the map of its node does not bring it: map = "{source}[...:{key}]"'
             raise InferError("TP307", f"reads '{key}', which does not exist here", hint)
         if state.optional:
             raise InferError(

@@ -11,7 +11,7 @@ from ..ir.filters import DATA, RESULT, SWAP
 from ..ir.graph import Entry, Graph, Node, Port, companion_of
 from ..ir.op import Trait
 from ..types import State, TupleOf, crosses_wire
-from .base import Context
+from .base import Context, DeclaredPort
 from .binding import CONTEXT, Binder
 
 DEFAULT_MAX_BATCH = 8
@@ -30,21 +30,25 @@ class BindInputs:
         binder = Binder(graph, context)
         called = graph.called()
         roots = [root for root in graph.roots() if root not in called]
+        is_only_one = len(set(roots) - set(graph.added)) == 1
         entries = []
         for root in roots:
             inputs = binder.entry(root)
+            title = graph.title(root)
             if not inputs:
                 context.bag.error(
                     "TP207",
-                    f"'{root}' and what follows read nothing that a client could send",
+                    f"'{title}' and what follows read nothing that a client could send",
                     graph.nodes[root].span,
                     hint="begin with an operator that reads 'data', such as Identity",
-                    node=root,
+                    node=title,
                 )
-            entry_name = graph.name if len(roots) == 1 else f"{graph.name}.{root}"
+            is_added = root in graph.added
+            name = graph.name if is_only_one and not is_added else f"{graph.name}.{title}"
             members = [graph.nodes[name] for name in graph.component(root)]
-            entries.append(Entry(entry_name, root, inputs, max_batch=_entry_batch(members, context)))
-        _report_unread(entries, context)
+            batch = _entry_batch(members, context)
+            entries.append(Entry(name, root, inputs, max_batch=batch, is_added=is_added))
+        _report_unread(graph, entries, context)
         bound = replace(graph.with_nodes(binder.nodes), entries=tuple(entries))
         for entry in entries:
             _report_lost(bound, entry, context)
@@ -62,14 +66,27 @@ def _entry_batch(members: list[Node], context: Context) -> int:
     return max(sizes, default=DEFAULT_MAX_BATCH)
 
 
-def _report_unread(entries: list[Entry], context: Context) -> None:
-    read = {port.key for entry in entries for port in entry.inputs}
-    for key, declared in context.options.inputs.items():
+def _report_unread(graph: Graph, entries: list[Entry], context: Context) -> None:
+    """Report declared inputs that no entry has: of all entries, then of a single one."""
+    reads = {graph.title(entry.root): {port.key for port in entry.inputs} for entry in entries}
+    _report_missing(context.options.inputs, set().union(*reads.values()), "", context)
+    for title, declared in context.options.entry_inputs.items():
+        if title in reads:
+            _report_missing(declared, reads[title], f"{title}.", context)
+            continue
+        span = next(iter(declared.values())).span
+        near = did_you_mean(title, reads)
+        hint = f"did you mean '{near}'?" if near else f"entries here: {', '.join(reads)}"
+        context.bag.error("TP209", f"inputs of '{title}' are declared, which is no entry", span, hint=hint)
+
+
+def _report_missing(given: Mapping[str, DeclaredPort], read: set[str], prefix: str, context: Context) -> None:
+    for key, declared in given.items():
         if key not in read:
             near = did_you_mean(key, sorted(read))
             context.bag.error(
                 "TP209",
-                f"input '{key}' is declared, but no node reads it before it is written",
+                f"input '{prefix}{key}' is declared, but no node reads it before it is written",
                 declared.span,
                 hint=f"did you mean '{near}'?" if near else f"inputs here: {', '.join(sorted(read))}",
             )
@@ -92,7 +109,7 @@ def _report_lost(graph: Graph, entry: Entry, context: Context) -> None:
                 f"the model's output '{DATA}' is lost: '{DATA}' is the key of what operators read",
                 call.spans.get("model", call.span),
                 hint="rename it in the model; tpgen explain TP409 shows how",
-                node=call.node,
+                node=graph.title(call.node),
             )
 
 
@@ -110,11 +127,11 @@ class BindOutputs:
             final: dict[str, State] = {}
             defaults: list[str] = []
             for leaf in leaves:
-                prefix = f"{leaf.name}." if len(leaves) > 1 else ""
+                prefix = f"{leaf.title}." if len(leaves) > 1 else ""
                 states = _final_states(graph, entry, leaf, prefix)
                 final |= {prefix + key: state for key, state in states.items()}
                 defaults += [prefix + key for key in _default_outputs(leaf, states)]
-            keys = context.options.outputs or tuple(defaults)
+            keys = _chosen(entry, final, context) or tuple(defaults)
             ports = tuple(
                 port for key in keys if (port := _output_port(key, final, leaves[-1], context)) is not None
             )
@@ -123,6 +140,15 @@ class BindOutputs:
             _report_companions(entry, ports, context)
             entries.append(replace(entry, outputs=ports))
         return replace(graph, entries=tuple(entries))
+
+
+def _chosen(entry: Entry, final: Mapping[str, State], context: Context) -> tuple[str, ...]:
+    """The outputs that the TOML names. Those that an added entry does not have are the other ones'."""
+    named = context.options.outputs
+    if not entry.is_added:
+        return named
+    given = {port.key for port in entry.inputs}
+    return tuple(key for key in named if key in final and final[key].present and key not in given)
 
 
 def _final_states(graph: Graph, entry: Entry, leaf: Node, prefix: str) -> dict[str, State]:
@@ -175,7 +201,7 @@ def _output_port(key: str, final: Mapping[str, State], leaf: Node, context: Cont
             f"output '{key}' is {state.type}, which cannot leave the server",
             span,
             hint="name the outputs that clients need: [pipeline] outputs = [...]",
-            node=leaf.name,
+            node=leaf.title,
         )
         return None
     return Port(key, state, span)
@@ -211,8 +237,8 @@ def _report_no_output(outputs: tuple[Port, ...], leaf: Node, context: Context) -
     if not outputs and not context.bag.has_errors:
         context.bag.error(
             "TP212",
-            f"the pipeline has no output: '{leaf.name}' leaves no '{RESULT}'",
+            f"the pipeline has no output: '{leaf.title}' leaves no '{RESULT}'",
             leaf.span,
             hint="name one: [pipeline] outputs = [...]",
-            node=leaf.name,
+            node=leaf.title,
         )

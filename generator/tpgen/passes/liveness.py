@@ -30,7 +30,9 @@ def _walked(graph: Graph, entry: Entry) -> _Walk:
     keys = [port.key for port in entry.outputs]
     answered = {
         leaf: frozenset(
-            key.removeprefix(f"{leaf}.") for key in keys if len(leaves) == 1 or key.startswith(f"{leaf}.")
+            key.removeprefix(f"{graph.title(leaf)}.")
+            for key in keys
+            if len(leaves) == 1 or key.startswith(f"{graph.title(leaf)}.")
         )
         for leaf in leaves
     }

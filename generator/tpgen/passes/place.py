@@ -29,9 +29,12 @@ class Place:
         for name in [entry.name for entry in graph.entries]:
             graph, found = _placed(graph, name, context)
             for stage in found:
-                known = stages.get(stage.name)  # a sub-graph of several entries
-                runs = (*known.runs, *stage.runs) if known else stage.runs
-                stages[stage.name] = replace(known or stage, runs=tuple(dict.fromkeys(runs)))
+                known = stages.get(stage.name)  # a model that several entries call
+                if known is None:
+                    stages[stage.name] = stage
+                elif (known.inputs, known.outputs) == (stage.inputs, stage.outputs):
+                    runs = tuple(dict.fromkeys((*known.runs, *stage.runs)))
+                    stages[stage.name] = replace(known, runs=runs)
         return replace(graph, stages=tuple(stages.values()))
 
 
@@ -82,7 +85,8 @@ def _reason_at_borders(graph: Graph, entry: Entry, groups: list[list[str]]) -> s
 def _stages_of(graph: Graph, entry: Entry, context: Context, groups: list[_Group]) -> list[Stage]:
     live = live_before_nodes(graph, entry)
     for group in groups:
-        context.decisions.append(f"stage {', '.join(group.nodes)}: {group.why}")
+        of_entry = f" of {entry.name}" if entry.is_added else ""
+        context.decisions.append(f"stage {', '.join(graph.titles(group.nodes))}{of_entry}: {group.why}")
     # What stands ready for the next stage, as the port of the stage (or the client) that it comes from.
     ready = {port.key: port for port in entry.inputs}
     answered = {port.key: port for port in entry.outputs}
@@ -113,7 +117,7 @@ def _stages_of(graph: Graph, entry: Entry, context: Context, groups: list[_Group
                 inputs,
                 tuple(outputs),
                 max_batch=entry.max_batch,
-                instances=_instances(graph, nodes, context),
+                instances=_instances(graph, nodes, context, is_part=len(groups) > 1),
                 takes_over=takes_over,
                 why=group.why,
             )
@@ -151,9 +155,10 @@ def _reason_for_one(graph: Graph, entry: Entry) -> str | None:
     for name in graph.members(entry.root):
         for call in graph.nodes[name].calls:
             if call.jump is not None:
-                return f"'{name}' runs the sub-graph '{call.jump}' on elements of all requests together"
+                title, jump = graph.title(name), graph.title(call.jump)
+                return f"'{title}' runs the sub-graph '{jump}' on elements of all requests together"
             if any(otherwise.skips_nodes for otherwise in call.filter.outcomes):
-                return f"items may pass by '{name}' and nodes behind it"
+                return f"items may pass by '{graph.title(name)}' and nodes behind it"
     return None
 
 
@@ -179,9 +184,9 @@ def _reason_to_stay(graph: Graph, name: str, live: frozenset[str]) -> str | None
         if (other := companion_of(key, live)) is not None:
             return f"'{key}' has the name of a tensor that travels with '{other}'"
     if any(before in graph.types.ends_with_result for before in graph.predecessors()[name]):
-        return f"items may have ended before '{name}' although they have a result"
+        return f"items may have ended before '{graph.title(name)}' although they have a result"
     if graph.nodes[name].calls[0].filter != SWAP:
-        return f"'{name}' also takes items that failed before it, which never leave a model"
+        return f"'{graph.title(name)}' also takes items that failed before it, which never leave a model"
     return None
 
 
@@ -258,13 +263,14 @@ def _outputs(graph: Graph, last: str, ready: Mapping[str, Port], wanted: Collect
     return ports
 
 
-def _instances(graph: Graph, nodes: list[str], context: Context) -> int:
+def _instances(graph: Graph, nodes: list[str], context: Context, *, is_part: bool) -> int:
     """One process per core, or what the TOML says.
 
-    A stage that only hands on what it gets can't hold up the others: one process will do, with its memory.
+    A part of an entry that only hands on what it gets can't hold up the others: one process will do, with
+    its memory.
     """
     if context.options.instances == "as-written":
         return max(graph.nodes[name].settings.instance_num for name in nodes)
     calls = [call for name in nodes for call in graph.nodes[name].calls]
-    is_light = len(nodes) < len(graph.nodes) and all(call.op.has(Trait.FORWARDS) for call in calls)
+    is_light = is_part and all(call.op.has(Trait.FORWARDS) for call in calls)
     return 1 if is_light else context.options.cores

@@ -6,7 +6,7 @@ its own, with its own instances and batcher; the stage calls it with the items t
 
 from __future__ import annotations
 
-from ..ir.graph import Call, Entry, Graph, Port, Stage
+from ..ir.graph import Call, Entry, Graph, Node, Port, Stage
 from ..ir.op import Trait
 from ..types import TupleOf, Type, crosses_wire, present
 from . import native
@@ -20,7 +20,7 @@ def called_models(graph: Graph, entry: Entry, context: Context) -> list[Stage]:
         node = graph.nodes[name]
         models = [call for call in node.calls if call.op.has(Trait.INFERENCE)]
         for number, call in enumerate(models, 1):
-            backend = _backend(graph, call, context)
+            backend = _backend(graph, node, call, context)
             if backend is None:
                 continue
             ports = _ports(graph, call) if backend == native.PYTHON else native.ports_of(graph, call)
@@ -31,8 +31,10 @@ def called_models(graph: Graph, entry: Entry, context: Context) -> list[Stage]:
             inputs, outputs = ports
             known = stages.get(key)
             if known is None:
+                # Elsewhere the model may be a step of an ensemble, which has other tensors and no caller.
+                is_own = backend != native.PYTHON and entry.is_added
                 stages[key] = Stage(
-                    f"{graph.name}__{key[0]}{suffix}",
+                    f"{graph.name}__{name if is_own else key[0]}{suffix}",
                     entry.name,
                     (name,),
                     inputs,
@@ -49,7 +51,7 @@ def called_models(graph: Graph, entry: Entry, context: Context) -> list[Stage]:
     return list(stages.values())
 
 
-def _backend(graph: Graph, call: Call, context: Context) -> str | None:
+def _backend(graph: Graph, node: Node, call: Call, context: Context) -> str | None:
     """The backend that a model runs on; None: it stays where it is called, which is said."""
     if not native.is_native(context.options):
         return native.PYTHON
@@ -58,9 +60,9 @@ def _backend(graph: Graph, call: Call, context: Context) -> str | None:
         return native.backend_of(call, context.options)
     context.bag.warning(
         "TP905",
-        f"the model of '{call.node}' stays in the Python stage: {reason}",
+        f"the model of '{node.title}' stays in the Python stage: {reason}",
         call.span,
-        node=call.node,
+        node=node.title,
     )
     return None
 

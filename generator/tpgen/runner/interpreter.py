@@ -120,7 +120,7 @@ class Interpreter:
             _Walker(f"item {index}", _Keys(copy.deepcopy(dict(item)))) for index, item in enumerate(items)
         ]
         self._run_component(entry.root, walkers)
-        return [_outcome(walker, entry) for walker in walkers]
+        return [_outcome(self.graph, walker, entry) for walker in walkers]
 
     def _run_component(self, root: str, walkers: list[_Walker]) -> None:
         leaves = self.graph.leaves_behind(root)
@@ -198,7 +198,7 @@ class Interpreter:
             parts.append(
                 [
                     _Walker(
-                        f"{walker.label}, [{node.name}] element {number}",
+                        f"{walker.label}, [{node.title}] element {number}",
                         _Keys({**walker.here.values, op.element: element}),
                     )
                     for number, element in enumerate(elements)
@@ -276,7 +276,7 @@ class Interpreter:
         walker.here.values.update(zip(keys, values, strict=True))
 
     def _note_problem(self, node: Node, call: Call, walker: _Walker, problem: BaseException) -> None:
-        where = f"{node.location} [{node.name}] {walker.label}: "
+        where = f"{node.location} [{node.title}] {walker.label}: "
         if _is_item_error(problem):
             self._decline(node, call, walker, where + str(problem))
         else:
@@ -317,7 +317,7 @@ class Interpreter:
         keys = walker.here
         if keys.left or keys.goes_on > position:
             return False
-        where = f"{node.location} [{node.name}] {walker.label}: "
+        where = f"{node.location} [{node.title}] {walker.label}: "
         said = f"refused by filter '{call.filter}'"
         try:
             status = status_of(call.filter, keys.values, self.asked.get(call.label))
@@ -353,14 +353,14 @@ def _is_item_error(value: object) -> bool:
     return isinstance(value, Exception) and type(value).__name__ in ("ItemError", "ItemsError")
 
 
-def _outcome(walker: _Walker, entry: Entry) -> dict[str, Any] | ItemError:
+def _outcome(graph: Graph, walker: _Walker, entry: Entry) -> dict[str, Any] | ItemError:
     if walker.failure is not None:
         return ItemError(walker.failure, is_input=False)
     if walker.reason is not None:
         return ItemError(walker.reason, is_input=True)
     prefixed = len(walker.answers) > 1
     values = {
-        f"{leaf}.{key}" if prefixed else key: value
+        f"{graph.title(leaf)}.{key}" if prefixed else key: value
         for leaf, keys in walker.answers.items()
         for key, value in keys.values.items()
     }

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..diagnostics import Diagnostic, PipelineError, Severity
+from ..diagnostics import Diagnostic, PipelineError, Severity, did_you_mean
 from ..driver import BuildOptions, Compiled, build
 from ..driver.build import fingerprint
 from ..driver.local import reference
@@ -123,6 +123,7 @@ def verify(
     target: Path,
     samples: Sequence[Mapping[str, Any]] = (),
     *,
+    entry: str | None = None,
     tolerance: float | None = None,
     url: str | None = None,
     tritonserver: str | Path | None = None,
@@ -135,6 +136,8 @@ def verify(
     Args:
         target: a TOML file, or a repository that tpgen built; its TOML must then lie beside it or here.
         samples: inputs by key; at least 16 distinct ones are made from them.
+        entry: the only one to check. By default all are, but those that are no roots only where no samples
+            are given.
         tolerance: allowed difference of float outputs; default 1e-4 times the reference's largest value.
         url: check a server that runs already, in place of starting one.
         tritonserver: the server binary, where it is not to be looked for.
@@ -163,22 +166,36 @@ def verify(
         with server as running:
             address = url or running.grpc_url  # type: ignore[union-attr]
             report = VerifyReport(0)
+            names: list[str] = []
             for source, chosen in sources:
                 compiled, interpreter = reference(source, chosen)
                 if target.is_dir():
                     _check_unchanged(target, compiled)
-                for entry in compiled.reference.entries:
+                names += [one.name for one in compiled.reference.entries]
+                for one in _to_check(compiled, entry, samples):
                     with Client(address) as client:
-                        choose_model(client, entry.name)
-                    refuse_file_names(entry, samples)
-                    given = [item_for(entry, sample) for sample in samples]
-                    checked = enough_samples(entry, given, MINIMUM_SAMPLES)
+                        choose_model(client, one.name)
+                    refuse_file_names(one, samples)
+                    given = [item_for(one, sample) for sample in samples]
+                    checked = enough_samples(one, given, MINIMUM_SAMPLES)
                     report.samples += len(checked)
-                    say(f"{entry.name}: {len(checked)} inputs")
-                    expected = [interpreter.run(entry, [sample])[0] for sample in checked]
+                    say(f"{one.name}: {len(checked)} inputs")
+                    expected = [interpreter.run(one, [sample])[0] for sample in checked]
                     with Client(address) as client:
-                        _check_entry(client, entry, checked, expected, tolerance, report)
+                        _check_entry(client, one, checked, expected, tolerance, report)
+    if entry is not None and entry not in names:
+        near = did_you_mean(entry, names)
+        hint = f"did you mean '{near}'?" if near else f"entries: {', '.join(names)}"
+        raise PipelineError([Diagnostic("TP706", Severity.ERROR, f"there is no entry '{entry}'", hint=hint)])
     return report
+
+
+def _to_check(compiled: Compiled, wanted: str | None, samples: Sequence[Mapping[str, Any]]) -> list[Entry]:
+    """The entries to check: the samples of the roots are not what the others take."""
+    entries = compiled.reference.entries
+    if wanted is not None:
+        return [entry for entry in entries if entry.name == wanted]
+    return [entry for entry in entries if not (entry.is_added and samples)]
 
 
 def _say_nothing(_text: str) -> None:
