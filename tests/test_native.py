@@ -40,7 +40,7 @@ def test_random_pipelines_answer_as_the_reference_does(seed: int, folder: Path) 
 def check(made: Pipeline, folder: Path, name: str, rng: random.Random) -> None:
     """Random items through a build whose models run on backends of their own."""
     (entry,) = made.compiled.graph.entries
-    items = [make_item(rng, made.compiled) for _ in range(6)]
+    items = [make_item(rng, entry) for _ in range(6)]
     try:
         expected = interpreted(made, entry, items)
         target = folder / f"repository_{name}"

@@ -110,7 +110,9 @@ def _stage_model(
         for path, data in inputs.user_files.get(label, {}).items():
             files[f"1/user/{path}"] = data
     config = configs.stage_config(stage, entry, _batching(graph, stage, inputs))
-    native = {name for other in graph.stages if other.backend != "python" for name in graph.titles(other.nodes)}
+    native = {
+        name for other in graph.stages if other.backend != "python" for name in graph.titles(other.nodes)
+    }
     for name in graph.titles(stage.nodes):
         if name in inputs.overrides and name not in native:
             config = apply_override(config, inputs.overrides[name], inputs.target_triton, bag)
