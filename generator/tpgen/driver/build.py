@@ -129,7 +129,7 @@ def _plan_all(
 def _note_processes(compiled: Compiled, bag: Bag) -> None:
     """Each instance of a Python model is a process with memory of its own, whatever little it does."""
     stages, cores = compiled.graph.stages, compiled.options.cores
-    processes = sum(stage.instances for stage in stages)
+    processes = sum(stage.instances for stage in stages if stage.is_python)
     if processes <= PROCESSES_PER_CORE * cores:
         return
     if compiled.options.instances == "as-written":

@@ -57,7 +57,10 @@ class EntryFacts:
 
 @dataclass(frozen=True)
 class StageFacts:
-    """A Triton model that runs nodes; ``threads`` is what each instance uses on this machine."""
+    """A Triton model that runs nodes; ``threads`` is what each instance uses on this machine.
+
+    ``runs_on`` is a backend of Triton's own that runs it, and the device ("" for a Python stage).
+    """
 
     name: str
     nodes: tuple[str, ...]
@@ -67,6 +70,7 @@ class StageFacts:
     why: str
     inputs: tuple[PortFacts, ...]
     outputs: tuple[PortFacts, ...]
+    runs_on: str = ""
 
 
 @dataclass(frozen=True)
@@ -183,6 +187,9 @@ def _stage(stage: Stage, compiled: Compiled) -> StageFacts:
         else stage.why,
         _ports(stage.inputs, names),
         _ports(stage.outputs, names),
+        ""
+        if stage.is_python
+        else f"backend {stage.backend} {'on each GPU' if stage.on_gpu else 'on the CPU'}",
     )
 
 
@@ -344,7 +351,7 @@ _LIGHT = f"the stage only hands data on, and has a single instance; {_AS_WRITTEN
 def _is_light(stage: Stage, compiled: Compiled) -> bool:
     """True for a stage that the compiler gave a single instance where others have one per core."""
     options = compiled.options
-    return options.instances == "auto" and stage.instances == 1 < options.cores
+    return options.instances == "auto" and stage.instances == 1 < options.cores and stage.is_python
 
 
 def _place(span: Span) -> str:

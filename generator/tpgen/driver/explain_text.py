@@ -53,7 +53,8 @@ def _stage(stage: StageFacts) -> Iterator[str]:
     yield f"{stage.name}: {', '.join(stage.nodes)}"
     threads = f"{stage.threads} thread{'s' * (stage.threads > 1)}{' each' * (stage.instances > 1)}"
     instances = f"{stage.instances} instance{'s' * (stage.instances > 1)}"
-    yield f"  {instances}, {threads} on this machine; batches of up to {stage.max_batch}"
+    where = stage.runs_on or f"{threads} on this machine"
+    yield f"  {instances}, {where}; batches of up to {stage.max_batch}"
     if stage.why:
         yield f"  because {stage.why}"
 

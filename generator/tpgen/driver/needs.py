@@ -51,10 +51,12 @@ def needs_of(graph: Graph, model_bytes: Mapping[str, int]) -> Needs:
         graph: with stages.
         model_bytes: the size of the model file of each call that has one, by label.
     """
-    stages = [stage for stage in graph.stages if stage.nodes]
+    stages = [stage for stage in graph.stages if stage.is_python]
+    in_server = [stage for stage in graph.stages if not stage.is_python and not stage.on_gpu]
     memory = SERVER_BYTES + sum(
         stage.instances * _process_bytes(graph, stage, model_bytes) for stage in stages
     )
+    memory += sum(stage.instances * MODEL_COPIES * model_bytes.get(stage.runs[0], 0) for stage in in_server)
     shared = sum(
         stage.instances * (SHM_STEP + SHM_COPIES * stage.max_batch * _item_bytes(stage)) for stage in stages
     )

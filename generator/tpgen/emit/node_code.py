@@ -289,7 +289,7 @@ class NodeCode:
     def _remote_model(self, call: Call) -> str:
         """The expression of a model that is a Triton model of its own."""
         stage = self.parts.remote[call.label]
-        is_native = stage.backend != "python"
+        is_native = not stage.is_python
         code_of = tensor_code if is_native else port_code
         inputs, outputs = ([code_of(port) for port in ports] for ports in (stage.inputs, stage.outputs))
         names = tuple(port.key for port in stage.outputs)

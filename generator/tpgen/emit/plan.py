@@ -54,7 +54,7 @@ def plan(graph: Graph, inputs: Inputs, bag: Bag) -> RepoPlan:
     for entry in graph.entries:
         stages = [stage for stage in graph.stages if stage.entry == entry.name]
         for stage in stages:
-            if stage.backend != "python":
+            if not stage.is_python:
                 models.append(_native_model(graph, stage, inputs, bag))
                 continue
             part = alone(graph, stage) if stage.runs else graph
@@ -110,9 +110,7 @@ def _stage_model(
         for path, data in inputs.user_files.get(label, {}).items():
             files[f"1/user/{path}"] = data
     config = configs.stage_config(stage, entry, _batching(graph, stage, inputs))
-    native = {
-        name for other in graph.stages if other.backend != "python" for name in graph.titles(other.nodes)
-    }
+    native = {name for other in graph.stages if not other.is_python for name in graph.titles(other.nodes)}
     for name in graph.titles(stage.nodes):
         if name in inputs.overrides and name not in native:
             config = apply_override(config, inputs.overrides[name], inputs.target_triton, bag)

@@ -22,6 +22,7 @@ from .filters import Filter, Otherwise
 from .op import Fork, Op, Trait
 from .rewrite import ModelRewrite
 
+PYTHON = "python"  # Triton's name of the backend that stages run on
 # What stands behind a key in the names of the tensors that travel with it: its sizes, whether it is there.
 COMPANIONS = ("count", "count2", "shape", "valid", "tag")
 
@@ -201,10 +202,15 @@ class Stage:
     takes_over: bool = False
     why: str = ""
     runs: tuple[str, ...] = ()
-    backend: str = "python"
+    backend: str = PYTHON
     on_gpu: bool = False
     reads: tuple[tuple[str, str], ...] = ()
     writes: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_python(self) -> bool:
+        """True if it runs on the Python backend, each instance in a process of its own."""
+        return self.backend == PYTHON
 
     @property
     def is_called(self) -> bool:

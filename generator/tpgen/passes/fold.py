@@ -45,7 +45,7 @@ class FoldPreprocessing:
                     if is_foldable(graph, call):
                         behind = [*_calls_behind(graph, node, stages), *node.calls[:position]]
                         stage = elsewhere.get(call.label)
-                        is_native = stage is not None and stage.backend != "python"
+                        is_native = stage is not None and not stage.is_python
                         behind = [] if stage is not None else behind
                         _fold(graph, entry, node, call, behind, changes, context, is_native=is_native)
         if not changes:

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..ir.graph import Call, Graph, Port
+from ..ir.graph import PYTHON, Call, Graph, Port
 from ..ir.op import Trait
 from ..ir.signature import BatchAxis
 from ..types import Array, DType, Symbol, present
 from .base import Options
 from .fold import is_foldable
-
-PYTHON = "python"
 
 
 def is_native(options: Options) -> bool:

@@ -6,7 +6,7 @@ its own, with its own instances and batcher; the stage calls it with the items t
 
 from __future__ import annotations
 
-from ..ir.graph import Call, Entry, Graph, Node, Port, Stage
+from ..ir.graph import PYTHON, Call, Entry, Graph, Node, Port, Stage
 from ..ir.op import Trait
 from ..types import TupleOf, Type, crosses_wire, present
 from . import native
@@ -23,7 +23,7 @@ def called_models(graph: Graph, entry: Entry, context: Context) -> list[Stage]:
             backend = _backend(graph, node, call, context)
             if backend is None:
                 continue
-            ports = _ports(graph, call) if backend == native.PYTHON else native.ports_of(graph, call)
+            ports = _ports(graph, call) if backend == PYTHON else native.ports_of(graph, call)
             if ports is None:
                 continue
             key = (node.physical or name, call.label.rpartition(".")[2])
@@ -32,7 +32,7 @@ def called_models(graph: Graph, entry: Entry, context: Context) -> list[Stage]:
             known = stages.get(key)
             if known is None:
                 # Elsewhere the model may be a step of an ensemble, which has other tensors and no caller.
-                is_own = backend != native.PYTHON and entry.is_added
+                is_own = backend != PYTHON and entry.is_added
                 stages[key] = Stage(
                     f"{graph.name}__{name if is_own else key[0]}{suffix}",
                     entry.name,
@@ -44,7 +44,7 @@ def called_models(graph: Graph, entry: Entry, context: Context) -> list[Stage]:
                     why="the stage calls it with the items of all requests that are there",
                     runs=(call.label,),
                     backend=backend,
-                    on_gpu=context.options.target == "gpu" and backend != native.PYTHON,
+                    on_gpu=context.options.target == "gpu" and backend != PYTHON,
                 )
             elif (known.inputs, known.outputs) == (inputs, outputs):
                 stages[key] = Stage(**{**vars(known), "runs": (*known.runs, call.label)})
@@ -54,7 +54,7 @@ def called_models(graph: Graph, entry: Entry, context: Context) -> list[Stage]:
 def _backend(graph: Graph, node: Node, call: Call, context: Context) -> str | None:
     """The backend that a model runs on; None: it stays where it is called, which is said."""
     if not native.is_native(context.options):
-        return native.PYTHON
+        return PYTHON
     reason = native.reason_to_stay(graph, call)
     if reason is None:
         return native.backend_of(call, context.options)
