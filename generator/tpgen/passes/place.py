@@ -11,6 +11,7 @@ from ..ir.op import Trait
 from ..types import State, crosses_wire
 from .base import Context
 from .liveness import live_before_nodes
+from .looks import decisions
 from .remote import called_models
 
 
@@ -33,6 +34,7 @@ class Place:
                 elif (known.inputs, known.outputs) == (stage.inputs, stage.outputs):
                     runs = tuple(dict.fromkeys((*known.runs, *stage.runs)))
                     stages[stage.name] = replace(known, runs=runs)
+        context.decisions.extend(decisions(graph))
         return replace(graph, stages=tuple(stages.values()))
 
 
