@@ -12,7 +12,7 @@ from random_pipelines import Pipeline
 from tpgen.driver import load_interpreter
 from tpgen.ir.graph import Entry
 from tpgen.runner.interpreter import ItemError
-from tpgen.types import Array, ListOf, Text, Type
+from tpgen.types import Array, ListOf, Text, Type, varying
 
 Outcome = dict[str, Any] | ItemError
 
@@ -23,8 +23,8 @@ def interpreted(made: Pipeline, entry: Entry, items: Sequence[Mapping[str, Any]]
     together = interpreter.run(entry, items)
     for index, (one, other) in enumerate(zip(alone, together, strict=True)):
         if isinstance(one, ItemError):
-            assert isinstance(other, ItemError)
-            assert str(other) == moved(str(one), index)
+            assert isinstance(other, ItemError), f"item {index} fails alone only: {one}"
+            assert str(other) == moved(str(one), index), f"{other}, and alone {one}"
         else:
             assert not isinstance(other, ItemError), other
             check_values(entry, one, other)
@@ -69,8 +69,11 @@ def dtype_of(type_: Type) -> Any:
 
 def received(entry: Entry, found: Mapping[str, Any]) -> dict[str, Any]:
     """An answer of the client as the item's values: what is absent left out, texts as such."""
+    there = [port for port in entry.outputs if found[port.key] is not None]
+    tags = [f"{port.key}_tag" for port in there if varying(port.type)]
     return {
-        port.key: _bare(port.type, found[port.key]) for port in entry.outputs if found[port.key] is not None
+        **{port.key: _bare(port.type, found[port.key]) for port in there},
+        **{tag: np.asarray(found[tag]).astype(str).tolist() for tag in tags},
     }
 
 
@@ -83,7 +86,9 @@ def _bare(type_: Type, value: Any) -> Any:
 
 
 def check_values(entry: Entry, wanted: Mapping[str, Any], found: Mapping[str, Any]) -> None:
-    assert found.keys() == wanted.keys()
+    assert found.keys() == wanted.keys(), f"keys {sorted(found)}, {sorted(wanted)} expected"
+    for key in wanted.keys() - {port.key for port in entry.outputs}:
+        assert found[key] == wanted[key], key  # the tag of one
     for port in entry.outputs:
         if port.key in wanted:
             for name, left, right in pairs(port.key, wanted[port.key], found[port.key]):
@@ -101,12 +106,12 @@ def pairs(name: str, wanted: Any, found: Any) -> Iterator[tuple[str, Any, Any]]:
 
 def check_value(name: str, wanted: Any, found: Any) -> None:
     if isinstance(wanted, bytes | str):
-        assert found == wanted, name
+        assert found == wanted, f"{name}: {found!r}, {wanted!r} expected"
         return
     wanted, found = np.asarray(wanted), np.asarray(found)
-    assert (found.dtype, found.shape) == (wanted.dtype, wanted.shape), name
+    assert (found.dtype, found.shape) == (wanted.dtype, wanted.shape), f"{name}: {found}, {wanted} expected"
     if wanted.dtype.kind != "f":
-        assert np.array_equal(found, wanted), name
+        assert np.array_equal(found, wanted), f"{name}: {found}, {wanted} expected"
         return
     scale = max(1.0, float(np.abs(wanted[np.isfinite(wanted)]).max(initial=0.0)))
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5 * scale, err_msg=name)

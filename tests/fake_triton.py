@@ -15,9 +15,12 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any, ClassVar
+from unittest.mock import patch
 
 import numpy as np
 from google.protobuf.json_format import MessageToDict
@@ -200,6 +203,16 @@ def backend_utils() -> ModuleType:
     return module
 
 
+@lru_cache(maxsize=256)
+def _compiled(source: bytes, name: str) -> CodeType:
+    return compile(source, name, "exec", dont_inherit=True)
+
+
+def _source_to_code(_: SourceFileLoader, data: bytes, path: str, **__: Any) -> CodeType:
+    """Compiles a source once in this process: every model brings the same runtime, in a folder of its own."""
+    return _compiled(bytes(data), "/".join(Path(path).parts[-2:]))
+
+
 @contextmanager
 def _fresh_modules() -> Iterator[None]:
     """Each model of a server has a process of its own; here it gets its own modules."""
@@ -212,7 +225,8 @@ def _fresh_modules() -> Iterator[None]:
     path, finders = list(sys.path), list(sys.meta_path)
     sys.modules["triton_python_backend_utils"] = backend_utils()
     try:
-        yield
+        with patch.object(SourceFileLoader, "source_to_code", _source_to_code):
+            yield
     finally:
         sys.path[:], sys.meta_path[:] = path, finders
         for name in [name for name in sys.modules if is_own(name)]:

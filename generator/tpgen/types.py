@@ -98,28 +98,38 @@ Shape: TypeAlias = tuple[Dim, ...]
 
 
 class Layout(Enum):
-    """The order of an image's axes; ``NONE`` for arrays that are not images."""
+    """The order of an image's axes; ``NONE`` for arrays that are not images.
+
+    ``VARIES``: HWC or CHW, which is known at run time. ``UNKNOWN``: only some of the values are images.
+    """
 
     NONE = "none"
+    UNKNOWN = "unknown"
     HWC = "HWC"
     CHW = "CHW"
-    VARIES = "varies"
+    VARIES = "HWC|CHW"
 
 
 class Color(Enum):
-    """The colour order of an image; ``UNKNOWN``: an image whose order nobody declared."""
+    """The colour order of an image.
+
+    ``UNKNOWN``: nobody declared it, for some values at least. ``VARIES``: BGR or RGB, known at run time.
+    """
 
     NONE = "none"
     UNKNOWN = "unknown"
     BGR = "bgr"
     RGB = "rgb"
     GRAY = "gray"
-    VARIES = "varies"
+    VARIES = "bgr|rgb"
 
 
 @dataclass(frozen=True)
 class Array:
-    """A dense array. ``shape`` never holds the batch dimension."""
+    """A dense array. ``shape`` never holds the batch dimension.
+
+    The shape of an image whose layout varies stands in the order height, width, channels.
+    """
 
     dtype: DType
     shape: Shape
@@ -128,14 +138,19 @@ class Array:
 
     @property
     def is_image(self) -> bool:
-        return self.layout is not Layout.NONE
+        return self.layout not in (Layout.NONE, Layout.UNKNOWN)
+
+    @property
+    def varies(self) -> bool:
+        """True if the values say at run time which layout or colour order they have."""
+        return self.layout is Layout.VARIES or self.color is Color.VARIES
 
     def __str__(self) -> str:
         dims = ",".join(str(d) for d in self.shape)
         tail = "".join(
             f" {part.value}"
             for part in (self.layout, self.color)
-            if part not in (Layout.NONE, Color.NONE, Color.UNKNOWN)
+            if part not in (Layout.NONE, Layout.UNKNOWN, Color.NONE, Color.UNKNOWN)
         )
         return f"{self.dtype.value}[{dims}]{tail}"
 
@@ -180,9 +195,13 @@ class TupleOf:
 
 @dataclass(frozen=True)
 class Opaque:
-    """Any Python object. It is allowed inside one stage and never crosses the wire."""
+    """Any Python object. It is allowed inside one stage and never crosses the wire.
+
+    ``unlike``: it has one of two types that do not meet; only code that takes anything may read it.
+    """
 
     why: str
+    unlike: bool = False
 
     def __str__(self) -> str:
         return f"object ({self.why})"
@@ -198,7 +217,8 @@ class State:
     ``present``: some path leaves it present. ``quiet``: some path leaves it absent because a filter or a
     user operator ended the item. ``failed``: some path leaves it absent because an operator could not work
     on the item (the item carries the reason). ``origin`` is the call that wrote the key where it can be
-    absent: keys of one origin are present or absent together.
+    absent: keys of one origin are present or absent together. ``writers`` are the calls (or entry inputs)
+    that its value may come from.
     """
 
     type: Type | None
@@ -206,6 +226,7 @@ class State:
     quiet: bool = False
     failed: bool = False
     origin: str = ""
+    writers: frozenset[str] = frozenset()
 
     @property
     def optional(self) -> bool:
@@ -249,7 +270,7 @@ def join_types(left: Type, right: Type, owner: str) -> Type:
     """The type of a value that comes from either of two producers.
 
     Differing dimensions become a fresh symbol named after ``owner``; differing colour or layout becomes
-    ``VARIES`` (the value then carries a tag at run time).
+    ``VARIES`` (the value then carries a tag at run time), or ``UNKNOWN`` where it is not known on both ways.
 
     Raises:
         Unjoinable: dtype, rank or kind differ.
@@ -259,7 +280,7 @@ def join_types(left: Type, right: Type, owner: str) -> Type:
     if left == right:
         return left
     if isinstance(left, Opaque) or isinstance(right, Opaque):
-        return left if isinstance(left, Opaque) else right
+        return left if isinstance(left, Opaque) and not _is_unlike(right) else right
     if isinstance(left, ListOf) and isinstance(right, ListOf):
         return ListOf(join_types(left.item, right.item, owner))
     if not (isinstance(left, Array) and isinstance(right, Array)):
@@ -268,13 +289,62 @@ def join_types(left: Type, right: Type, owner: str) -> Type:
         raise Unjoinable("dtype", left, right)
     if len(left.shape) != len(right.shape):
         raise Unjoinable("rank", left, right)
+    layout = _joined_layout(left.layout, right.layout)
+    ways = (left, right) if layout is not Layout.VARIES else (_sides_first(left), _sides_first(right))
     shape = tuple(
         a if a == b else Symbol(_common_name(a, b) or f"{owner}.d{axis}")
-        for axis, (a, b) in enumerate(zip(left.shape, right.shape, strict=True))
+        for axis, (a, b) in enumerate(zip(ways[0].shape, ways[1].shape, strict=True))
     )
-    layout = left.layout if left.layout is right.layout else Layout.VARIES
-    color = left.color if left.color is right.color else Color.VARIES
-    return Array(left.dtype, shape, layout, color)
+    return Array(left.dtype, shape, layout, _joined_color(left.color, right.color))
+
+
+def _is_unlike(type_: Type) -> bool:
+    return isinstance(type_, Opaque) and type_.unlike
+
+
+def _joined_layout(left: Layout, right: Layout) -> Layout:
+    if left is right:
+        return left
+    return Layout.UNKNOWN if {left, right} & {Layout.NONE, Layout.UNKNOWN} else Layout.VARIES
+
+
+def _joined_color(left: Color, right: Color) -> Color:
+    if left is right:
+        return left
+    return Color.VARIES if {left, right} <= {Color.BGR, Color.RGB, Color.VARIES} else Color.UNKNOWN
+
+
+def _sides_first(image: Array) -> Array:
+    """An image as one whose layout varies: its shape in the order height, width, channels."""
+    if image.layout is not Layout.CHW:
+        return replace(image, layout=Layout.VARIES)
+    channels, height, width = image.shape
+    return replace(image, shape=(height, width, channels), layout=Layout.VARIES)
+
+
+def turned(type_: Type, layout: Layout | None, color: Color | None) -> Type:
+    """The type of an image, or of lists of such, where what varies is brought into one layout and order.
+
+    None: it stays as it is. What does not vary stays, too.
+    """
+    if isinstance(type_, ListOf):
+        return ListOf(turned(type_.item, layout, color))
+    if not isinstance(type_, Array):
+        return type_
+    if type_.color is Color.VARIES and color is not None:
+        type_ = replace(type_, color=color)
+    if type_.layout is not Layout.VARIES or layout is None:
+        return type_
+    height, width, channels = type_.shape
+    shape = (channels, height, width) if layout is Layout.CHW else type_.shape
+    return replace(type_, shape=shape, layout=layout)
+
+
+def varying(type_: Type | None) -> Array | None:
+    """The image whose layout or colour order varies, of a type that is one or holds lists of such."""
+    while isinstance(type_, ListOf):
+        type_ = type_.item
+    return type_ if isinstance(type_, Array) and type_.varies else None
 
 
 def _common_name(left: Dim, right: Dim) -> str | None:
@@ -299,6 +369,7 @@ def join_states(left: State, right: State, owner: str) -> State:
         quiet=left.quiet or right.quiet,
         failed=left.failed or right.failed,
         origin=left.origin if left.origin == right.origin else "",
+        writers=frozenset().union(*(state.writers for state in (left, right) if state.present)),
     )
 
 
@@ -308,7 +379,7 @@ def fits(value: object, type_: Type) -> bool:
         return isinstance(value, str)
     if isinstance(type_, ListOf):
         return isinstance(value, list) and all(fits(element, type_.item) for element in value)
-    if not isinstance(type_, Array):
+    if not isinstance(type_, Array) or type_.varies:
         return False
     if not type_.shape:
         if type_.dtype is DType.BOOL:

@@ -70,23 +70,32 @@ class RemoteModel:
     def _run(self, work):
         """The answers of some rows: tuples, or what went wrong.
 
-        A request that fails is tried again row by row, so that only those at fault fail. One that waited too
-        long is for those whose clients allow more; no retry is for what no client waits for any more.
+        A request that fails is tried again row by row, so that only those at fault fail; one that waited too
+        long for the client with the least time, for the other clients. Nothing is tried for those who left.
         """
         for attempt in range(self._retry + 1):
-            if work.is_idle():
-                return [RemoteError(callers.CANCELLED)] * len(work.rows)
             if attempt:
                 time.sleep(_FIRST_PAUSE * 2 ** (attempt - 1))
+            if work.is_idle():
+                return [RemoteError(callers.CANCELLED)] * len(work.rows)
             answer = self._ask(work)
             if not isinstance(answer, Exception):
                 return answer
-            parts = work.by_timeout() if isinstance(answer, Busy) else work.by_row()
-            if len(parts) > 1:
-                return _in_order(parts, map(self._run, parts.values()))
             if not isinstance(answer, Busy):
-                break
+                alone = range(len(work.rows)) if len(work.rows) > 1 else ()
+                return self._run_parts(work, answer, [[position] for position in alone])
+            patient = work.patient() if _EXPIRED in str(answer).lower() else []
+            if patient:
+                return self._run_parts(work, answer, [patient])
         return [answer] * len(work.rows)
+
+    def _run_parts(self, work, answer, parts):
+        """Run some of the rows once more, by their positions; all others have this answer."""
+        answers = [answer] * len(work.rows)
+        for positions in parts:
+            for position, found in zip(positions, self._run(work.part(positions)), strict=True):
+                answers[position] = found
+        return answers
 
     def _ask(self, work):
         """The answers of one request's rows, or the error that all of them got."""
@@ -135,26 +144,22 @@ class _Work:
         """True if nobody waits for any of the rows."""
         return self._items is not None and all(map(callers.has_left, self._items))
 
-    def by_row(self):
-        """The rows one by one, by their positions."""
-        return {(p,): self._part([p]) for p in range(len(self.rows))}
-
-    def by_timeout(self):
-        """The rows of clients that allow different times, by their positions."""
-        groups = {}
-        for position, item in enumerate(self._items or ()):
-            groups.setdefault(item.owner.caller.headers["timeout"], []).append(position)
-        return {tuple(positions): self._part(positions) for positions in groups.values()}
+    def patient(self):
+        """The positions of the rows whose clients allow more time than the others', or any time."""
+        times = [item.owner.caller.headers["timeout"] for item in self._items or ()]
+        least = min(filter(None, times), default=0)
+        return [position for position, time_ in enumerate(times) if time_ != least]
 
     def headers(self):
         """What the requests of the rows have in common, for the one that is made on their behalf.
 
-        All ids; the parameters that have the same value everywhere; the shortest time (`by_timeout` sees to
-        it that the others get theirs); one trace.
+        All ids; the parameters that have the same value everywhere; the least time (`patient` are those
+        who allow more); the first trace.
         """
-        given = [caller.headers for caller in self._callers()]
-        if not given:
+        for_whom = self._callers()
+        if not for_whom:
             return {}
+        given = [caller.headers for caller in for_whom]
         first, *others = given
         timeouts = [one["timeout"] for one in given if one["timeout"]]
         names = dict.fromkeys(one["request_id"] for one in given)
@@ -162,32 +167,27 @@ class _Work:
         for one in others:
             theirs = one["parameters"]
             parameters = {k: v for k, v in parameters.items() if k in theirs and _same(theirs[k], v)}
-        return {
+        found = {
             "request_id": ",".join(filter(None, names))[:_LONGEST_ID],
             "parameters": parameters,
             "timeout": min(timeouts, default=0),
-            "trace": first["trace"],
         }
+        traces = (caller.trace() for caller in for_whom)
+        trace = next((trace for trace in traces if trace is not None), None)
+        return found if trace is None else {**found, "trace": trace}
 
     def _callers(self):
         if self._items is None:
             return self._everybody
         return {id(caller): caller for caller in (item.owner.caller for item in self._items)}.values()
 
-    def _part(self, positions):
+    def part(self, positions):
+        """Some of the rows."""
         return _Work([self.rows[p] for p in positions], _items_at(self._items, positions), self._everybody)
 
 
 def _items_at(items, positions):
     return None if items is None else [items[p] for p in positions]
-
-
-def _in_order(parts, answers):
-    """The answers of parts, which have the rows' positions as their keys, as one list."""
-    found = {}
-    for positions, part in zip(parts, answers, strict=True):
-        found.update(zip(positions, part, strict=True))
-    return [found[position] for position in sorted(found)]
 
 
 def _same(one, other):

@@ -110,6 +110,10 @@ class Reply:
             self._headers = _headers(self._request)
         return self._headers
 
+    def trace(self):
+        """The request's trace; None once the request is answered, as the trace may have ended with it."""
+        return None if self._answered else self._request.trace()
+
     def open(self):
         """The request's items; none (and an error answer) if its tensors are not acceptable."""
         try:
@@ -206,13 +210,12 @@ class Reply:
 
 
 def _headers(request):
-    """Id, parameters, timeout and trace of a request. Triton takes no numbers with a fraction back."""
+    """Id, parameters and timeout of a request. Triton takes no numbers with a fraction back."""
     parameters = json.loads(request.parameters() or "{}")
     return {
         "request_id": request.request_id(),
         "parameters": {key: value for key, value in parameters.items() if isinstance(value, _SCALARS)},
         "timeout": request.timeout(),
-        "trace": request.trace(),
     }
 
 

@@ -178,7 +178,7 @@ def _is_read_only(problem):
 def _read_only(value):
     """The value as user code gets it. Lists are new ones, so that changing them changes no other key."""
     if isinstance(value, np.ndarray):
-        view = value.view()
+        view = value.view(np.ndarray)
         view.flags.writeable = False
         return view
     return type(value)(map(_read_only, value)) if type(value) in (list, tuple) else value

@@ -10,6 +10,7 @@ several varying      ``key``, zero-padded, and ``key_shape`` INT32 ``[rank]``
 list of T            ``key`` with the list's length in front, and ``key_count`` INT32 ``[1]``;
                      elements that vary: and ``key_shape`` INT32 ``[length, rank]``
 list of lists        as a list of lists of equal length, and ``key_count2`` INT32 ``[length]``
+image that varies    in layout or colour order: and ``key_tag`` (`image_wire`)
 may be absent        and ``key_valid`` BOOL ``[1]``; an absent value is zeros
 ===================  ======================================================================
 """
@@ -19,7 +20,7 @@ import numpy as np
 from .errors import ItemError
 
 ABSENT = object()
-COUNT, COUNT2, SHAPE, VALID = "_count", "_count2", "_shape", "_valid"
+COUNT, COUNT2, SHAPE, VALID, TAG = "_count", "_count2", "_shape", "_valid", "_tag"
 
 
 class WireError(Exception):
@@ -27,7 +28,12 @@ class WireError(Exception):
 
 
 class Port:
-    """A key on the wire. ``optional_value``: the value may be absent (``key_valid`` travels along)."""
+    """A key on the wire. ``optional_value``: the value may be absent (``key_valid`` travels along).
+
+    ``has_tag``: its images say their layout and colour order (``key_tag`` travels along).
+    """
+
+    has_tag = False
 
     def __init__(self, key, *, optional_value=False):
         self.key = key
@@ -199,8 +205,10 @@ class List(Port):
 
     def __init__(self, element, *, optional_value=False):
         super().__init__(element.key, optional_value=optional_value)
+        self.has_tag = element.has_tag
         self._element = element
-        self._names = (self.key, self.key + COUNT2, self.key + SHAPE)  # those with an entry per element
+        # Those with an entry per element.
+        self._names = (self.key, self.key + COUNT2, self.key + SHAPE, self.key + TAG)
         if isinstance(element, Array):
             element.leave_count_to_list()
 
@@ -215,6 +223,8 @@ class List(Port):
         tensors[self.key] = _without_unit(tensors[self.key], self._element)
         if self.key + COUNT2 in tensors:
             tensors[self.key + COUNT2] = tensors[self.key + COUNT2].reshape(len(lists), longest)
+        if self.key + TAG in tensors and not isinstance(self._element, List):
+            tensors[self.key + TAG] = tensors[self.key + TAG].reshape(len(lists), longest)
         tensors[self.key + COUNT] = np.array([[len(value)] for value in lists], dtype=np.int32)
         return tensors
 

@@ -39,6 +39,7 @@ from tpgen.types import (
     Type,
     join_types,
     present,
+    turned,
 )
 
 
@@ -56,6 +57,10 @@ class Call:
 
     def symbol(self, name: str) -> Symbol:
         return Symbol(name)
+
+    def turn(self, key: str, *, layout: Layout | None = None, color: Color | None = None) -> Type:
+        self.types = {**self.types, key: turned(self.types[key], layout, color)}
+        return self.types[key]
 
     def equate(self, left: Dim, right: Dim) -> bool:
         return left == right or isinstance(left, Symbol) or isinstance(right, Symbol)

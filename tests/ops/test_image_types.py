@@ -114,18 +114,11 @@ def test_channels_first_trait_depends_on_the_format() -> None:
             '[pipeline.inputs] data = "uint8[H,W,3] bgr"',
         ),
         (
-            make("cvtColorMat", color="rgb"),
-            Array(DType.UINT8, (HEIGHT, WIDTH, 3), Layout.HWC, Color.VARIES),
-            "TP303",
-            "differs between the ways to here",
-            "cvtColorMat on one of the ways",
-        ),
-        (
             make("ResizeMat", **SIZE),
-            Array(DType.UINT8, (8, 8, 3), Layout.VARIES, Color.BGR),
+            Array(DType.UINT8, (8, 8, 3), Layout.UNKNOWN, Color.UNKNOWN),
             "TP302",
-            "HWC on one way here and CHW on another",
-            "Tensor2Mat",
+            "an image on one way here, and an array of unknown layout on another",
+            "a key of its own",
         ),
         (
             make("ResizeTensor", **SIZE),
@@ -150,6 +143,40 @@ def test_refusals(op: Op, data: Type, code: str, message: str, hint: str | None)
     assert found.code == code
     assert message in found.message
     assert hint is None or hint in (found.hint or "")
+
+
+VARIES = Array(DType.UINT8, (HEIGHT, WIDTH, 3), Layout.VARIES, Color.VARIES)
+
+
+@pytest.mark.parametrize(
+    ("op", "asked", "text"),
+    [
+        (make("cvtColorMat", color="rgb"), "HWC rgb", "uint8[H,W,3] HWC rgb"),
+        (make("cvtColorTensor", color="bgr"), "CHW bgr", "uint8[3,H,W] CHW bgr"),
+        (make("Mat2Tensor"), "HWC bgr|rgb", "uint8[3,H,W] CHW bgr|rgb"),
+        (make("Tensor2Mat"), "HWC bgr|rgb", "uint8[H,W,3] HWC bgr|rgb"),
+        (make("NCHWTensor"), "CHW bgr|rgb", "uint8[3,H,W] CHW bgr|rgb"),
+        (make("ResizeMat", **SIZE), "HWC bgr|rgb", "uint8[224,112,3] HWC bgr|rgb"),
+        (make("ResizeTensor", **SIZE), "CHW bgr|rgb", "float32[3,224,112] CHW bgr|rgb"),
+        (make("Normalize", mean=(1.0,) * 3, std=(1.0,) * 3), "CHW bgr|rgb", "float32[3,H,W] CHW bgr|rgb"),
+        (make("SaveMat", save_dir="."), "HWC bgr", "uint8[H,W,3] HWC bgr"),
+        (make("FloatTensor"), "CHW bgr|rgb", "float32[3,H,W] CHW bgr|rgb"),
+        (make("Identity"), "HWC|CHW bgr|rgb", "uint8[H,W,3] HWC|CHW bgr|rgb"),
+        (make("Tensor2NvTensor"), "HWC|CHW bgr|rgb", "uint8[H,W,3] HWC|CHW bgr|rgb"),
+        (make("Copy", argument="data:other"), "HWC|CHW bgr|rgb", "uint8[H,W,3] HWC|CHW bgr|rgb"),
+    ],
+)
+def test_what_varies_is_asked_for_as_the_operator_needs_it(op: Op, asked: str, text: str) -> None:
+    call = Call({"data": VARIES})
+    assert str(op.infer(call)["result"]) == text
+    assert str(call.types["data"]).split(" ", 1)[1] == asked
+
+
+@pytest.mark.parametrize("name", ["Mat2Tensor", "SaveMats"])
+def test_lists_of_what_varies_are_asked_for_too(name: str) -> None:
+    call = Call({"data": ListOf(VARIES)})
+    make(name, **({"save_dir": "."} if name == "SaveMats" else {})).infer(call)
+    assert str(call.types["data"]) == f"[uint8[H,W,3] HWC {'bgr' if name == 'SaveMats' else 'bgr|rgb'}]"
 
 
 def test_refusal_points_at_the_value_at_fault() -> None:

@@ -56,6 +56,31 @@ def kinds(boxes, name):
             "first": np.bool_(bool(boxes)), "areas": areas, "words": name.split()}
 """
 
+# Answers RGB for JPEGs and BGR for other images, which cross from model to model and say what they are.
+VARYING = """
+[jpeg]
+backend = "DecodeTensor"
+next = "other"
+[other]
+backend = "DecodeMat"
+filter = "or"
+next = "kept"
+[kept]
+backend = "Copy[data:original]"
+next = "turned"
+[turned]
+backend = "Sequential[cvtColorTensor(color=rgb),Copy[data:planes]]"
+[pipeline]
+outputs = ["original", "planes"]
+"""
+
+
+@pytest.fixture(scope="session")
+def varying(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("varying") / "varying.toml"
+    path.write_text(VARYING)
+    return path
+
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
@@ -87,13 +112,16 @@ def _make_read_only(folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def server(
-    tmp_path_factory: pytest.TempPathFactory, models: dict[str, str], user_pipelines: list[Path]
+    tmp_path_factory: pytest.TempPathFactory,
+    models: dict[str, str],
+    user_pipelines: list[Path],
+    varying: Path,
 ) -> Iterator[TritonServer]:
     """Default server flags, in an environment without tpgen, from a read-only path with a space in it."""
     directory = tmp_path_factory.mktemp("read only") / "the repository"
     for example in SERVED:
         _build(example, directory, models, "auto")
-    build(user_pipelines, directory, BuildOptions(cores=2))
+    build([*user_pipelines, varying], directory, BuildOptions(cores=2))
     _make_read_only(directory)
     with TritonServer(directory, isolated=True) as running:
         yield running
@@ -101,12 +129,13 @@ def server(
 
 @pytest.fixture(scope="session")
 def unfused_server(
-    tmp_path_factory: pytest.TempPathFactory, models: dict[str, str]
+    tmp_path_factory: pytest.TempPathFactory, models: dict[str, str], varying: Path
 ) -> Iterator[TritonServer]:
     """One model per node, complete configurations only."""
     directory = tmp_path_factory.mktemp("unfused") / "repository"
     for example in ("python_node", "resnet50"):
         _build(example, directory, models, "none")
+    build(varying, directory, BuildOptions(fuse="none", cores=2))
     with TritonServer(directory, extra_args=["--disable-auto-complete-config"]) as running:
         yield running
 

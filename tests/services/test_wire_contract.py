@@ -15,8 +15,10 @@ from tpgen.emit.wire_form import port_code, wire_tensors
 from tpgen.ir.graph import Port
 from tpgen.services.model_spec import ModelSpec, TensorSpec
 from tpgen.services.wire import decode, encode
-from tpgen.types import Array, Bytes, DType, ListOf, State, Symbol, Text, Type
+from tpgen.types import Array, Bytes, Color, DType, Layout, ListOf, State, Symbol, Text, Type
+from tpgen_runtime import image_wire
 from tpgen_runtime.errors import ItemError
+from tpgen_runtime.looks import laid_out, tag_of, tagged
 
 N, M = Symbol("N"), Symbol("M")
 TYPES: dict[str, Type] = {
@@ -75,7 +77,9 @@ def both_sides(type_: Type, *, optional: bool) -> tuple[ModelSpec, Any]:
         tensor.name: TensorSpec(tensor.name, _protocol_name(tensor.dtype), tensor.dims)
         for tensor in wire_tensors(port)
     }
-    return ModelSpec("m", 4, specs, specs), eval(port_code(port), vars(runtime_wire))
+    return ModelSpec("m", 4, specs, specs), eval(
+        port_code(port), {**vars(runtime_wire), "image_wire": image_wire}
+    )
 
 
 def _protocol_name(dtype: DType) -> str:
@@ -133,6 +137,66 @@ def test_the_client_reads_what_a_stage_answers(type_: Type, data: st.DataObject,
             assert value is None or isinstance(value, bytes)
         elif isinstance(type_, Array) and not type_.shape:
             assert value is None or isinstance(value, np.generic)
+
+
+IMAGES: dict[str, Type] = {
+    "colour": Array(DType.UINT8, (N, M, 3), Layout.HWC, Color.VARIES),
+    "colour of planes": Array(DType.FLOAT32, (3, N, M), Layout.CHW, Color.VARIES),
+    "layout": Array(DType.UINT8, (N, M, 3), Layout.VARIES, Color.BGR),
+    "both": Array(DType.UINT8, (N, M, 3), Layout.VARIES, Color.VARIES),
+    "fixed size": Array(DType.UINT8, (4, 2, 3), Layout.VARIES, Color.VARIES),
+}
+IMAGES |= {f"list: {name}": ListOf(type_) for name, type_ in IMAGES.items()}
+IMAGES |= {"list of lists": ListOf(ListOf(IMAGES["both"]))}
+
+
+def images_of(type_: Type) -> st.SearchStrategy[Any]:
+    """Images that say what they are, or lists of such."""
+    if isinstance(type_, ListOf):
+        return st.lists(images_of(type_.item), max_size=3)
+    assert isinstance(type_, Array)
+    layouts = ["HWC", "CHW"] if type_.layout is Layout.VARIES else [type_.layout.value]
+    colors = ["bgr", "rgb"] if type_.color is Color.VARIES else [type_.color.value]
+    sizes = [st.just(d) if isinstance(d, int) else st.integers(1, 3) for d in type_.shape]
+    plain = st.tuples(*sizes).flatmap(lambda shape: array_of(type_.dtype, shape))
+    return st.builds(_image, plain, st.sampled_from(layouts), st.sampled_from(colors), st.just(type_))
+
+
+def _image(plain: np.ndarray, layout: str, color: str, type_: Array) -> Any:
+    if type_.layout is Layout.VARIES and layout == "CHW":
+        plain = np.ascontiguousarray(plain.transpose(2, 0, 1))
+    return tagged(plain, layout, color)
+
+
+@pytest.mark.parametrize("optional", [False, True])
+@pytest.mark.parametrize("name", IMAGES)
+@settings(max_examples=20)
+@given(data=st.data())
+def test_images_say_what_they_are(name: str, data: st.DataObject, *, optional: bool) -> None:
+    """The client and the next stage get the image with its tag; what varies in layout travels as HWC."""
+    values = images_of(IMAGES[name])
+    items = data.draw(st.lists(st.one_of(values, st.none()) if optional else values, min_size=1, max_size=4))
+    assume(any(item is not None for item in items))
+    model, port = both_sides(IMAGES[name], optional=optional)
+    tensors = port.encode([runtime_wire.ABSENT if item is None else item for item in items])
+    check_dims(tensors, model.outputs)
+    layout = "CHW" if "planes" in name else "HWC"
+    wanted = [None if item is None else laid_out(item, layout) for item in items]
+    tags = [None if item is None else plain(tag_of(item)) for item in wanted]
+    got = decode(model, tensors, len(items))
+    assert plain([item["key"] for item in got]) == plain(wanted)
+    assert plain([item["key_tag"] for item in got]) == tags
+    read = [None if value is runtime_wire.ABSENT else value for value in port.decode(tensors)]
+    assert plain(read) == plain(wanted)
+    assert [None if value is None else plain(tag_of(value)) for value in read] == tags
+
+
+def test_a_tag_that_is_none_is_refused() -> None:
+    _, port = both_sides(IMAGES["both"], optional=False)
+    tensors = port.encode([tagged(np.zeros((4, 2, 3), np.uint8), "HWC", "rgb")] * 2)
+    tensors["key_tag"][1] = b"HWC cmyk"
+    with pytest.raises(ItemError, match="item 1: 'key_tag' is 'HWC cmyk', no layout and colour order"):
+        port.decode(tensors)
 
 
 LISTS = [name for name, type_ in TYPES.items() if isinstance(type_, ListOf)]

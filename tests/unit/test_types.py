@@ -28,6 +28,8 @@ from tpgen.types import (
     join_states,
     join_types,
     present,
+    turned,
+    varying,
 )
 
 H, W = Symbol("H"), Symbol("W")
@@ -69,9 +71,29 @@ def test_differing_colour_or_layout_varies() -> None:
     joined = join_types(HWC, CHW, "merge")
     assert isinstance(joined, Array)
     assert (joined.layout, joined.color) == (Layout.VARIES, Color.BGR)
-    joined = join_types(HWC, PLAIN, "merge")
+    assert joined.shape == (8, 8, 3), "height, width, channels"
+    assert str(joined) == "uint8[8,8,3] HWC|CHW bgr"
+
+
+def test_what_is_unknown_on_one_way_is_unknown() -> None:
+    for left, right in ((HWC, PLAIN), (PLAIN, HWC), (join_types(HWC, CHW, "merge"), PLAIN)):
+        joined = join_types(left, right, "merge")
+        assert isinstance(joined, Array)
+        assert (joined.layout, joined.color) == (Layout.UNKNOWN, Color.UNKNOWN)
+        assert not joined.is_image
+        assert not joined.varies
+
+
+def test_what_varies_can_be_turned() -> None:
+    joined = join_types(RGB, Array(DType.UINT8, (3, H, W), Layout.CHW, Color.BGR), "merge")
     assert isinstance(joined, Array)
     assert (joined.layout, joined.color) == (Layout.VARIES, Color.VARIES)
+    assert str(turned(joined, Layout.CHW, None)) == "uint8[3,H,W] CHW bgr|rgb"
+    assert str(turned(ListOf(joined), Layout.HWC, Color.RGB)) == "[uint8[H,W,3] HWC rgb]"
+    assert varying(ListOf(ListOf(joined))) == joined
+    assert varying(turned(joined, Layout.HWC, Color.RGB)) is None
+    assert turned(HWC, Layout.CHW, Color.RGB) is HWC, "what is known is not what was asked for"
+    assert turned(Bytes(), Layout.CHW, None) == Bytes()
 
 
 @pytest.mark.parametrize(

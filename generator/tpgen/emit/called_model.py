@@ -15,7 +15,8 @@ def alone(graph: Graph, stage: Stage) -> Graph:
     (name,) = stage.nodes
     node = graph.nodes[name]
     (call,) = (one for one in node.calls if one.label == label)
-    reads = {key: graph.types.before[label][key] for key in call.op.inputs()}
+    types = graph.types.read_by(label)
+    reads = {key: replace(graph.types.before[label][key], type=types[key]) for key in call.op.inputs()}
     return replace(
         graph,
         nodes={name: replace(node, calls=(replace(call, filter=RUN),), next=(), map=())},

@@ -24,6 +24,7 @@ from ..ir.filters import (
 )
 from ..ir.graph import Call, Node, OnError
 from ..ir.op import Trait, attributes_of
+from ..passes.looks import Look, default_look
 from ..types import Array, Bytes, DType, ListOf, State, Type
 from .code_text import ASSIGNED, BODY, LINE, assignment, broken_call, one_line, safe_name, sequence
 from .names import literal
@@ -104,6 +105,10 @@ class NodeCode:
             return "Recovery()"
         value = on_error.default.encode() if isinstance(type_, Bytes) else on_error.default
         dtype = _default_dtype(type_)
+        look = default_look(self.parts.graph, self.node, self.parts.tagging)
+        if look is not None:
+            self.parts.modules.add("looks")
+            return f"Recovery(looks.made({literal(value)}, {literal(dtype)}, {look!r}))"
         return f"Recovery({literal(value)}{f', dtype={literal(dtype)}' if dtype is not None else ''})"
 
     @property
@@ -218,7 +223,16 @@ class NodeCode:
     def _together(self, calls: Sequence[Call], filter_: Filter) -> list[str]:
         (call,) = calls
         reads, writes = (literal(tuple(keys)) for keys in (call.op.inputs(), call.op.outputs()))
-        return self._step("together", [self._kernel(call), reads, writes, *self._filter_argument(filter_)])
+        kernel = self._around(call, self._kernel(call))
+        return self._step("together", [kernel, reads, writes, *self._filter_argument(filter_)])
+
+    def _around(self, call: Call, kernel: str) -> str:
+        """A kernel on lists that turns images before and tags them behind it, where it has to."""
+        takes, gives = self.parts.takes(call), self.parts.gives(call)
+        if not any((*takes, *gives)):
+            return kernel
+        self.parts.modules.add("looks")
+        return f"looks.around({kernel}, {literal(takes)}, {literal(gives)})"
 
     def _filter_argument(self, filter_: Filter) -> list[str]:
         return [] if filter_ == RUN else [f"when={self._filter(filter_)}"]
@@ -267,24 +281,50 @@ class NodeCode:
         if not op.kernel:
             return lines
         code = self._call_code(call)
+        before, behind = self._tags(call, assigned)
         if not targets:
             return [*code, *lines]
         if not op.has(Trait.DECLINES):
-            return [*assignment(assigned, code, BODY), *lines]
+            return [*before, *assignment(assigned, code, BODY), *lines, *behind]
         return [
+            *before,
             f"value = {code[0]}",
             *code[1:],
             *lines,
             "if value is None:",
             "    return",
             *assignment(assigned, ["value"], BODY),
+            *behind,
         ]
+
+    def _tags(self, call: Call, assigned: Sequence[str]) -> tuple[list[str], list[str]]:
+        """The statements before and behind a call that tag the images which it writes."""
+        before: list[str] = []
+        behind: list[str] = []
+        for target, look in zip(assigned, self.parts.gives(call), strict=True):
+            if look is None or target == "_":
+                continue
+            arguments = [target, *map(literal, look[:2])]
+            if len(look) > 2 and look[2] is not None:
+                before = [f"like = item[{literal(call.op.inputs()[look[2]])}]"]
+                arguments.append("like")
+            self.parts.modules.add("looks")
+            behind += assignment([target], broken_call("looks.tagged", arguments, BODY + ASSIGNED), BODY)
+        return before, behind
 
     def _call_code(self, call: Call) -> list[str]:
         """The kernel's call as lines; a long one is broken, one argument a line."""
-        values = [f"item[{literal(key)}]" for key in call.op.inputs()]
+        reads = zip(call.op.inputs(), self.parts.takes(call), strict=True)
+        values = [self._read(key, look) for key, look in reads]
         arguments = [] if call.op.has(Trait.STATEFUL) else self._arguments(call)
         return broken_call(self._kernel(call), [*values, *arguments], BODY + ASSIGNED)
+
+    def _read(self, key: str, look: Look | None) -> str:
+        """The expression of a value that a call reads."""
+        if look is None:
+            return f"item[{literal(key)}]"
+        self.parts.modules.add("looks")
+        return f"looks.turned(item[{literal(key)}], {', '.join(map(literal, look))})"
 
     def _remote_model(self, call: Call) -> str:
         """The expression of a model that is a Triton model of its own."""
@@ -348,7 +388,8 @@ class NodeCode:
         return self.parts.graph.types.before.get(call.label, {})
 
     def _types(self, call: Call) -> dict[str, Type]:
-        return {key: state.type for key, state in self._states(call).items() if state.type is not None}
+        assert self.parts.graph.types is not None
+        return self.parts.graph.types.read_by(call.label)
 
 
 def _default_dtype(type_: Type | None) -> str | list[Any] | None:

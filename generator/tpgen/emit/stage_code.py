@@ -70,8 +70,9 @@ class StageCode:
         """The formatted source of ``stage.py``."""
         programs = self._programs()
         nodes = [node for program in programs for node in program.nodes]
-        inputs = [port_code(port, max_pixels=self.max_pixels) for port in self.stage.inputs]
-        outputs = [port_code(port) for port in self.stage.outputs]
+        tagging = self.parts.tagging
+        inputs = [port_code(port, max_pixels=self.max_pixels, tagging=tagging) for port in self.stage.inputs]
+        outputs = [port_code(port, tagging=tagging) for port in self.stage.outputs]
         return render_python(
             "stage.py.j2",
             stage=self.stage.name,
@@ -93,6 +94,8 @@ class StageCode:
 
     def _imports(self, ports: Sequence[str]) -> list[str]:
         ports_used = sorted({word for port in ports for word in _PORT_CLASSES if f"{word}(" in port})
+        if any("image_wire." in port for port in ports):
+            self.parts.modules.add("image_wire")
         lines = [f"import {module}" for module in sorted(self.parts.packages)]
         if lines:
             lines.append("")
@@ -104,7 +107,8 @@ class StageCode:
                 listed = ", ".join(sorted(names, key=_import_order))
                 lines.append(f"from tpgen_runtime.{module} import {listed}")
         lines.append(f"from tpgen_runtime.stage import {', '.join(sorted(self.from_stage))}")
-        lines.append(f"from tpgen_runtime.wire import {', '.join(ports_used)}")
+        if ports_used:
+            lines.append(f"from tpgen_runtime.wire import {', '.join(ports_used)}")
         return lines
 
     def _programs(self) -> list[ProgramView]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
-from ..ir.graph import Graph, Node, Stage
+from ..ir.graph import Call, Graph, Node, Stage
+from ..passes.looks import Given, Look, gives, tagged_writers, takes
 from .names import Identifiers
 
 
@@ -48,6 +50,19 @@ class StageParts:
     remote: Mapping[str, Stage] = field(default_factory=dict)
     ports: list[str] = field(default_factory=list)
     _shared: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def takes(self, call: Call) -> tuple[Look | None, ...]:
+        """See `passes.looks.takes`."""
+        return takes(self.graph, call)
+
+    def gives(self, call: Call) -> tuple[Given | None, ...]:
+        """See `passes.looks.gives`."""
+        return gives(self.graph, call, self.tagging)
+
+    @cached_property
+    def tagging(self) -> frozenset[str]:
+        """The calls and inputs whose images carry a tag."""
+        return tagged_writers(self.graph)
 
     def load(self, node: Node, role: str, code: str, comment: str) -> str:
         """The attribute that holds what ``code`` constructs; nodes of one physical node share it."""

@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from ..ir.graph import Port
+from ..ir.graph import Port, sent
+from ..passes.looks import look
 from ..types import Array, Bytes, DType, ListOf, Text, Type
 from .names import literal
 
@@ -51,6 +52,8 @@ def _tensors(port: Port) -> Iterator[WireTensor]:
         yield WireTensor(f"{key}_count", DType.INT32, (1,), companion=True)
     elif varying:
         yield WireTensor(f"{key}_shape", DType.INT32, (len(_dims(type_)),), companion=True)
+    if isinstance(type_, Array) and type_.varies:
+        yield WireTensor(f"{key}_tag", DType.STRING, lists or (1,), companion=True)
     if port.state.quiet:
         yield WireTensor(f"{key}_valid", DType.BOOL, (1,), companion=True)
 
@@ -69,15 +72,19 @@ def _varying(type_: Type) -> list[int]:
     return [axis for axis, dim in enumerate(_dims(type_)) if dim < 0]
 
 
-def port_code(port: Port, *, max_pixels: int | None = None) -> str:
-    """The expression that makes the port object in a generated stage."""
+def port_code(port: Port, *, max_pixels: int | None = None, tagging: Collection[str] = ()) -> str:
+    """The expression that makes the port object in a generated stage.
+
+    ``tagging``: see `tagged_writers`; images that come from these get a tag as they arrive.
+    """
     optional = ", optional_value=True" if port.state.quiet else ""
-    return _code(port.key, port.type, port.raw, max_pixels, optional)
+    tagged = not (port.state.writers or {sent(port.key)}).isdisjoint(tagging)
+    return _code(port.key, port.type, port.raw, max_pixels, tagged, optional)
 
 
-def _code(key: str, type_: Type, raw: bool, max_pixels: int | None, optional: str) -> str:
+def _code(key: str, type_: Type, raw: bool, max_pixels: int | None, tagged: bool, optional: str) -> str:
     if isinstance(type_, ListOf):
-        return f"List({_code(key, type_.item, raw, max_pixels, '')}{optional})"
+        return f"List({_code(key, type_.item, raw, max_pixels, tagged, '')}{optional})"
     if isinstance(type_, Bytes):
         raw_text = ", raw=True" if raw else ""
         return f"Bytes({literal(key)}, max_bytes={MAX_BYTES}{raw_text}{optional})"
@@ -86,4 +93,6 @@ def _code(key: str, type_: Type, raw: bool, max_pixels: int | None, optional: st
     assert isinstance(type_, Array), f"'{key}' is {type_}"
     dims = tuple(None if d < 0 else d for d in _dims(type_))
     limit = f", max_pixels={max_pixels}" if max_pixels and type_.is_image and _varying(type_) else ""
-    return f"Array({literal(key)}, {literal(type_.dtype.value)}, {dims!r}{limit}{optional})"
+    says = type_.varies or (tagged and type_.is_image)
+    kind, seen = ("image_wire.Image", f", look={look(type_)!r}") if says else ("Array", "")
+    return f"{kind}({literal(key)}, {literal(type_.dtype.value)}, {dims!r}{seen}{limit}{optional})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from ..diagnostics import Bag, PipelineError
@@ -101,7 +102,7 @@ class _Collector:
             except PipelineError as problem:
                 self.bag.extend(problem.diagnostics)
                 continue
-            for node in ast.walk(user.tree):
+            for node in _imports_of(user.tree):
                 waiting += self._imported(user, node)
 
     def _packages_of(self, path: Path) -> Iterator[Path]:
@@ -146,6 +147,17 @@ class _Collector:
             else f"rename '{name}'"
         )
         self.bag.error("TP507", taken_message(name), user.span(node), hint=hint)
+
+
+@lru_cache(maxsize=64)  # a tree is shared by all who read its file
+def _imports_of(tree: ast.Module) -> tuple[ast.AST, ...]:
+    """What may import something: the statements, and the calls that name a module."""
+    return tuple(
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        or (isinstance(node, ast.Call) and _imported_by_call(node) is not None)
+    )
 
 
 def _imported_by_call(call: ast.Call) -> str | None:

@@ -6,6 +6,7 @@ import ast
 import sys
 import warnings
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from ..diagnostics import Bag, PipelineError
@@ -66,9 +67,7 @@ def read_python(path: Path) -> UserSource:
         # Python ends lines at \r as well; positions count \n only.
         text = path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
         source = SourceFile(str(path), text)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return UserSource(path, source, ast.parse(text))
+        return UserSource(path, source, _parsed(text))
     except OSError as problem:
         bag.error("TP501", f"can't read this file: {problem.strerror or problem}", file=str(path))
     except UnicodeDecodeError:
@@ -78,6 +77,14 @@ def read_python(path: Path) -> UserSource:
     except (ValueError, RecursionError, MemoryError) as problem:
         bag.error("TP502", f"this is not Python: {str(problem) or 'nested too deeply'}", file=str(path))
     raise PipelineError(bag.diagnostics)
+
+
+@lru_cache(maxsize=64)  # every node that uses a module reads it, and every pipeline of a process
+def _parsed(text: str) -> ast.Module:
+    """The syntax tree of a text, shared by all who read that text: nobody changes it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(text)
 
 
 def _error_span(source: SourceFile, problem: SyntaxError) -> Span:

@@ -166,6 +166,11 @@ class Port:
         return self.state.type
 
 
+def sent(key: str) -> str:
+    """What `State.writers` calls a client that sends a key."""
+    return f"input '{key}'"
+
+
 @dataclass(frozen=True)
 class Entry:
     """A model that clients call: everything reachable from ``root``.
@@ -233,6 +238,15 @@ class TypeTable:
     results: Mapping[str, Type] = field(default_factory=dict)  # by node: of those that may give a default
     ends_quietly: frozenset[str] = frozenset()  # nodes at or before whose end an item may have ended quietly
     ends_with_result: frozenset[str] = frozenset()  # ... may have ended although it has a result
+    turned: Mapping[str, Mapping[str, Type]] = field(default_factory=dict)  # see `read_by`
+
+    def read_by(self, label: str) -> dict[str, Type]:
+        """The types of the keys before a call, as it gets them.
+
+        Images whose layout or colour order varies are turned to what the call asks for.
+        """
+        known = {key: s.type for key, s in self.before.get(label, {}).items() if s.type is not None}
+        return {**known, **self.turned.get(label, {})}
 
 
 @dataclass(frozen=True)

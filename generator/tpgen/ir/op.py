@@ -36,7 +36,7 @@ from dataclasses import MISSING, dataclass, field
 from enum import Enum
 from typing import Any, ClassVar, NoReturn, Protocol, TypeVar, dataclass_transform
 
-from ..types import Array, Dim, State, Symbol, Type
+from ..types import Array, Color, Dim, Layout, State, Symbol, Type, varying
 
 
 class Trait(Enum):
@@ -156,6 +156,9 @@ class InferCall(Protocol):
 
     def run_graph(self, root: str, changed: Mapping[str, Type]) -> Mapping[str, State]:
         """The keys at the end of a sub-graph that gets the keys of this point, some of them changed."""
+
+    def turn(self, key: str, *, layout: Layout | None = None, color: Color | None = None) -> Type:
+        """Ask for an image (or a list of such) in one layout and order, where it varies; its type then."""
 
     def equate(self, left: Dim, right: Dim) -> bool:
         """Record that two dimensions are equal; False if they are two different numbers."""
@@ -319,6 +322,14 @@ def operator(
 def mismatch(code: str, message: str, hint: str | None = None, attribute: str | None = None) -> NoReturn:
     """Raise the `InferError` of two types that do not meet."""
     raise InferError(code, message, hint, attribute)
+
+
+def settled(call: InferCall, key: str, layout: Layout) -> Type:
+    """The type of a read key; of an image whose layout varies, in the layout that is asked for."""
+    found = call.type(key)
+    image = varying(found)
+    is_open = image is not None and image.layout is Layout.VARIES
+    return call.turn(key, layout=layout) if is_open else found
 
 
 def array_input(call: InferCall, key: str = "data") -> Array:

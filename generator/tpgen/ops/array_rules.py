@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..ir.op import InferCall, mismatch
-from ..types import Array, Bytes, Dim, DType, Shape, TupleOf, Type
+from ..ir.op import InferCall, mismatch, settled
+from ..types import Array, Bytes, Dim, DType, Layout, Shape, TupleOf, Type
 
 FLOATS = (DType.FLOAT32, DType.FLOAT16, DType.FLOAT64)
 INTEGERS = (
@@ -30,10 +30,12 @@ def number_input(
 ) -> Array:
     """The type of a key that must be an array of numbers (of one of these ranks and element types).
 
+    An image whose layout varies is asked for in CHW.
+
     Raises:
         InferError: it is something else; the hint says how to declare or convert it.
     """
-    found = call.type(key)
+    found = settled(call, key, Layout.CHW)
     if not isinstance(found, Array):
         mismatch("TP301", f"'{key}' is {found}, but an array is needed here", _way_to_array(key, found))
     allowed = tuple(dtypes)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..ir.op import InferCall, Op, Trait, attr, operator
-from ..types import Array, DType, Type
+from ..types import Array, DType, Type, varying
 from .geometry import INT32_SCALAR
 from .geometry_crop import Crop
 from .geometry_tensor import TensorOp
@@ -191,4 +191,5 @@ class NvTensor(Op):
         return wanted_image()
 
     def infer(self, call: InferCall) -> Mapping[str, Type]:
-        return {"result": image_input(call, layout=None)}
+        found = call.type("data")
+        return {"result": found if varying(found) else image_input(call, layout=None)}

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from ..ir.op import InferCall, Op, Trait, attr, mismatch, operator
+from ..ir.op import InferCall, Op, Trait, attr, mismatch, operator, settled
 from ..types import Array, Bytes, Color, DType, Layout, ListOf, Opaque, Symbol, Type
 from .image_rules import (
     as_image,
     channel_count,
     color_name,
     image_input,
-    known_color,
+    in_order,
     layout_name,
     wanted_image,
 )
@@ -95,7 +95,7 @@ class _ConvertColor(Op):
 
     def infer(self, call: InferCall) -> Mapping[str, Type]:
         image = image_input(call, layout=self.layout, channels=(3,))
-        known_color(image)
+        image = in_order(call, image, Color(self.color))
         return {"result": Array(image.dtype, image.shape, image.layout, Color(self.color))}
 
 
@@ -129,7 +129,7 @@ class CvtColorTensor(_ConvertColor):
 
 def _element(call: InferCall) -> tuple[Array, bool]:
     """The HWC image type of ``data``, and whether ``data`` is a list of such."""
-    found = call.type("data")
+    found = settled(call, "data", Layout.HWC)
     if isinstance(found, ListOf) and isinstance(found.item, Array):
         return as_image(found.item), True
     return image_input(call), False
@@ -208,6 +208,7 @@ class Tensor2Mat(Op):
         return {"layout": layout_name(types["data"])}
 
     def infer(self, call: InferCall) -> Mapping[str, Type]:
+        settled(call, "data", Layout.HWC)
         image = image_input(call, layout=None)
         dtype = DType.FLOAT32 if image.dtype is DType.FLOAT16 else image.dtype
         shape = image.shape if image.layout is Layout.HWC else (*image.shape[1:], image.shape[0])
@@ -234,7 +235,7 @@ class Any2Mat(Op):
         return ListOf(wanted_image())
 
     def infer(self, call: InferCall) -> Mapping[str, Type]:
-        found = call.type("data")
+        found = settled(call, "data", Layout.HWC)
         if isinstance(found, ListOf) and isinstance(found.item, Array):
             return {"result": ListOf(as_image(found.item, dtypes=(DType.UINT8,), channels=(3,)))}
         if not isinstance(found, Opaque):
@@ -256,6 +257,11 @@ class _Save(Op):
         return {"source": color_name(found.item if isinstance(found, ListOf) else found)}
 
 
+def _in_files(call: InferCall, image: Array) -> Array:
+    """An image as files take it: one whose colour order varies is asked for in OpenCV's."""
+    return in_order(call, image, Color.BGR) if image.color is Color.VARIES else image
+
+
 _SAVE_DIR = "Folder for the files; it must exist where the server runs."
 
 
@@ -269,7 +275,8 @@ class SaveMat(_Save):
     save_dir: str = attr(_SAVE_DIR)
 
     def infer(self, call: InferCall) -> Mapping[str, Type]:
-        return {"result": image_input(call, channels=(1, 3), dtypes=(DType.UINT8, DType.UINT16))}
+        image = image_input(call, channels=(1, 3), dtypes=(DType.UINT8, DType.UINT16))
+        return {"result": _in_files(call, image)}
 
 
 @operator("SaveMats", group="image", kernel="image:SaveMat", traits={Trait.STATEFUL})
@@ -286,7 +293,7 @@ class SaveMats(_Save):
         if not is_list:
             mismatch("TP301", "'data' is one image; a list of images is needed here", "use SaveMat")
         as_image(image, channels=(1, 3), dtypes=(DType.UINT8, DType.UINT16))
-        return {"result": ListOf(image)}
+        return {"result": ListOf(_in_files(call, image))}
 
 
 @operator("Normalize", group="image", kernel="image:normalize", traits={Trait.PURE})

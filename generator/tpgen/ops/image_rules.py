@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
-from ..ir.op import InferCall, array_input, mismatch
+from ..ir.op import InferCall, array_input, mismatch, settled
 from ..types import Array, Color, Dim, DType, Layout, Symbol, Text, Type
 
 MAX_SIDE = 1_048_576
@@ -40,11 +41,13 @@ def image_input(
 ) -> Array:
     """The type of a key that must be an image of this layout (None: any), channel count and dtype.
 
-    A plain array of rank 3 is taken as an image of unknown colour.
+    A plain array of rank 3 is taken as an image of unknown colour. An image whose layout varies is asked for
+    in this one, or in CHW where any will do.
 
     Raises:
         InferError: it is something else; the hint names the operator that converts it.
     """
+    settled(call, key, layout or Layout.CHW)
     return as_image(array_input(call, key), key, layout=layout, channels=channels, dtypes=dtypes)
 
 
@@ -79,11 +82,11 @@ def as_image(
 def _layout_of(found: Array, key: str, wanted: Layout | None) -> Layout:
     if found.layout in (Layout.HWC, Layout.CHW):
         return found.layout
-    if found.layout is Layout.VARIES:
+    if found.layout is Layout.UNKNOWN:
         mismatch(
             "TP302",
-            f"'{key}' is HWC on one way here and CHW on another",
-            "add Mat2Tensor or Tensor2Mat to one of the ways",
+            f"'{key}' is an image on one way here, and an array of unknown layout on another ({found})",
+            "declare what the other way brings, or give each way a key of its own",
         )
     if wanted is not None:
         return wanted
@@ -120,25 +123,22 @@ def channel_count(image: Array) -> Dim:
     return image.shape[0] if image.layout is Layout.CHW else image.shape[2]
 
 
-def known_color(image: Array, key: str = "data") -> Color:
-    """The colour order of an image that a colour-dependent operator is about to read.
+def in_order(call: InferCall, image: Array, color: Color, key: str = "data") -> Array:
+    """An image that a colour-dependent operator is about to read; one that varies is asked for in ``color``.
 
     Raises:
-        InferError: nobody declared it, or it differs between the ways to here; the hint shows what to add.
+        InferError: nobody declared its colour order; the hint shows what to add.
     """
     if image.color is Color.VARIES:
-        mismatch(
-            "TP303",
-            f"the colour order of '{key}' differs between the ways to here",
-            "bring each to the same order in front, with cvtColorMat on one of the ways",
-        )
+        call.turn(key, color=color)
+        return replace(image, color=color)
     if image.color not in (Color.BGR, Color.RGB):
         mismatch(
             "TP303",
             f"the colour order of '{key}' is not known here",
             f'declare it: [pipeline.inputs] {key} = "{image.dtype.value}[H,W,3] bgr" (or rgb)',
         )
-    return image.color
+    return image
 
 
 def color_name(type_: Type) -> str:

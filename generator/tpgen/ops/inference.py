@@ -9,8 +9,8 @@ from typing import Any
 from ..ir.filters import DATA, RESULT
 from ..ir.op import InferCall, Op, Trait, attr, mismatch, operator
 from ..ir.signature import BatchAxis, ModelSignature, TensorInfo
-from ..types import Array, Color, Dim, DType, Layout, Symbol, Text, TupleOf, Type
-from .image_rules import channel_count
+from ..types import Array, Color, Dim, DType, Layout, Symbol, Text, TupleOf, Type, varying
+from .image_rules import as_image, channel_count
 
 PRECISIONS = ("fp32", "fp16", "int8", "best", "bf16")
 ENGINELESS_NAMES = frozenset({"Onnx", "OnnxTensor"})  # who writes these expects no TensorRT
@@ -83,7 +83,7 @@ class ModelOp(Op):
                 )
             arriving: tuple[Type, ...] = found.items
         else:
-            arriving = tuple(call.type(key) for key in self.source)
+            arriving = tuple(self._turned(call, *one) for one in zip(self.source, infos, strict=True))
         symbols: dict[str, Dim] = {}
         for name in ("mean", "std"):
             self._check_normalisation(name, arriving[0])
@@ -94,6 +94,23 @@ class ModelOp(Op):
             return {RESULT: outputs[0]}
         named = {info.name: type_ for info, type_ in zip(self.signature.outputs, outputs, strict=True)}
         return {RESULT: TupleOf(outputs), **named}
+
+    def _turned(self, call: InferCall, key: str, info: TensorInfo) -> Type:
+        """What arrives under a key; an image that varies is asked for as the model wants it."""
+        assert self.signature is not None
+        found = call.type(key)
+        image = varying(found)
+        if image is None:
+            return found
+        layout = _layout(self.signature.item_shape(info))
+        if layout is Layout.NONE and image.layout is Layout.VARIES:
+            mismatch(
+                "TP302",
+                f"'{key}' is HWC on one way here and CHW on another; the model does not say what it takes",
+                "add Mat2Tensor in front (or Tensor2Mat, if it takes HWC)",
+            )
+        color = self.expected_color()
+        return call.turn(key, layout=layout, color=Color(color) if color else None)
 
     def _check_dtypes(self, infos: Iterable[TensorInfo]) -> None:
         """Refuse tensors that numpy, and so a Python stage, has no dtype for."""
@@ -199,6 +216,8 @@ def _dim(size: int | str | None, axis: int, symbols: dict[str, Dim]) -> Dim:
 
 
 def _check_layout(info: TensorInfo, wanted: Array, found: Array) -> None:
+    if wanted.is_image and found.layout is Layout.UNKNOWN:
+        as_image(found)
     if wanted.layout is Layout.CHW and found.layout is Layout.HWC:
         mismatch(
             "TP302",
@@ -214,7 +233,7 @@ def _check_layout(info: TensorInfo, wanted: Array, found: Array) -> None:
 
 
 def _check_color(expected: str | None, found: Array) -> None:
-    if expected is None or not found.is_image or found.color is Color(expected):
+    if expected is None or found.layout is Layout.NONE or found.color is Color(expected):
         return
     if found.color in (Color.UNKNOWN, Color.NONE):
         mismatch(

@@ -60,8 +60,8 @@ class MapReduce(Op):
     def _element_type(self, found: Type) -> Type:
         if isinstance(found, ListOf):
             return found.item
-        is_image = isinstance(found, Array) and found.layout in (Layout.HWC, Layout.CHW)
-        if isinstance(found, Array) and not is_image and found.shape and isinstance(found.shape[0], Symbol):
+        is_plain = isinstance(found, Array) and found.layout is Layout.NONE
+        if isinstance(found, Array) and is_plain and found.shape and isinstance(found.shape[0], Symbol):
             return replace(found, shape=found.shape[1:])
         if not isinstance(found, Opaque):
             message = f"'{self.split}' is {found}, which is no list"

@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..ir.op import InferCall, Op, Trait, attr, mismatch, operator
-from ..types import Array, Color, Dim, Layout, ListOf, Opaque, Symbol, Type
+from ..ir.op import InferCall, Op, Trait, attr, mismatch, operator, settled
+from ..types import Array, Color, Dim, Layout, ListOf, Opaque, Symbol, Type, varying
 
 Types = tuple[tuple[str, Type], ...]
 
@@ -71,8 +71,29 @@ class PythonOp(Op):
         declared = dict(self.input_types)
         for key in self.inputs():
             if key in declared:
-                _check(call, key, declared[key], call.type(key), sizes)
+                _check(call, key, declared[key], _turned(call, key, declared[key]), sizes)
+            else:  # whose code doesn't say what it takes: images as OpenCV has them
+                settled(call, key, Layout.HWC)
         return {key: _written(call, type_, sizes) for key, type_ in self.output_types}
+
+
+def _turned(call: InferCall, key: str, wanted: Type) -> Type:
+    """The type of a key; an image that varies is asked for as the user's code declares it."""
+    found, declared = call.type(key), wanted
+    while isinstance(declared, ListOf):
+        declared = declared.item
+    image = varying(found)
+    if image is None or not isinstance(declared, Array):
+        return found
+    if image.layout is Layout.VARIES and not declared.is_image:
+        mismatch(
+            "TP302",
+            f"'{key}' is HWC on one way here and CHW on another, and no layout is declared ({wanted})",
+            'declare it: Tensor("uint8", ["H", "W", 3], layout="hwc"), or add Mat2Tensor in front',
+        )
+    layout = declared.layout if declared.is_image else None
+    color = declared.color if declared.color in (Color.BGR, Color.RGB) else None
+    return call.turn(key, layout=layout, color=color)
 
 
 def _check(call: InferCall, key: str, wanted: Type, found: Type, sizes: dict[Symbol, Dim]) -> None:

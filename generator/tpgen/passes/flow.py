@@ -5,8 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from ..ir.filters import RESULT, TO_DATA, Condition, Equals, Filter, Has, Lacks, Never, Otherwise
-from ..ir.op import Op, Trait
+from ..ir.filters import (
+    RESULT,
+    TO_DATA,
+    Condition,
+    Equals,
+    Filter,
+    Has,
+    Lacks,
+    Never,
+    Otherwise,
+    UserStatus,
+    Verdict,
+)
+from ..ir.graph import Call
+from ..ir.op import Trait
 from ..types import ABSENT, Opaque, State, Type, Unjoinable, assured, join_states
 
 Keys = Mapping[str, State]
@@ -39,12 +52,21 @@ def split_by(filter_: Filter, keys: Keys) -> Split:
         return Split(None, tuple(aside))
     if verdict is None:
         return Split(_moved(filter_.moves, running), tuple(aside))
-    aside += [(otherwise, running) for otherwise in Otherwise if otherwise in verdict.outcomes]
+    for otherwise in (one for one in Otherwise if one in verdict.outcomes):
+        left = _without(RESULT, running) if _breaks_a_swap(verdict, otherwise) else running
+        if left is not None:
+            aside.append((otherwise, left))
     ways = [_moved(filter_.moves, running)] if verdict.runs else []
     if verdict.swaps and (swapping := _with(RESULT, running)) is not None:
         ways.append(_moved(TO_DATA, swapping))
     joined = join_ends(map(End, ways), filter_.name) if ways else None
     return Split(joined, tuple(aside), asked)
+
+
+def _breaks_a_swap(verdict: Verdict, otherwise: Otherwise) -> bool:
+    """True if items only end like this because there is no ``result`` to swap."""
+    is_said = isinstance(verdict, UserStatus) and otherwise.value in verdict.statuses
+    return otherwise is Otherwise.BREAK and verdict.swaps and not is_said
 
 
 def divided(condition: Condition, keys: Keys) -> tuple[Keys | None, Keys | None]:
@@ -88,14 +110,23 @@ def _moved(moves: Iterable[tuple[str, str]], keys: Keys) -> Keys:
     return {**{key: state for key, state in keys.items() if key not in gone}, **moved}
 
 
-def after_call(op: Op, keys: Keys, written: Mapping[str, Type], label: str) -> Keys:
-    """The keys behind a call that writes these types; a failing operator leaves them absent, all together."""
+def after_call(call: Call, keys: Keys, written: Mapping[str, Type], called: Keys) -> Keys:
+    """The keys behind a call that writes these types; a failing operator leaves them absent, all together.
+
+    ``called`` are the keys at the end of the sub-graph that it runs.
+    """
+    op, label = call.op, call.label
     left = {key: state for key, state in keys.items() if key not in op.deletes()}
     if RESULT in written:  # whatever failed before, the item has not: what was lost with it is only absent
         left = {key: replace(s, quiet=s.quiet or s.failed, failed=False) for key, s in left.items()}
     quiet, failed = op.has(Trait.DECLINES), op.has(Trait.FAILS)
+    origin = label if quiet or failed else ""
     for key, type_ in written.items():
-        left[key] = State(type_, quiet=quiet, failed=failed, origin=label if quiet or failed else "")
+        if op.has(Trait.FORWARDS):
+            writers = keys[op.inputs()[0]].writers
+        else:
+            writers = frozenset({label}) | called.get(key, ABSENT).writers
+        left[key] = State(type_, quiet=quiet, failed=failed, origin=origin, writers=writers)
     return left
 
 
@@ -125,6 +156,14 @@ def failed_end(keys: Keys) -> End:
     return End(dict.fromkeys(keys, gone), gone)
 
 
+def _brought(state: State) -> str:
+    """A type with the operators that it comes from: ``bytes (input 'data')``."""
+    if isinstance(state.type, Opaque):
+        return state.type.why
+    writers = {writer.rpartition("__")[2] for writer in state.writers}  # of copies, the node of the TOML
+    return f"{state.type} ({', '.join(sorted(writers))})"
+
+
 def join_ends(ends: Iterable[End], owner: str) -> Keys:
     """The keys where several ways to the end meet; types that do not meet make an opaque value."""
     listed = list(ends)
@@ -137,6 +176,8 @@ def join_ends(ends: Iterable[End], owner: str) -> Keys:
                 state = join_states(state, other, owner)
             except Unjoinable as problem:
                 quiet, failed = state.quiet or other.quiet, state.failed or other.failed
-                state = State(Opaque(str(problem)), quiet=quiet, failed=failed)
+                why = f"ways of unlike {problem.what} meet: {_brought(state)} and {_brought(other)}"
+                writers = state.writers | other.writers
+                state = State(Opaque(why, unlike=True), quiet=quiet, failed=failed, writers=writers)
         joined[key] = state
     return joined

@@ -24,6 +24,7 @@ from ..types import Array, Color, DType, Layout
 from .base import Context
 from .infer import infer_types
 from .liveness import live_after_call
+from .looks import takes
 
 _MOST_BEHIND = 2  # calls before a model that can be folded into it
 
@@ -46,12 +47,17 @@ class FoldPreprocessing:
                         behind = [*_calls_behind(graph, node, stages), *node.calls[:position]]
                         stage = elsewhere.get(call.label)
                         is_native = stage is not None and not stage.is_python
-                        behind = [] if stage is not None else behind
+                        behind = [] if stage is not None or _turns(graph, call) else behind
                         _fold(graph, entry, node, call, behind, changes, context, is_native=is_native)
         if not changes:
             return graph
         nodes = {name: _changed(node, changes) for name, node in graph.nodes.items()}
         return infer_types(replace(graph, nodes=nodes), context)
+
+
+def _turns(graph: Graph, call: Call) -> bool:
+    """True if the call brings images into a layout or colour order itself, which has to happen first."""
+    return any(takes(graph, call))
 
 
 def _calls_behind(graph: Graph, node: Node, stages: Mapping[str, str]) -> list[Call]:
@@ -115,7 +121,8 @@ def _fold(
         what = "mean, std and the cast in the model's graph"
     else:
         return
-    changes[call.label] = replace(call, op=replace(op, mean=(), std=()), rewrite=rewrite)
+    color = op.expected_color() or op.input_color  # which the order of the mean may have shown
+    changes[call.label] = replace(call, op=replace(op, mean=(), std=(), input_color=color), rewrite=rewrite)
     context.decisions.append(f"{_place(entry, node)}: {what}")
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 
 from ..diagnostics import Bag, did_you_mean
 from ..ir.filters import DATA, RESULT, SWAP, Has, Otherwise, UserStatus
-from ..ir.graph import Call, Graph, Node, TypeTable
+from ..ir.graph import Call, Graph, Node, Port, TypeTable, sent
 from ..ir.op import InferError, Nothing, Trait
-from ..types import ABSENT, Dim, State, Symbol, Type, fits
+from ..types import ABSENT, Color, Dim, Layout, Opaque, State, Symbol, Type, fits, turned, varying
 from .base import Context
 from .flow import End, Keys, after_call, divided, early_end, failed_end, join_ends, split_by
 
@@ -37,15 +37,19 @@ def infer_types(graph: Graph, context: Context) -> Graph:
         bag = Bag()
         run = _Inference(graph, replace(context, bag=bag), arriving)
         for entry in graph.entries:
-            keys = {port.key: port.state for port in entry.inputs}
+            keys = {port.key: _given(port) for port in entry.inputs}
             run.final[entry.root] = run.component(entry.root, keys) or {}
         if not run.is_open:
             break
     context.bag.extend(bag.diagnostics)
     ended = frozenset(run.ends_quietly), frozenset(run.ends_with_result)
     entering, leaving = ({n: keys.get(n, {}) for n in graph.nodes} for keys in (run.entering, run.leaving))
-    table = TypeTable(run.before, entering, leaving, run.final, run.written, run.results, *ended)
+    table = TypeTable(run.before, entering, leaving, run.final, run.written, run.results, *ended, run.turned)
     return replace(graph, types=table)
+
+
+def _given(port: Port) -> State:
+    return replace(port.state, writers=frozenset({sent(port.key)}))
 
 
 @dataclass
@@ -59,6 +63,7 @@ class _Inference:
     before: dict[str, Keys] = field(default_factory=dict)
     written: dict[str, Mapping[str, Type]] = field(default_factory=dict)
     results: dict[str, Type] = field(default_factory=dict)
+    turned: dict[str, Mapping[str, Type]] = field(default_factory=dict)
     entering: dict[str, Keys] = field(default_factory=dict)
     leaving: dict[str, Keys] = field(default_factory=dict)
     final: dict[str, Keys] = field(default_factory=dict)
@@ -240,7 +245,7 @@ class _Walk:
                 self.context.bag.error("TP310", message, node.on_error.span, hint=hint, node=node.title)
                 return ran
             self.inference.results[node.name] = result
-            came[RESULT] = State(result)
+            came[RESULT] = State(result, writers=frozenset({node.calls[-1].label}))
         return join_ends([End(ran), End(came)], node.name)
 
     def _aside(
@@ -296,7 +301,7 @@ class _Walk:
         asked = _Asked(call, keys, self.inference)
         try:
             for key in verdict.reads:
-                asked.type(key)
+                _check_settled(asked, key)
         except InferError as problem:
             message = f"filter {call.filter}: {problem.message}"
             place = verdict.span or call.span
@@ -311,7 +316,8 @@ class _Walk:
             for key in call.op.inputs():
                 asked.type(key)
             written = call.op.infer(asked)
-        except InferError as problem:
+        except InferError as found:
+            problem = asked.refused(found)
             place = call.spans.get(problem.attribute or "", call.span)
             message = f"{call.op.name}: {problem.message[:1000]}"  # it may quote what the user wrote
             self.context.bag.error(problem.code, message, place, hint=problem.hint, node=node.title)
@@ -319,7 +325,16 @@ class _Walk:
         if call.jump is not None and not call.op.writes:
             return asked.called
         self.inference.written[call.label] = written
-        return after_call(call.op, keys, written, call.label)
+        self.inference.turned[call.label] = asked.turned
+        return after_call(call, keys, written, asked.called)
+
+
+def _check_settled(asked: _Asked, key: str) -> None:
+    """Refuse a key that the function of a filter cannot read: it may not be there, or its layout varies."""
+    image = varying(asked.type(key))
+    if image is not None and image.layout is Layout.VARIES:
+        hint = "put Mat2Tensor or Tensor2Mat before the filter: it leaves what is in its layout"
+        raise InferError("TP302", f"reads '{key}', which is HWC on one way here and CHW on another", hint)
 
 
 def _joined(owner: str, keys: Keys, *others: Keys) -> Keys:
@@ -335,8 +350,12 @@ class _Asked:
     inference: _Inference
     equal: dict[Symbol, Dim] = field(default_factory=dict)
     called: Keys = field(default_factory=dict)
+    turned: dict[str, Type] = field(default_factory=dict)
+    unlike: dict[str, str] = field(default_factory=dict)  # keys that were read and nobody can type, with why
 
     def type(self, key: str) -> Type:
+        if key in self.turned:
+            return self.turned[key]
         state = self.state(key)
         if state.absent or state.type is None:
             hint = "no operator before it writes this key, or one took it away"
@@ -351,7 +370,20 @@ class _Asked:
                 f"reads '{key}', which can be absent here",
                 "only 'result' may be absent: the next operator takes it over, or ends the item",
             )
+        if isinstance(state.type, Opaque) and state.type.unlike:
+            self.unlike[key] = state.type.why
         return state.type
+
+    def refused(self, problem: InferError) -> InferError:
+        """Why the call cannot be, in other words where two ways bring types that do not meet."""
+        for key, why in self.unlike.items():
+            hint = "bring both ways to one type, or give each a key of its own"
+            return InferError("TP311", f"reads '{key}', where {why}", hint)
+        return problem
+
+    def turn(self, key: str, *, layout: Layout | None = None, color: Color | None = None) -> Type:
+        self.turned[key] = turned(self.type(key), layout, color)
+        return self.turned[key]
 
     def state(self, key: str) -> State:
         return self.keys.get(key, ABSENT)
@@ -360,7 +392,9 @@ class _Asked:
         return Symbol(name)
 
     def run_graph(self, root: str, changed: Mapping[str, Type]) -> Mapping[str, State]:
-        given = {**self.keys, **{key: State(type_) for key, type_ in changed.items()}}
+        read = (self.state(key).writers for key in self.call.op.inputs())
+        made = frozenset().union(*read)
+        given = {**self.keys, **{key: State(type_, writers=made) for key, type_ in changed.items()}}
         self.called = self.inference.subgraph(root, given)
         return self.called
 

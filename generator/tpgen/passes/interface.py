@@ -10,7 +10,7 @@ from ..diagnostics import did_you_mean
 from ..ir.filters import DATA, RESULT, SWAP
 from ..ir.graph import Entry, Graph, Node, Port, companion_of
 from ..ir.op import Trait
-from ..types import State, TupleOf, crosses_wire
+from ..types import Layout, Opaque, State, TupleOf, crosses_wire, turned
 from .base import Context, DeclaredPort
 from .binding import CONTEXT, Binder
 
@@ -195,6 +195,15 @@ def _output_port(key: str, final: Mapping[str, State], leaf: Node, context: Cont
             hint=f"did you mean '{near}'?" if near else f"there are: {', '.join(known)}",
         )
         return None
+    if isinstance(state.type, Opaque) and state.type.unlike:
+        context.bag.error(
+            "TP311",
+            f"output '{key}' is where {state.type.why}",
+            span,
+            hint="bring both ways to one type, or answer other keys: [pipeline] outputs = [...]",
+            node=leaf.title,
+        )
+        return None
     if not crosses_wire(state.type):
         context.bag.error(
             "TP308",
@@ -204,7 +213,7 @@ def _output_port(key: str, final: Mapping[str, State], leaf: Node, context: Cont
             node=leaf.title,
         )
         return None
-    return Port(key, state, span)
+    return Port(key, replace(state, type=turned(state.type, Layout.HWC, None)), span)
 
 
 def _report_clash(entry: Entry, outputs: tuple[Port, ...], context: Context) -> None:

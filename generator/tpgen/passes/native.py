@@ -41,8 +41,8 @@ def reason_to_stay(graph: Graph, call: Call) -> str | None:
     dtypes = {info.dtype for info in (*op.signature.inputs, *op.signature.outputs)}
     if DType.STRING in dtypes:
         return "it reads or writes text"
-    states = graph.types.before.get(call.label)
-    if states is None or not all(isinstance(states[key].type, Array) for key in op.inputs()):
+    read = graph.types.read_by(call.label)
+    if not all(isinstance(read.get(key), Array) for key in op.inputs()):
         return "what arrives is no array"
     return None
 
@@ -56,7 +56,7 @@ def ports_of(graph: Graph, call: Call) -> tuple[tuple[Port, ...], tuple[Port, ..
     op: Any = call.op
     inputs = []
     for key, info in zip(op.inputs(), op.signature.inputs, strict=True):
-        arriving = graph.types.before[call.label][key].type
+        arriving = graph.types.read_by(call.label)[key]
         assert isinstance(arriving, Array)
         dtype = arriving.dtype if is_foldable(graph, call) else info.dtype
         inputs.append(_port(op.signature.item_shape(info), info.name, dtype))

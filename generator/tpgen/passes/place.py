@@ -12,6 +12,7 @@ from ..types import State, crosses_wire
 from . import native, steps
 from .base import Context
 from .liveness import live_before_nodes
+from .looks import decisions
 from .remote import called_models, native_instances
 
 
@@ -35,6 +36,7 @@ class Place:
                 elif (known.inputs, known.outputs) == (stage.inputs, stage.outputs):
                     runs = tuple(dict.fromkeys((*known.runs, *stage.runs)))
                     stages[stage.name] = replace(known, runs=runs)
+        context.decisions.extend(decisions(graph))
         return replace(graph, stages=tuple(stages.values()))
 
 

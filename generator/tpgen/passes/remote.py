@@ -6,9 +6,12 @@ its own, with its own instances and batcher; the stage calls it with the items t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from ..ir.graph import PYTHON, Call, Entry, Graph, Node, Port, Stage
 from ..ir.op import Trait
-from ..types import TupleOf, Type, crosses_wire, present
+from ..types import Array, Color, TupleOf, Type, crosses_wire, present
 from . import native
 from .base import Context
 
@@ -73,7 +76,8 @@ def _ports(graph: Graph, call: Call) -> tuple[tuple[Port, ...], tuple[Port, ...]
     if call.label not in graph.types.before:
         return None
     written = graph.types.written[call.label]
-    arriving = {key: graph.types.before[call.label][key].type for key in call.op.inputs()}
+    read = graph.types.read_by(call.label)
+    arriving = {key: _plain(read[key]) for key in call.op.inputs()}
     leaving: dict[str, Type | None] = {
         key: type_ for key, type_ in written.items() if not isinstance(type_, TupleOf)
     }
@@ -84,7 +88,14 @@ def _ports(graph: Graph, call: Call) -> tuple[tuple[Port, ...], tuple[Port, ...]
     return _as_ports(arriving), _as_ports(leaving)
 
 
-def _as_ports(types: dict[str, Type | None]) -> tuple[Port, ...]:
+def _plain(type_: Type) -> Type:
+    """The type of what a model reads: whatever its colour order, where the model takes any."""
+    if isinstance(type_, Array) and type_.color is Color.VARIES:
+        return replace(type_, color=Color.UNKNOWN)
+    return type_
+
+
+def _as_ports(types: Mapping[str, Type | None]) -> tuple[Port, ...]:
     return tuple(Port(key, present(type_)) for key, type_ in types.items() if type_ is not None)
 
 

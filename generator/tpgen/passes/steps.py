@@ -22,6 +22,7 @@ from ..types import Array
 from . import native
 from .base import Context
 from .infer import infer_types
+from .looks import takes
 
 
 def split(graph: Graph, entry: Entry, context: Context) -> tuple[Graph, Entry]:
@@ -96,6 +97,8 @@ def _reason_against_model(graph: Graph, entry: Entry, node: Node, call: Call) ->
         return f"the model of '{node.title}' runs in a Python stage"
     if node.settings.max_batch < entry.max_batch:
         return f"'{node.title}' takes {node.settings.max_batch} items at a time, a request may bring more"
+    if any(takes(graph, call)):
+        return f"images come to '{node.title}' in different forms"
     if any(_varies(port) for ports in native.ports_of(graph, call) for port in ports):
         return f"the tensors of '{node.title}' vary in size"
     states = graph.types.entering[node.name]

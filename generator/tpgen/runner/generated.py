@@ -18,6 +18,7 @@ from types import ModuleType, TracebackType
 from typing import Any, TypeAlias
 
 from .interpreter import ItemError
+from .kernels import tag_of
 
 _numbers = itertools.count()
 Outcome = dict[str, Any]
@@ -140,7 +141,9 @@ class _Ticket:
             self.settle(ItemError(item.reason, is_input=True))
             return
         try:
-            self.settle({key: _sent(port, item[key]) for key, port in self._outputs.items() if key in item})
+            found = {key: _sent(port, item[key]) for key, port in self._outputs.items() if key in item}
+            tags = [key for key in found if self._outputs[key].has_tag]
+            self.settle({**found, **{f"{key}_tag": tag_of(found[key]) for key in tags}})
         except Exception as problem:  # noqa: BLE001  (the caller gets it)
             self.settle(ItemError(str(problem), is_input=False))
 

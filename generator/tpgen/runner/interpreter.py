@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from ..ir.filters import RESULT, RUNS, SWAPS, TO_DATA, Otherwise
-from ..ir.graph import Call, Entry, Graph, Node
+from ..ir.graph import Call, Entry, Graph, Node, sent
 from ..ir.op import Trait
+from ..passes.looks import default_look, gives, look, tagged_writers, takes
+from ..types import Array, varying
 from .decisions import default_value, status_of
-from .kernels import Asked, Kernel, load_kernel, load_verdict
+from .kernels import Asked, Kernel, answered, load_kernel, load_verdict, looking, tag_of, tagged
 
 
 class ItemError(Exception):
@@ -84,6 +86,7 @@ class Interpreter:
     graph: Graph
     kernels: Mapping[str, Kernel | None] = field(default_factory=dict)
     asked: Mapping[str, Asked] = field(default_factory=dict)  # the users' functions of filters, by call
+    tagging: frozenset[str] = frozenset()  # the calls and inputs whose images say their layout and colour
 
     @classmethod
     def load(
@@ -98,18 +101,18 @@ class Interpreter:
         assert graph.types is not None
         kernels = {}
         asked = {}
+        tagging = tagged_writers(graph)
         for _, call in graph.calls():
             function = load_verdict(call.filter.verdict, user)
             if function is not None:
                 asked[call.label] = function
             if call.label not in graph.types.before:  # no item gets there
                 continue
-            states = graph.types.before[call.label]
-            types = {key: state.type for key, state in states.items() if state.type is not None}
-            kernels[call.label] = load_kernel(
-                call, types, files.get(call.label, {}), threads=threads, user=user
-            )
-        return cls(graph, kernels, asked)
+            types = graph.types.read_by(call.label)
+            kernel = load_kernel(call, types, files.get(call.label, {}), threads=threads, user=user)
+            looks = takes(graph, call), gives(graph, call, tagging)
+            kernels[call.label] = looking(kernel, *looks, batched=call.op.has(Trait.BATCHED))
+        return cls(graph, kernels, asked, tagging)
 
     def run(self, entry: Entry, items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any] | ItemError]:
         """The outputs of each item (absent ones left out), or the error that it ended with.
@@ -117,10 +120,17 @@ class Interpreter:
         The items stay as they are, also where user code changes its inputs in place.
         """
         walkers = [
-            _Walker(f"item {index}", _Keys(copy.deepcopy(dict(item)))) for index, item in enumerate(items)
+            _Walker(f"item {index}", _Keys(self._given(entry, item))) for index, item in enumerate(items)
         ]
         self._run_component(entry.root, walkers)
         return [_outcome(self.graph, walker, entry) for walker in walkers]
+
+    def _given(self, entry: Entry, item: Mapping[str, Any]) -> dict[str, Any]:
+        values = copy.deepcopy(dict(item))
+        for port in entry.inputs:
+            if port.key in values and sent(port.key) in self.tagging and isinstance(port.type, Array):
+                values[port.key] = tagged(values[port.key], look(port.type))
+        return values
 
     def _run_component(self, root: str, walkers: list[_Walker]) -> None:
         leaves = self.graph.leaves_behind(root)
@@ -310,7 +320,9 @@ class Interpreter:
     def _default(self, node: Node) -> Any:
         assert node.on_error is not None
         assert self.graph.types is not None
-        return default_value(node.on_error.default, self.graph.types.results[node.name])
+        value = default_value(node.on_error.default, self.graph.types.results[node.name])
+        default = default_look(self.graph, node, self.tagging)
+        return value if default is None else tagged(value, default)
 
     def _runs(self, node: Node, call: Call, position: int, walker: _Walker, leaves: frozenset[str]) -> bool:
         """Apply the call's filter to the item; False if it does not run for it."""
@@ -364,4 +376,10 @@ def _outcome(graph: Graph, walker: _Walker, entry: Entry) -> dict[str, Any] | It
         for leaf, keys in walker.answers.items()
         for key, value in keys.values.items()
     }
-    return {port.key: values[port.key] for port in entry.outputs if port.key in values}
+    found: dict[str, Any] = {}
+    for port in entry.outputs:
+        if port.key in values:
+            found[port.key] = answered(values[port.key], port.type)
+            if varying(port.type):
+                found[f"{port.key}_tag"] = tag_of(found[port.key])
+    return found

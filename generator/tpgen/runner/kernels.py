@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from ..ir.filters import UserStatus, Verdict
 from ..ir.graph import Call
 from ..ir.op import Trait, attributes_of
-from ..types import Type
+from ..types import Array, ListOf, Type
 
 Kernel: TypeAlias = Callable[..., Any]
 Asked: TypeAlias = Callable[[Mapping[str, Any]], str]
@@ -46,6 +46,52 @@ def load_kernel(
         arguments["directory"] = str(user)
     loaded: Kernel = function(**arguments)
     return loaded
+
+
+def looking(
+    kernel: Kernel | None, takes: Sequence[Any], gives: Sequence[Any], *, batched: bool
+) -> Kernel | None:
+    """A kernel that turns the images which it reads and tags those which it writes.
+
+    See `tpgen_runtime.looks.around`.
+    """
+    if kernel is None or not any((*takes, *gives)):
+        return kernel
+    around = importlib.import_module("tpgen_runtime.looks").around
+    if batched:
+        together: Kernel = around(kernel, takes, gives)
+        return together
+    several = len(gives) > 1
+
+    def as_lists(*columns: Any) -> Any:
+        found = kernel(*(column[0] for column in columns))
+        return tuple([value] for value in found) if several and found is not None else [found]
+
+    def alone(*values: Any) -> Any:
+        found = around(as_lists, takes, gives)(*([value] for value in values))
+        return tuple(column[0] for column in found) if several else found[0]
+
+    return alone
+
+
+def tagged(value: Any, look: tuple[str | None, str | None]) -> Any:
+    """An image that says its layout and colour order."""
+    return importlib.import_module("tpgen_runtime.looks").tagged(value, *look)
+
+
+def answered(value: Any, type_: Type) -> Any:
+    """A value as clients get it: one layout for all images of a key."""
+    inner = type_
+    while isinstance(inner, ListOf):
+        inner = inner.item
+    if not isinstance(inner, Array) or not inner.is_image:
+        return value
+    return importlib.import_module("tpgen_runtime.looks").laid_out(value, inner.layout.value)
+
+
+def tag_of(value: Any) -> Any:
+    """What an image says of itself, as text: ``CHW rgb``; of a list, a list."""
+    return importlib.import_module("tpgen_runtime.looks").tag_of(value)
 
 
 def load_verdict(verdict: Verdict | None, user: Path | None) -> Asked | None:

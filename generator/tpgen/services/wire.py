@@ -13,7 +13,8 @@ companion               dims                 an item's value
 ``<key>_count2``        ``[-1]``             is a list of ``<key>_count`` lists, each with its own length
 ``<key>_shape``         ``[-1, -1, rank-2]`` is a list of lists of arrays, each with its own shape
 ``<key>_valid``         ``[1]``              is None if false
-``<key>_tag``           any                  is an image whose colour order or layout varies from item to item
+``<key>_tag``           ``[1]``, ``[-1]``…   is an image of this layout and order, ``HWC rgb``; of a list, an
+                                             entry per element. It is answered beside the value
 ======================  ===================  ==============================================================
 
 An output of dims ``[1]`` is one element: a numpy scalar, or bytes. An array of one element looks the same on
@@ -105,13 +106,16 @@ def encode(model: ModelSpec, values: Mapping[str, Any]) -> tuple[bool, list[Requ
 
 
 def decode(model: ModelSpec, tensors: Mapping[str, Array], items: int) -> list[dict[str, Value]]:
-    """Makes the items of an answer: padding cut off, absent outputs None, companions left out.
+    """Makes the items of an answer: padding cut off, absent outputs None, companions left out but tags.
 
     Raises:
         RequestError: an output does not hold as many items as were sent.
     """
     described = companions(model.outputs)
     hidden = {spec.name for group in described.values() for spec in group.values()}
+    tags = _described_tags(described)
+    described.update(tags)
+    hidden -= tags.keys()
     shown = [name for name in tensors if name not in hidden]
     if not model.is_batching:
         whole = {name: tensor[np.newaxis] for name, tensor in tensors.items()}
@@ -121,6 +125,18 @@ def decode(model: ModelSpec, tensors: Mapping[str, Array], items: int) -> list[d
             message = f"model '{model.name}' returned {len(tensors[name])} rows of '{name}' for {items} items"
             raise RequestError(message, 500)
     return [{name: _item(model, described, tensors, name, index) for name in shown} for index in range(items)]
+
+
+def _described_tags(described: Mapping[str, Mapping[str, TensorSpec]]) -> dict[str, dict[str, TensorSpec]]:
+    """What describes tags: they are there with their value, and as long as its lists are."""
+    found = {}
+    for told in described.values():
+        tag = told.get("tag")
+        if tag is not None and tag.datatype == "BYTES":
+            depth = tag.dims.count(-1)
+            kinds = ("valid", *("count", "count2")[:depth])
+            found[tag.name] = {kind: told[kind] for kind in kinds if kind in told}
+    return found
 
 
 # --- values to tensors ---------------------------------------------------------------

@@ -3,7 +3,7 @@
     jpeg -> any_format -> thumbnail
 """
 
-from tpgen_runtime import geometry, image
+from tpgen_runtime import geometry, image, looks
 from tpgen_runtime.filters import OR
 from tpgen_runtime.stage import Node, Stage
 from tpgen_runtime.wire import Array, Bytes
@@ -15,21 +15,21 @@ class PipelineStage(Stage):
     outputs = (Array("result", "uint8", (32, 48, 3)),)
 
     def __init__(self):
-        self.jpeg = Node("jpeg", "pipeline.toml:4")
-        self.any_format = Node("any_format", "pipeline.toml:8")
-        self.thumbnail = Node("thumbnail", "pipeline.toml:13")
+        self.jpeg = Node("jpeg", "pipeline.toml:5")
+        self.any_format = Node("any_format", "pipeline.toml:9")
+        self.thumbnail = Node("thumbnail", "pipeline.toml:14")
         self.nodes = (self.jpeg, self.any_format, self.thumbnail)
 
     def run(self, items):
-        # pipeline.toml:4 [jpeg] DecodeTensor(color=bgr,data_format=hwc)
+        # pipeline.toml:5 [jpeg] DecodeTensor
         items = self.jpeg.start(items)
         items = self.jpeg.each(items, self._jpeg)
 
-        # pipeline.toml:8 [any_format] DecodeMat
+        # pipeline.toml:9 [any_format] DecodeMat
         items = self.any_format.enter(items, OR)
         items = self.any_format.each(items, self._any_format)
 
-        # pipeline.toml:13 [thumbnail] Sequential[ResizeMat(resize_h=32,resize_w=48),cvtColorMat(...
+        # pipeline.toml:14 [thumbnail] Sequential[ResizeMat(resize_h=32,resize_w=48),cvtColorMat(...
         items = self.thumbnail.take_over(items)
         items = self.thumbnail.each(items, self._thumbnail)
         return items
@@ -37,20 +37,28 @@ class PipelineStage(Stage):
     def _jpeg(self, item):
         item["result"] = image.decode_tensor(
             item["data"],
-            color="bgr",
-            data_format="hwc",
+            color="rgb",
+            data_format="nchw",
             max_pixels=25000000,
         )
+        item["result"] = looks.tagged(item["result"], "CHW", "rgb")
 
     def _any_format(self, item):
         item.reason = None  # whatever failed before, this operator runs
         item["result"] = image.decode_mat(item["data"], max_pixels=64000000)
+        item["result"] = looks.tagged(item["result"], "HWC", "bgr")
 
     def _thumbnail(self, item):
-        item["data"] = geometry.resize_mat(item["data"], resize_h=32, resize_w=48)
+        like = item["data"]
+        item["data"] = geometry.resize_mat(
+            looks.turned(item["data"], "HWC", None),
+            resize_h=32,
+            resize_w=48,
+        )
+        item["data"] = looks.tagged(item["data"], "HWC", None, like)
         item["result"] = image.convert_color(
-            item["data"],
+            looks.turned(item["data"], None, "rgb"),
             color="rgb",
-            source="bgr",
+            source="rgb",
             layout="HWC",
         )
