@@ -13,12 +13,12 @@ import pytest
 
 from equivalence import interpreted
 from fake_triton import Server
-from random_pipelines import Pipeline, make_item, make_pipeline, write_files
+from random_pipelines import Pipeline, make_item, make_pipeline, read_pipeline, write_files
 from standins import stand_in
 from test_equivalence import check_batches, check_single_items
 from tpgen.driver import BuildOptions, build
 
-SEEDS = range(1, 61)
+SEEDS = range(1, 21)
 
 
 @pytest.fixture(scope="module")
@@ -54,3 +54,34 @@ def check(made: Pipeline, folder: Path, name: str, rng: random.Random) -> None:
     except BaseException:
         print(f"{name}\n{made.text}")
         raise
+
+
+BEHIND = {
+    "ArgMax": "ArgMax",
+    "ArgMax of an axis": "ArgMax(axis=0)",
+    "SoftmaxMax": "SoftmaxMax",
+    "Threshold": "Threshold(threshold=0.25)",
+    "two": "Sequential[Threshold(threshold=0.25),ArgMax]",
+}
+
+
+@pytest.mark.parametrize("what", BEHIND)
+@pytest.mark.parametrize("is_one_node", [True, False])
+def test_what_moves_to_the_end_of_a_model_answers_the_same(
+    what: str, is_one_node: bool, folder: Path
+) -> None:
+    inner = BEHIND[what].removeprefix("Sequential[").removesuffix("]")
+    text = f"""
+        [pipeline.inputs]
+        data = "float32[3,8,8]"
+        [a]
+        model = "small.onnx"
+        max = 8
+        backend = {"'Sequential[TensorrtTensor," + inner + "]'" if is_one_node else "'TensorrtTensor'"}
+        """
+    text += "" if is_one_node else f"next = 'b'\n[b]\nbackend = '{BEHIND[what]}'\n"
+    name = f"tail_{[*BEHIND].index(what)}_{is_one_node}"
+    made = read_pipeline(text, folder, name)
+    check(made, folder, name, random.Random(3))
+    built = build(folder / f"{name}.toml", folder / "other", BuildOptions(target="gpu", cores=2))
+    assert any("graph ends in" in decision for decision in built.compiled[0].decisions)

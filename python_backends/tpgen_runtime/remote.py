@@ -15,7 +15,7 @@ from .errors import Busy, ItemError, RemoteError
 _IN_FLIGHT = 4  # requests of one stage to one model at a time: enough to fill its batches
 _LONGEST_ID = 1000
 _FULL, _EXPIRED = "maximum queue size", "timeout expired"  # in what Triton says of a queue
-# Models on a GPU would leave their answers there, where numpy cannot read them. Stubs without one know no other.
+# Models on a GPU would leave their answers there, out of numpy's reach. Stubs made without one know no other.
 _IN_MEMORY = (
     {"preferred_memory": pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_CPU)}
     if hasattr(pb_utils, "PreferredMemory")

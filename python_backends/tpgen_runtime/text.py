@@ -18,11 +18,15 @@ def read_labels(path):
 
 
 class CTCGreedyDecode:
-    """The best character of each step, repetitions merged and blanks left out."""
+    """The best character of each step, repetitions merged and blanks left out.
 
-    def __init__(self, *, labels, blank, space, logits, classes):
+    ``is_reduced``: of each step there are only the best class and its probability.
+    """
+
+    def __init__(self, *, labels, blank, space, logits, classes, is_reduced=False):
         self.blank = blank
         self.logits = logits
+        self.is_reduced = is_reduced
         self.characters = read_labels(labels)
         if space:
             self.characters.append(" ")
@@ -40,7 +44,7 @@ class CTCGreedyDecode:
         Raises:
             ItemError: a class has no character (only where the number of classes varies).
         """
-        best = steps.argmax(axis=1)
+        best = steps[:, 0].astype(np.int64) if self.is_reduced else steps.argmax(axis=1)
         if best.max(initial=0) >= len(self.characters):
             raise ItemError(f"class {best.max()} has no character: there are {len(self.characters)} classes")
         kept = best != self.blank
@@ -52,8 +56,8 @@ class CTCGreedyDecode:
         if not len(steps):
             return np.float32(0.0)
         scores = steps.astype(np.float32, copy=False)
-        top = scores.max(axis=1)
-        if self.logits:
+        top = scores[:, 1] if self.is_reduced else scores.max(axis=1)
+        if self.logits and not self.is_reduced:
             top = 1.0 / np.exp(scores - top[:, None]).sum(axis=1)
         return top.mean(dtype=np.float32)
 

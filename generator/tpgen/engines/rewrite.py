@@ -16,6 +16,7 @@ from .folding import NotFoldable, Reader
 from .graph import GraphEditor
 from .loading import load_model, load_skeleton, number_of
 from .signature import read_signature
+from .tails import append_tail, check_tail
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,6 +65,8 @@ def apply_rewrite(
     job = _Job.open(path, load_model(path), rewrite)
     job.fold()
     job.insert()
+    if rewrite.tail is not None:
+        append_tail(job.editor, rewrite.tail, path)
     written = externalize(
         job.editor.model, out_path.parent, out_path.name, source_dir=path.parent, threshold=threshold
     )
@@ -115,6 +118,8 @@ class _Job:
         return job
 
     def _check(self, batched: bool) -> None:
+        if self.rewrite.tail is not None:
+            check_tail(self.editor, self.path)
         rank, wanted = len(self.info.shape), self.rewrite
         if any(output.name == self.info.name for output in self.editor.graph.output):
             raise self._misfit("is an output of the model too; put an Identity node between them")

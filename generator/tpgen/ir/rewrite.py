@@ -10,9 +10,28 @@ from ..types import DType
 ImageLayout: TypeAlias = Literal["CHW", "HWC"]
 
 
+TailKind: TypeAlias = Literal["index", "best", "at_least"]
+
+
+@dataclass(frozen=True)
+class Tail:
+    """What is appended to a model with one output, which it makes smaller. ``name`` is the new output's.
+
+    ``index``: the index of the largest element along ``axis``, int64, the axis gone. ``best``: over the last
+    axis, float32 ``[..., 2]``: index and value of the largest element, of its softmax with ``softmax``.
+    ``at_least``: bool, where an element is ``threshold`` or more. Axes are those of an item.
+    """
+
+    kind: TailKind
+    name: str
+    axis: int = -1
+    softmax: bool = False
+    threshold: float = 0.0
+
+
 @dataclass(frozen=True)
 class ModelRewrite:
-    """A change of what one input of a model takes; every output stays the same.
+    """A change of what one input of a model takes; every output stays the same, but for a ``tail``.
 
     With ``x`` what the model takes today and ``v`` what it shall take, the rewritten model computes
     ``x`` from ``v`` in this order: cast to the model's dtype, transpose to the model's layout, reverse
@@ -27,13 +46,14 @@ class ModelRewrite:
     layout: ImageLayout | None = None  # the layout of ``v``, if it is to differ from the model's
     input_dtype: DType | None = None  # the dtype of ``v``, if it is to differ from the model's
     model_layout: ImageLayout = "CHW"  # where the model has its channels: behind the batch axis, or last
+    tail: Tail | None = None
 
     @property
     def is_empty(self) -> bool:
         """True if nothing is asked for."""
         return not (
             self.scale or self.mean or self.channel_reverse or self.layout not in (None, self.model_layout)
-        ) and (self.input_dtype is None)
+        ) and (self.input_dtype is None and self.tail is None)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..ir.op import InferCall, Op, Trait, attr, mismatch, operator
+from ..ir.op import InferCall, Op, Trait, attr, mismatch, neutral, operator
+from ..ir.rewrite import Tail
 from ..types import Array, DType, ListOf, Symbol, Text, Type
 from .array_rules import FLOATS, NUMBERS, axis_of, number_input, without_axis
 
@@ -21,7 +22,7 @@ class Softmax(Op):
         return {"result": Array(DType.FLOAT32, found.shape)}
 
 
-@operator("ArgMax", group="postprocess", kernel="postprocess:arg_max", traits={Trait.PURE})
+@operator("ArgMax", group="postprocess", kernel="postprocess:arg_max", traits={Trait.PURE, Trait.REDUCES})
 class ArgMax(Op):
     """The index of the largest element along an axis: int64, the axis gone; the first of equal ones."""
 
@@ -30,6 +31,10 @@ class ArgMax(Op):
     def infer(self, call: InferCall) -> Mapping[str, Type]:
         found = number_input(call)
         return {"result": Array(DType.INT64, without_axis(found.shape, axis_of(found, self.axis)))}
+
+    def reduced(self, dtype: DType, name: str) -> tuple[Tail, Op]:
+        """All of it: the model answers the index."""
+        return Tail("index", f"{name}_index", axis=self.axis), neutral()
 
 
 class _LastAxis(Op):
@@ -43,7 +48,9 @@ class _LastAxis(Op):
         return Array(DType.INT64, shape[:-1]), Array(DType.FLOAT32, shape[:-1])
 
 
-@operator("ArgMaxTensor", group="postprocess", kernel="postprocess:arg_max", traits={Trait.PURE})
+@operator(
+    "ArgMaxTensor", group="postprocess", kernel="postprocess:arg_max", traits={Trait.PURE, Trait.REDUCES}
+)
 class ArgMaxTensor(_LastAxis):
     """The index of the largest element along the last axis, int64."""
 
@@ -54,6 +61,10 @@ class ArgMaxTensor(_LastAxis):
 
     def infer(self, call: InferCall) -> Mapping[str, Type]:
         return {"result": self._others(call)[0]}
+
+    def reduced(self, dtype: DType, name: str) -> tuple[Tail, Op]:
+        """All of it: the model answers the index."""
+        return Tail("index", f"{name}_index"), neutral()
 
 
 @operator(
@@ -73,7 +84,7 @@ class SoftmaxArgMaxTensor(_LastAxis):
     "SoftmaxMax",
     group="postprocess",
     kernel="postprocess:softmax_max",
-    traits={Trait.PURE},
+    traits={Trait.PURE, Trait.REDUCES},
 )
 class SoftmaxMax(Op):
     """Best class of ``[C]`` scores and its softmax, as float32 ``[2]``: (class, score)."""
@@ -85,8 +96,12 @@ class SoftmaxMax(Op):
         number_input(call, ranks=(1,))
         return {"result": Array(DType.FLOAT32, (2,))}
 
+    def reduced(self, dtype: DType, name: str) -> tuple[Tail, Op]:
+        """All of it: the model answers class and score."""
+        return Tail("best", f"{name}_best", softmax=True), neutral()
 
-@operator("Threshold", group="postprocess", kernel="postprocess:at_least", traits={Trait.PURE})
+
+@operator("Threshold", group="postprocess", kernel="postprocess:at_least", traits={Trait.PURE, Trait.REDUCES})
 class Threshold(Op):
     """True where an element is at least ``threshold``: bool, same shape."""
 
@@ -95,6 +110,12 @@ class Threshold(Op):
     def infer(self, call: InferCall) -> Mapping[str, Type]:
         found = number_input(call)
         return {"result": Array(DType.BOOL, found.shape)}
+
+    def reduced(self, dtype: DType, name: str) -> tuple[Tail, Op] | None:
+        """All of it, where the model answers floats: a threshold means another thing to integers."""
+        if dtype not in FLOATS:
+            return None
+        return Tail("at_least", f"{name}_at_least", threshold=self.threshold), neutral()
 
 
 @operator(

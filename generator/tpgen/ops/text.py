@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from ..ir.op import InferCall, Op, Trait, attr, mismatch, operator
+from ..ir.rewrite import Tail
 from ..types import Array, DType, Symbol, Text, Type
 from .array_rules import FLOATS, number_input
 
@@ -13,7 +15,7 @@ from .array_rules import FLOATS, number_input
     "CTCGreedyDecode",
     group="postprocess",
     kernel="text:CTCGreedyDecode",
-    traits={Trait.PURE, Trait.STATEFUL, Trait.FAILS},
+    traits={Trait.PURE, Trait.STATEFUL, Trait.FAILS, Trait.REDUCES},
 )
 class CTCGreedyDecode(Op):
     """Text from ``[T,C]`` CTC outputs: the best class of each step, repetitions merged, blanks left out.
@@ -28,6 +30,7 @@ class CTCGreedyDecode(Op):
     blank: int = attr("The class that stands for nothing; the labels fill the others.", default=0, ge=0)
     space: bool = attr("The class behind the last label is a space.", default=False)
     logits: bool = attr("The values are logits: the score needs a softmax.", default=False)
+    is_reduced: bool = attr("", default=False, from_toml=False)
 
     def wants(self, key: str) -> Type:
         return Array(DType.FLOAT32, (Symbol("T"), Symbol("C")))
@@ -36,15 +39,19 @@ class CTCGreedyDecode(Op):
         found = types["data"]
         assert isinstance(found, Array)
         classes = found.shape[1]
-        return {"classes": classes if isinstance(classes, int) else None}
+        return {"classes": classes if isinstance(classes, int) and not self.is_reduced else None}
 
     def infer(self, call: InferCall) -> Mapping[str, Type]:
         found = number_input(call, ranks=(2,), dtypes=FLOATS)
         classes = found.shape[1]
-        if isinstance(classes, int) and self.blank >= classes:
+        if isinstance(classes, int) and not self.is_reduced and self.blank >= classes:
             mismatch(
                 "TP304",
                 f"blank is {self.blank}, but there are {classes} classes ({found})",
                 attribute="blank",
             )
         return {"result": Text(), "score": Array(DType.FLOAT32, ())}
+
+    def reduced(self, dtype: DType, name: str) -> tuple[Tail, Op]:
+        """The best class of each step and its probability, ``[T,2]``; left are the characters."""
+        return Tail("best", f"{name}_best", softmax=self.logits), replace(self, is_reduced=True)

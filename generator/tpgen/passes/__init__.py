@@ -6,6 +6,7 @@ from .infer import Infer
 from .interface import BindInputs, BindOutputs
 from .place import Place
 from .simplify import DropForwards
+from .tails import FoldTails
 
 # The meaning of a pipeline: what the reference interpreter runs, and what the interface is made from.
 ANALYSIS: tuple[Pass, ...] = (
@@ -15,6 +16,7 @@ ANALYSIS: tuple[Pass, ...] = (
 )
 # What makes it fast. None of these changes an answer beyond float rounding, or the interface.
 OPTIMIZE: tuple[Pass, ...] = (
+    FoldTails(),  # before DropForwards: what moved into a model leaves a call that does nothing
     DropForwards(),  # before Place: a call that does nothing must not decide a stage
     Place(),  # before the folding, which depends on what shares a process
     FoldPreprocessing(),

@@ -84,11 +84,20 @@ def _changed(node: Node, changes: dict[str, Call | None]) -> Node:
 
 def is_foldable(graph: Graph, call: Call) -> bool:
     """True if what happens to a model's input can move into its graph: its one input is an image."""
-    if not call.op.has(Trait.REWRITABLE) or call.op.inputs() != (DATA,) or call.rewrite is not None:
+    if (
+        not call.op.has(Trait.REWRITABLE)
+        or call.op.inputs() != (DATA,)
+        or not _only_ends_otherwise(call.rewrite)
+    ):
         return False
     assert graph.types is not None
     arriving = graph.types.before.get(call.label, {}).get(DATA)
     return arriving is not None and isinstance(arriving.type, Array) and arriving.type.layout is Layout.CHW
+
+
+def _only_ends_otherwise(rewrite: ModelRewrite | None) -> bool:
+    """True if nothing was asked of a model's input yet."""
+    return rewrite is None or replace(rewrite, tail=None).is_empty
 
 
 def _fold(
@@ -122,6 +131,8 @@ def _fold(
     else:
         return
     color = op.expected_color() or op.input_color  # which the order of the mean may have shown
+    if call.rewrite is not None:
+        rewrite = replace(rewrite, tail=call.rewrite.tail) if rewrite is not None else call.rewrite
     changes[call.label] = replace(call, op=replace(op, mean=(), std=(), input_color=color), rewrite=rewrite)
     context.decisions.append(f"{_place(entry, node)}: {what}")
 

@@ -15,19 +15,21 @@ from dataclasses import replace
 from typing import Any
 
 from ..diagnostics import Bag
-from ..ir.filters import RESULT, SWAP
+from ..ir.filters import DATA, RESULT, SWAP
 from ..ir.graph import Call, Entry, Graph, Node, Port
 from ..ir.op import Trait
 from ..types import Array
 from . import native
 from .base import Context
 from .infer import infer_types
+from .liveness import live_after_call
 from .looks import takes
 
 
 def split(graph: Graph, entry: Entry, context: Context) -> tuple[Graph, Entry]:
     """The graph with each model of an entry in a node of its own, named as before; and the entry in it."""
     root = entry.root
+    graph = _without_forwards(graph, entry)
     for name in graph.component(entry.root):
         node = graph.nodes[name]
         models = [call for call in node.calls if call.op.has(Trait.INFERENCE)]
@@ -38,6 +40,20 @@ def split(graph: Graph, entry: Entry, context: Context) -> tuple[Graph, Entry]:
     changed = replace(entry, root=root)
     entries = tuple(changed if one.name == entry.name else one for one in graph.entries)
     return infer_types(replace(graph, entries=entries), replace(context, bag=Bag())), changed
+
+
+def _without_forwards(graph: Graph, entry: Entry) -> Graph:
+    """The graph without nodes that only put ``result`` to ``data`` and back."""
+    nodes = dict(graph.nodes)
+    for name in graph.component(entry.root)[1:]:
+        node = nodes[name]
+        if not all(call.filter == SWAP and call.op.has(Trait.FORWARDS) for call in node.calls):
+            continue
+        if DATA not in live_after_call(graph, entry, node.calls[-1].label):
+            behind = next(one for one in nodes.values() if name in one.next)
+            nodes[behind.name] = replace(behind, next=node.next)
+            del nodes[name]
+    return graph if len(nodes) == len(graph.nodes) else graph.with_nodes(nodes)
 
 
 def _pieces(node: Node, model: Call) -> list[Node]:
