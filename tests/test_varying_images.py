@@ -147,6 +147,47 @@ GRAPHS = {
         backend = "Onnx(model=any.onnx,input_color=rgb)"
         max = 4
         """,
+    "a conversion to the order that all have": """
+        [a]
+        backend = "DecodeTensor(color=bgr)"
+        next = "b"
+        [b]
+        backend = "DecodeMat"
+        filter = "or"
+        next = "c"
+        [c]
+        backend = "Sequential[cvtColorMat(color=bgr),PPLResizeTensor(resize_h=9,resize_w=7)]"
+        """,
+    "what is folded into a model, where the layout varies": """
+        [a]
+        backend = "DecodeTensor(color=bgr)"
+        next = "b"
+        [b]
+        backend = "DecodeMat"
+        filter = "or"
+        next = "c"
+        [c]
+        backend = "Sequential[ResizeMat(resize_h=8,resize_w=8),cvtColorMat(color=rgb),Mat2Tensor]"
+        next = "d"
+        [d]
+        backend = "Onnx(model=small.onnx,mean=[123.675,116.28,103.53],std=[58.4,57.1,57.4])"
+        max = 4
+        """,
+    "what is folded into a model that turns colours": """
+        [a]
+        backend = "DecodeTensor(data_format=hwc)"
+        next = "b"
+        [b]
+        backend = "DecodeMat"
+        filter = "or"
+        next = "c"
+        [c]
+        backend = "Sequential[ResizeMat(resize_h=8,resize_w=8),Mat2Tensor]"
+        next = "d"
+        [d]
+        backend = "Onnx(model=small.onnx,mean=[123.675,116.28,103.53],std=[58.4,57.1,57.4])"
+        max = 4
+        """,
     "two branches meet": """
         [a]
         backend = "DecodeMat"

@@ -13,11 +13,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import PurePath
 from typing import Any
 
 from ..source import SourceFile, Span
-from ..types import State, Type
+from ..types import State, Type, varying
 from .filters import Filter, Otherwise
 from .op import Fork, Op, Trait
 from .rewrite import ModelRewrite
@@ -183,6 +184,12 @@ class Entry:
     outputs: tuple[Port, ...] = ()
     max_batch: int = 8
     is_added: bool = False
+
+    @property
+    def answered(self) -> tuple[str, ...]:
+        """The keys of an answer in process: the outputs, each with its tag where it varies what it is."""
+        keys = ((port.key, f"{port.key}_tag") if varying(port.type) else (port.key,) for port in self.outputs)
+        return tuple(chain.from_iterable(keys))
 
 
 @dataclass(frozen=True)
