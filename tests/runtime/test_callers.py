@@ -76,7 +76,7 @@ class Clock:
     question: float = 0.0
     asked: list[int] = field(default_factory=list)  # requests, by their first number
 
-    def monotonic(self) -> float:
+    def __call__(self) -> float:
         self.now += 0.001
         return self.now
 
@@ -107,7 +107,7 @@ def served(tmp_path: Path, clock: Clock) -> Callable[[str], Server]:
         build(tmp_path / "p.toml", tmp_path / "repository", BuildOptions(cores=1))
         server = Server(tmp_path / "repository")
         bridge = type(server.models["p"].python).__mro__[1]
-        bridge.execute.__globals__["callers"].time = clock  # type: ignore[attr-defined]
+        bridge.execute.__globals__["callers"]._now = clock  # type: ignore[attr-defined]
         return server
 
     return serve
