@@ -376,10 +376,12 @@ class _Asked:
 
     def refused(self, problem: InferError) -> InferError:
         """Why the call cannot be, in other words where two ways bring types that do not meet."""
-        for key, why in self.unlike.items():
-            hint = "bring both ways to one type, or give each a key of its own"
-            return InferError("TP311", f"reads '{key}', where {why}", hint)
-        return problem
+        hint = "bring both ways to one type, or give each a key of its own"
+        about = (key for key, why in self.unlike.items() if why in problem.message)
+        key = next(about, None)
+        return (
+            problem if key is None else InferError("TP311", f"reads '{key}', where {self.unlike[key]}", hint)
+        )
 
     def turn(self, key: str, *, layout: Layout | None = None, color: Color | None = None) -> Type:
         self.turned[key] = turned(self.type(key), layout, color)
