@@ -65,7 +65,9 @@ def looking(
 
     def as_lists(*columns: Any) -> Any:
         found = kernel(*(column[0] for column in columns))
-        return tuple([value] for value in found) if several and found is not None else [found]
+        if not several:
+            return [found]
+        return tuple([value] for value in (found if found is not None else (None,) * len(gives)))
 
     def alone(*values: Any) -> Any:
         found = around(as_lists, takes, gives)(*([value] for value in values))
