@@ -52,9 +52,7 @@ def takes(graph: Graph, call: Call) -> tuple[Look | None, ...]:
     """For each key that a call reads, the layout and colour order that images are turned to; None: as is."""
     assert graph.types is not None
     before, read = graph.types.before.get(call.label, {}), graph.types.turned.get(call.label, {})
-    return tuple(
-        asked_look(before[key].type, read[key]) if key in read else None for key in call.op.inputs()
-    )
+    return tuple(asked_look(before[key].type, read[key]) if key in read else None for key in call.op.inputs())
 
 
 def gives(graph: Graph, call: Call, tagged: Collection[str]) -> tuple[Given | None, ...]:
