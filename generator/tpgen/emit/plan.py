@@ -133,8 +133,8 @@ def _place_files(
     placed: dict[tuple[str, str], str] = {}
     taken: dict[str, Path | None] = dict.fromkeys(("model.py", "stage.py", "tpgen_runtime", "user"))
     for node, call in ((graph.title(name), call) for name in stage.nodes for call in graph.nodes[name].calls):
-        for attribute in attributes_of(type(call.op)):
-            key = (call.label, attribute.name)
+        for slot in (slot for one in attributes_of(type(call.op)) for slot in call.op.files(one.name)):
+            key = (call.label, slot)
             if key not in inputs.contents:
                 continue
             origin, contents = inputs.contents[key]

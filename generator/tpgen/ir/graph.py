@@ -88,8 +88,33 @@ class OnError:
 
 
 @dataclass(frozen=True)
+class Profile:
+    """The smallest and largest shapes of one TensorRT profile: per model input, the batch size first.
+
+    Dimensions that the TOML leaves out, the network decides.
+    """
+
+    low: tuple[tuple[int, ...], ...]
+    high: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class InstanceGroup:
+    """Instances of a node that take batches of one range, with the profiles of their engine."""
+
+    min_batch: int = 1
+    max_batch: int = 1
+    instance_num: int = 1
+    profiles: tuple[Profile, ...] = ()
+
+
+@dataclass(frozen=True)
 class Settings:
-    """Scheduling keys of a node, as the TOML gives them."""
+    """Scheduling keys of a node, as the TOML gives them.
+
+    The node takes batches of ``min_batch`` to ``max_batch``, and its model is called with those that one of
+    the ``groups`` takes.
+    """
 
     min_batch: int = 1
     max_batch: int = 1
@@ -97,6 +122,7 @@ class Settings:
     batching_timeout_ms: float | None = None
     timeout_ms: float | None = None
     retry: int = 0
+    groups: tuple[InstanceGroup, ...] = (InstanceGroup(),)
 
 
 @dataclass(frozen=True)
