@@ -17,8 +17,8 @@ $(VENV): pyproject.toml hatch_build.py .ci/make-venv
 demo: $(VENV) ## Compile an example, serve it with a real tritonserver, send images, measure, stop
 	@.venv/bin/tpgen demo
 
-test: lint type ## Lint, check types, and run the whole test suite
-	@$(PY) -m pytest
+test: lint type ## Lint, check types, and run the whole test suite, with 2,000 random pipelines
+	@TPGEN_EQUIVALENCE=600 TPGEN_EQUIVALENCE_GRAPHS=1400 $(PY) -m pytest
 
 lint: $(VENV) ## Style (ruff), import layers (import-linter)
 	@$(PY) -m ruff check .

@@ -1,4 +1,4 @@
-"""Build hook: wheels carry the templates and the runtime's files; editable installs read the checkout's."""
+"""Build hook: wheels carry templates, image files and the runtime; editable installs read the checkout's."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 _DATA = {
     "templates": "tpgen/_templates",
+    "docker": "tpgen/_docker",
     "python_backends/tpgen_runtime": "tpgen/_python_backends/tpgen_runtime",
 }
 

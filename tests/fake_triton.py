@@ -213,6 +213,17 @@ def _source_to_code(_: SourceFileLoader, data: bytes, path: str, **__: Any) -> C
     return _compiled(bytes(data), "/".join(Path(path).parts[-2:]))
 
 
+def _as_they_run(config: Any) -> Iterator[Any]:
+    """The steps of an ensemble, each behind those that write what it reads; their order is of no meaning."""
+    known = {tensor.name for tensor in config.input}
+    waiting = list(config.ensemble_scheduling.step)
+    while waiting:
+        step = next(step for step in waiting if known.issuperset(step.input_map.values()))
+        waiting.remove(step)
+        known.update(step.output_map.values())
+        yield step
+
+
 @contextmanager
 def _fresh_modules() -> Iterator[None]:
     """Each model of a server has a process of its own; here it gets its own modules."""
@@ -389,7 +400,7 @@ class Server:
     def _run_ensemble(self, model: Model, requests: Sequence[Tensors]) -> list[Tensors | TritonError]:
         pools: list[Tensors | TritonError] = [dict(request) for request in requests]
         order = random.Random(len(requests))
-        for step in model.config.ensemble_scheduling.step:
+        for step in _as_they_run(model.config):
             target = self.models[step.model_name]
             alive = [index for index, pool in enumerate(pools) if isinstance(pool, dict)]
             order.shuffle(alive)  # who comes first in a batch is chance

@@ -48,20 +48,35 @@ def parts(data):
         "boxes": [np.full((i + 1, 3), i, np.float32) for i in range(size % 4)],
         "result": ["y" * (i + size % 3) for i in range(size % 5)],
     }
+
+
+class Remembers:
+    def forward(self, items):
+        for item in items:
+            item["context"], item["result"] = [size_of(item["data"])], item["data"]
+
+
+@op(outputs={"result": Tensor("int64", [])})
+def remembered(context):
+    return None if context[0] % 9 == 0 else np.int64(context[0])
 """
 GRAPH_FILTERS = ("says", "passes_by", "passes_or_runs")
+OWN_STATUS = ('filter = "filter"\n', 'filter = "if"\n')
 NODE_FILTERS = (
     "",
     "",
     'filter = "or"\n',
     "or = true\n",
     'filter = "Run"\n',
+    'filter = "else"\n',
+    'filter = "swap"\n',
     'filter = "result2other"\n',
+    'filter = "result2key_1"\n',
+    'filter = "IsOtherExistFilter"\nother = "other"\n',
     'filter = "IsKeyExistFilter"\nkey = "note"\n',
     'filter = "IsKeyExistFilter"\nkey = "boxes"\n',
-    'filter = "filter"\n',
-    'filter = "filter"\n',
-    'filter = "if"\n',
+    *OWN_STATUS,
+    *OWN_STATUS,
     'filter = "Target"\ntarget = "1"\n',
     'filter = "Target"\ntarget = "Run"\n',
     'filter = "Skip"\n',
@@ -73,12 +88,15 @@ NODE_FILTERS = (
 )
 ON_ERROR = (
     *('on_error = "skip"\n', 'on_error = "skip"\n', "on_error = -1\n", 'on_error = "lost"\n'),
-    *("on_error = []\n", "on_error = [1, 2, 3]\n", "retry = 2\n", "max_items = 2\n"),
+    *("on_error = []\n", "on_error = [1, 2, 3]\n", "retry = 2\n", "retry = 3\n", "max_items = 2\n"),
 )
 ITEM_FILTERS = (
-    *("(Run)", "(or)", "(else)", "(result2other)", "(filter)", "(if)", "(filter)"),
+    *("(Run)", "(or)", "(or)", "(else)", "(result2other)", "(swap)", "(filter)", "(if)", "(filter)"),
     *("(Skip)", "(Break)", "(SerialSkip)", "(Error)"),
     *(f"(Python[mine:{name}])" for name in (*USER_FILTERS, *GRAPH_FILTERS)),
+)
+KEPT = (  # the keys of a node that stay when it gets another filter
+    *("map", "on_error", "retry", "max_items", "borrow_from", "jump", "split", "merge", "drop_absent"),
 )
 MAPPED = ("result", "result", "data", "note", "boxes", "filter", "other", "texts")
 
@@ -104,7 +122,10 @@ class GraphMaker(Maker):
         wanted = self.rng.randint(3, 14)
         names = [*self.rng.sample(NAMES, len(NAMES)), "x1", "x2", "x3", "x4"]
         found: Pipeline | None = None
-        steps = (self._add_operator, self._add_node, self._add_node, self._add_join, self._add_filter)
+        steps = (
+            *(self._add_operator, self._add_node, self._add_node, self._add_join, self._add_filter),
+            self.rng.choice((self._add_again, self._add_context, self._add_checked, self._add_checked)),
+        )
         for _ in range(60):
             if found is not None and sum(len(node.calls) for node in self.graph.values()) >= wanted:
                 break
@@ -126,8 +147,16 @@ class GraphMaker(Maker):
         return found if found is not None else GraphMaker(self.rng, self.folder, self.name).make()
 
     def _add_operator(self, free: list[str]) -> None:
-        node = self.graph[self.rng.choice([*self.graph])]
+        node = self.graph[self.rng.choice(self._written())]
         filter_ = self.rng.choice(ITEM_FILTERS) if self.rng.random() < 0.2 else ""
+        node.calls.append(filter_ + self._operator_text())
+
+    def _add_checked(self, free: list[str]) -> None:
+        """An operator with a filter, at the end of a sequence, behind what says a status if that decides."""
+        node = self.graph[self.rng.choice(self._written())]
+        filter_ = self.rng.choice(ITEM_FILTERS)
+        if filter_ in ("(filter)", "(if)") and self.rng.random() < 0.7:
+            node.calls.append("(Run)Python[mine:status]")
         node.calls.append(filter_ + self._operator_text())
 
     def _add_node(self, free: list[str]) -> None:
@@ -144,24 +173,22 @@ class GraphMaker(Maker):
         self.graph[free[0]] = _Node([self._operator_text()], keys=self._map(before))
 
     def _add_filter(self, free: list[str]) -> None:
-        node = self.graph[self.rng.choice([*self.graph])]
-        node.keys = (
-            "\n".join(
-                line
-                for line in node.keys.split("\n")
-                if line.startswith(("map", "on_error", "jump", "split", "merge", "drop_absent"))
-            )
-            + "\n"
-        )
-        node.keys += self.rng.choice(NODE_FILTERS)
+        """Another filter at a node; where the item brings its status, something before the node says it."""
+        name = self.rng.choice([*self.graph])
+        node, filter_ = self.graph[name], self.rng.choice(NODE_FILTERS)
+        kept = [line for line in node.keys.split("\n") if line.startswith(KEPT)]
+        node.keys = "\n".join([*kept, filter_])
+        before = [other for other in self.graph.values() if name in other.next and other.calls]
+        if before and filter_ in OWN_STATUS and self.rng.random() < 0.7:
+            self.rng.choice(before).calls.append("(Run)Python[mine:status]")
 
     def _add_subgraph(self, free: list[str]) -> None:
         """A node that runs a sub-graph, an old one or a new one of one or two nodes."""
-        before = self.rng.choice([*self.graph])
         caller, root, *others = free if len(free) > 2 else [*free, "y1", "y2"]
         known = [
             line.split('"')[1] for n in self.graph.values() for line in n.keys.split("\n") if "jump" in line
         ]
+        before = self.rng.choice(known if known and self.rng.random() < 0.3 else [*self.graph])
         if known and self.rng.random() < 0.3:
             root = self.rng.choice(known)
         else:
@@ -175,10 +202,36 @@ class GraphMaker(Maker):
             backend = "MapReduce"
             keys += self.rng.choice(("", 'split = "boxes"\n', 'split = "texts"\n'))
             keys += self.rng.choice(("", "", 'merge = "result,note"\n', 'merge = "note"\n'))
-            keys += self.rng.choice(("", "drop_absent = true\n"))
+            keys += self.rng.choice(("", "drop_absent = true\n")) + self.rng.choice(
+                ("", "", "max_items = 2\n")
+            )
         self.graph[before].next.append(caller)
         calls = [backend] if self.rng.random() < 0.7 else [self._operator_text(), backend]
         self.graph[caller] = _Node(calls, keys=keys + self._node_keys(before))
+
+    def _add_again(self, free: list[str]) -> None:
+        """A node written before, in a second place: as a logical node, or one that borrows its instances."""
+        before, name = self.rng.choice([*self.graph]), self.rng.choice(self._written())
+        is_logical = self.rng.random() < 0.5 and f"{name}.2" not in self.graph
+        again = f"{name}.2" if is_logical else free[0]
+        keys = self._map([before]) if self.rng.random() < 0.5 else self.rng.choice(NODE_FILTERS)
+        self.graph[before].next.append(again)
+        self.graph[again] = _Node([], keys=keys if is_logical else f'borrow_from = "{name}"\n{keys}')
+        if self.graph[name].next:  # it would go on to the same nodes
+            self.graph[again].next.append(free[1] if len(free) > 1 else "y1")
+            self.graph[self.graph[again].next[0]] = _Node([self._operator_text()])
+
+    def _add_context(self, free: list[str]) -> None:
+        """A node that leaves something under ``context``, and one that reads it."""
+        first, last = (self.graph[self.rng.choice(self._written())] for _ in range(2))
+        if not first.calls[0].startswith("("):
+            first.calls[0] = f"(Run){first.calls[0]}"
+        first.calls.insert(0, "Python[mine:Remembers]")
+        last.calls.append("(Run)Python[mine:remembered]")
+
+    def _written(self) -> list[str]:
+        """The nodes that have operators of their own."""
+        return [name for name, node in self.graph.items() if node.calls]
 
     def with_entries(self, made: Pipeline) -> Pipeline:
         """The pipeline with a node or two as more entries, where that compiles."""
@@ -216,10 +269,15 @@ class GraphMaker(Maker):
     def _graph_text(self) -> str:
         lines = [self.head]
         for index, (name, node) in enumerate(self.graph.items()):
-            backend = node.calls[0] if len(node.calls) == 1 else f"Sequential[{','.join(node.calls)}]"
             follower = f'next = "{",".join(node.next)}"\n' if node.next else ""
-            lines.append(f'["{name}"]\nbackend = "{backend}"\nmax = {index % 3 + 1}\n{node.keys}{follower}')
+            lines.append(f'["{name}"]\n{self._backend(node, index)}{node.keys}{follower}')
         return "\n".join(lines)
+
+    def _backend(self, node: _Node, index: int) -> str:
+        if not node.calls:  # it has that of another node
+            return ""
+        backend = node.calls[0] if len(node.calls) == 1 else f"Sequential[{','.join(node.calls)}]"
+        return f'backend = "{backend}"\nmax = {index % 3 + 1}\n'
 
 
 def write_status_code(folder: Path) -> None:

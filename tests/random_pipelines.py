@@ -377,14 +377,17 @@ def read_pipeline(text: str, folder: Path, name: str) -> Pipeline:
 
 
 def make_item(rng: random.Random, entry: Entry) -> dict[str, Any]:
-    """A value for each input of an entry; encoded images are now and then corrupt, or none at all."""
+    """A value for each input of an entry; encoded images are now and then corrupt, or none at all.
+
+    Of optional inputs, some are left out, but never all that there are: a request has at least one.
+    """
     sizes: dict[Symbol, int] = {}
+    ports = [port for port in entry.inputs if not port.optional or rng.random() < 0.6]
     return {
         port.key: _status(rng)
         if port.key in ("filter", "target") and port.type == Text()
         else make_value(rng, port.type, sizes)
-        for port in entry.inputs
-        if not port.optional or rng.random() < 0.6
+        for port in ports or entry.inputs
     }
 
 

@@ -6,6 +6,7 @@ The tests behind it compare answers with what OpenCV alone makes of the images.
 
 from __future__ import annotations
 
+import os
 import random
 import textwrap
 from pathlib import Path
@@ -16,10 +17,12 @@ import numpy as np
 import pytest
 
 from engines.onnx_build import model, node, save, tensor
-from random_pipelines import read_pipeline, write_files
+from random_pipelines import Maker, read_pipeline, write_files
 from test_equivalence import compare
 from tpgen.driver import build, pipe
 
+COUNT = int(os.environ.get("TPGEN_EQUIVALENCE_IMAGES", "40"))
+SEED = int(os.environ.get("TPGEN_SEED", "1"))
 DECODERS = """
 [jpeg]
 backend = "DecodeTensor"
@@ -147,6 +150,47 @@ GRAPHS = {
         backend = "Onnx(model=any.onnx,input_color=rgb)"
         max = 4
         """,
+    "a conversion to the order that all have": """
+        [a]
+        backend = "DecodeTensor(color=bgr)"
+        next = "b"
+        [b]
+        backend = "DecodeMat"
+        filter = "or"
+        next = "c"
+        [c]
+        backend = "Sequential[cvtColorMat(color=bgr),PPLResizeTensor(resize_h=9,resize_w=7)]"
+        """,
+    "what is folded into a model, where the layout varies": """
+        [a]
+        backend = "DecodeTensor(color=bgr)"
+        next = "b"
+        [b]
+        backend = "DecodeMat"
+        filter = "or"
+        next = "c"
+        [c]
+        backend = "Sequential[ResizeMat(resize_h=8,resize_w=8),cvtColorMat(color=rgb),Mat2Tensor]"
+        next = "d"
+        [d]
+        backend = "Onnx(model=small.onnx,mean=[123.675,116.28,103.53],std=[58.4,57.1,57.4])"
+        max = 4
+        """,
+    "what is folded into a model that turns colours": """
+        [a]
+        backend = "DecodeTensor(data_format=hwc)"
+        next = "b"
+        [b]
+        backend = "DecodeMat"
+        filter = "or"
+        next = "c"
+        [c]
+        backend = "Sequential[ResizeMat(resize_h=8,resize_w=8),Mat2Tensor]"
+        next = "d"
+        [d]
+        backend = "Onnx(model=small.onnx,mean=[123.675,116.28,103.53],std=[58.4,57.1,57.4])"
+        max = 4
+        """,
     "two branches meet": """
         [a]
         backend = "DecodeMat"
@@ -238,6 +282,49 @@ def test_all_ways_agree(what: str, folder: Path) -> None:
     name = f"v{[*GRAPHS].index(what)}"
     made = read_pipeline(textwrap.dedent(GRAPHS[what]), folder, name)
     compare(made, folder, name, random.Random(what))
+
+
+CALLS = (
+    *(
+        "cvtColorMat(color=rgb)",
+        "cvtColorMat(color=bgr)",
+        "cvtColorTensor(color=rgb)",
+        "Mat2Tensor",
+        "Tensor2Mat",
+    ),
+    *("NCHWTensor", "FloatTensor", "Normalize(mean=[1,2,3],std=[4,5,6])", "Identity", "ContiguousTensor"),
+    *("ResizeMat(resize_h=8,resize_w=8)", "ResizeTensor(resize_h=8,resize_w=8)", "Copy[data:other]"),
+    *("Python[turning:turn]", "Python[turning:turn_all]", "Onnx(model=any.onnx,input_color=rgb)"),
+    *("Onnx(model=small.onnx,mean=[123.675,116.28,103.53])", "Onnx(model=any.onnx,input_color=any)"),
+)
+SKIPPED = "(Python[mine:turns_or_skips])"
+
+
+class VaryingMaker(Maker):
+    """Adds operators behind two decoders that need not agree, and now and then lets items pass by one."""
+
+    def _head(self) -> str:
+        return "[pipeline]\n"
+
+    def _call(self) -> str:
+        if len(self.nodes) == 1:
+            return f"DecodeTensor({self.rng.choice(('', 'color=bgr', 'data_format=hwc', 'color=rgb'))})"
+        if len(self.nodes) == 2:
+            self.filters[1] = 'filter = "or"\n'
+            return "DecodeMat"
+        if self.rng.random() < 0.3:
+            return super()._call()
+        skipped = SKIPPED if self.nodes[-1] and self.rng.random() < 0.3 else ""
+        return skipped + self.rng.choice(CALLS)
+
+
+@pytest.mark.parametrize("seed", range(SEED, SEED + COUNT))
+def test_all_ways_agree_on_random_pipelines(seed: int, folder: Path) -> None:
+    name = f"r{seed}"
+    maker = VaryingMaker(random.Random(seed), folder, name)
+    made = maker.make()
+    made = maker.with_outputs(made) if seed % 2 else made
+    compare(read_pipeline(made.text, folder, name), folder, name, random.Random(seed))
 
 
 def pictures() -> list[tuple[bytes, np.ndarray]]:

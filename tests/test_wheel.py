@@ -63,6 +63,7 @@ def test_wheel_holds_the_packages_their_data_and_nothing_else(wheel: Path) -> No
         names = set(archive.namelist())
     expected = {f"tpgen/{name}" for name in packaged(ROOT / "generator" / "tpgen")}
     expected |= {f"tpgen/_templates/{name}" for name in packaged(ROOT / "templates")}
+    expected |= {f"tpgen/_docker/{name}" for name in packaged(ROOT / "docker")}
     runtime = packaged(ROOT / "python_backends" / "tpgen_runtime")
     expected |= {f"tpgen_runtime/{name}" for name in runtime}
     expected |= {f"tpgen/_python_backends/tpgen_runtime/{name}" for name in runtime}

@@ -1,4 +1,4 @@
-"""Where the templates and the runtime's files are: in a checkout, and in an installed wheel."""
+"""Where the templates, the files of images and the runtime's files are: in a checkout, and in an installed wheel."""
 
 from pathlib import Path
 
@@ -11,6 +11,11 @@ _CHECKOUT = _PACKAGE.parent.parent
 def templates_dir() -> Path:
     """The folder of Jinja2 templates; raises ToolMissing if this installation has none."""
     return _found(_PACKAGE / "_templates", _CHECKOUT / "templates")
+
+
+def docker_dir() -> Path:
+    """The folder of what container images are made from; raises ToolMissing if there is none."""
+    return _found(_PACKAGE / "_docker", _CHECKOUT / "docker")
 
 
 def runtime_dir() -> Path:

@@ -7,7 +7,7 @@ for a while, and never for more than a small share of the time.
 """
 
 import threading
-import time
+from time import monotonic as _now
 
 from .errors import Broken
 
@@ -31,7 +31,7 @@ def begin(callers):
     """The stage works for these callers from now on."""
     _Work.callers = callers
     _Work.some_left = False
-    _Work.due = time.monotonic() + _PAUSE
+    _Work.due = _now() + _PAUSE
 
 
 def end():
@@ -48,7 +48,7 @@ def wanted(items):
 
 def has_left(item):
     """True if nobody waits for the item any more."""
-    if time.monotonic() >= _Work.due:
+    if _now() >= _Work.due:
         _ask()
     return _Work.some_left and item.owner.caller.has_left
 
@@ -74,6 +74,8 @@ def everybody():
 
 
 def _is_wanted(item):
+    if _now() < _Work.due and not _Work.some_left:  # as nearly always: every item comes here at every node
+        return True
     if not has_left(item):
         return True
     item.fail(Broken(CANCELLED))
@@ -85,11 +87,11 @@ def _ask():
     if not _asking.acquire(blocking=False):
         return
     try:
-        started = time.monotonic()
+        started = _now()
         if started < _Work.due:
             return
         left = [caller for caller in _Work.callers if caller.leaves()]
-        now = time.monotonic()
+        now = _now()
         _Work.due = now + max(_PAUSE, (now - started) / _MOST)
         _Work.some_left = _Work.some_left or bool(left)
     finally:

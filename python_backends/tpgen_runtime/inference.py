@@ -4,6 +4,8 @@ import threading
 
 import numpy as np
 
+from . import padding
+from .batches import Sizes
 from .errors import ItemError
 
 
@@ -11,21 +13,23 @@ class Model:
     """A model that is called with lists, one entry per item. Subclasses run one batch (`_infer`).
 
     ``mean`` and ``std`` (one value per channel, 0 to 255 scale) normalise the first input, whose items are
-    ``[C,H,W]``, or ``[H,W,C]`` with ``channels_last``. Items of equal shapes run together, in batches of at
-    most ``max_batch``; a batch smaller than ``min_batch`` is filled up by repeating its last item.
+    ``[C,H,W]``, or ``[H,W,C]`` with ``channels_last``. Items of equal shapes run together, in batches of
+    ``min_batch`` to ``max_batch``; one that cannot be cut into such is filled up by repeating its last item.
+    ``groups``: the model is several files, each with the smallest and largest batch that it takes.
     ``batched``: the model has a batch axis.
 
     The arrays that `_infer` gets may be memory that the next batch uses again; its answers may not.
     """
 
-    def __init__(self, inputs, outputs, mean, std, max_batch, min_batch, batched, *, channels_last=False):
+    def __init__(
+        self, inputs, outputs, mean, std, max_batch, min_batch, batched, *, channels_last=False, groups=()
+    ):
         self._inputs = inputs
         self._outputs = outputs
         self._dtypes = []
         self._mean = _per_channel(mean, 0.0, channels_last)
         self._std = _per_channel(std, 1.0, channels_last)
-        self._max_batch = max_batch if batched else 1
-        self._min_batch = min_batch
+        self._sizes = Sizes((groups or [(min_batch, max_batch)]) if batched else [(1, 1)])
         self._batched = batched
         self._memory = threading.local()
 
@@ -34,8 +38,10 @@ class Model:
         rows = [[_array(*one) for one in zip(row, self._dtypes, strict=True)] for row in self._rows(columns)]
         answers = [None] * len(rows)
         for group in _groups_of_equal_shape(rows):
-            for start in range(0, len(group), self._max_batch):
-                self._run(group[start : start + self._max_batch], rows, answers)
+            start = 0
+            for part, count, size in self._sizes.cut(len(group)):
+                self._run(group[start : start + count], rows, answers, part, size)
+                start += count
         if len(self._outputs) == 1:
             return [answer if isinstance(answer, ItemError) else answer[0] for answer in answers]
         tuples = [
@@ -49,31 +55,33 @@ class Model:
             return list(zip(*columns, strict=True))
         return [(value,) if len(self._inputs) == 1 else value for value in columns[0]]
 
-    def _infer(self, arrays):
+    def _infer(self, arrays, group):
         """Run the model on its input arrays (batch axis included, if it has one); returns its outputs.
 
+        ``group``: which of its files, from 0.
         Raises ItemError if the model does not take these shapes.
         """
         raise NotImplementedError
 
-    def _run(self, positions, rows, answers):
-        """Run one batch; a batch that the model refuses is an `ItemError` for its items."""
+    def _run(self, positions, rows, answers, group, size):
+        """Run one batch of ``size`` rows; one that the model refuses is an `ItemError` for its items."""
         columns = list(zip(*(rows[p] for p in positions), strict=True))
         try:
             if self._batched:
-                outputs = self._infer([self._batch(index, column) for index, column in enumerate(columns)])
+                arrays = [self._batch(index, column, size) for index, column in enumerate(columns)]
             else:
-                outputs = self._infer([self._alone(index, value) for index, (value,) in enumerate(columns)])
+                arrays = [self._alone(index, value) for index, (value,) in enumerate(columns)]
+            outputs = self._infer(arrays, group)
         except ItemError as problem:
             for position in positions:
                 answers[position] = problem
             return
+        padding.note_rows(size, size - len(positions))
         for row, position in enumerate(positions):
             answers[position] = tuple(o[row] if self._batched else o for o in outputs)
 
-    def _batch(self, index, values):
-        """The values of input ``index`` along a new first axis, normalised, of the model's dtype."""
-        size = max(len(values), self._min_batch)
+    def _batch(self, index, values, size):
+        """``size`` values of input ``index`` along a new first axis, normalised, of the model's dtype."""
         dtype = np.dtype(self._dtypes[index])
         if dtype.hasobject or (size == 1 and not self._normalizes(index)):
             values = [*values, *[values[-1]] * (size - len(values))]
@@ -108,7 +116,10 @@ class Model:
 
 
 class OnnxModel(Model):
-    """An ONNX model on ONNX Runtime's CPU provider, with ``threads`` threads (None: its default)."""
+    """An ONNX model on ONNX Runtime's CPU provider, with ``threads`` threads (None: its default).
+
+    ``model`` is its file; with ``groups``, a list with the file of each.
+    """
 
     def __init__(
         self,
@@ -122,10 +133,19 @@ class OnnxModel(Model):
         mean=(),
         std=(),
         channels_last=False,
+        groups=(),
         threads=None,
     ):
         super().__init__(
-            inputs, outputs, mean, std, max_batch, min_batch, batched, channels_last=channels_last
+            inputs,
+            outputs,
+            mean,
+            std,
+            max_batch,
+            min_batch,
+            batched,
+            channels_last=channels_last,
+            groups=groups,
         )
         import onnxruntime
 
@@ -136,18 +156,21 @@ class OnnxModel(Model):
         if threads is not None:
             options.intra_op_num_threads = threads
             options.inter_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        found = {info.name: info for info in self._session.get_inputs()}
+        self._sessions = [
+            onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+            for file in (model if groups else [model])
+        ]
+        found = {info.name: info for info in self._sessions[0].get_inputs()}
         self._dtypes = [_NUMPY_TYPES[found[name].type] for name in inputs]
         self._ranks = [len(found[name].shape) for name in inputs]
 
-    def _infer(self, arrays):
+    def _infer(self, arrays, group):
         feed = {
             name: array if array.ndim == rank else array[np.newaxis]  # [1,C,H,W] of a model without batches
             for name, array, rank in zip(self._inputs, arrays, self._ranks, strict=True)
         }
         try:
-            return self._session.run(self._outputs, feed)
+            return self._sessions[group].run(self._outputs, feed)
         except Exception as problem:
             if type(problem).__name__ != "InvalidArgument":
                 raise

@@ -7,7 +7,10 @@ from .inference import Model
 
 
 class TorchScriptModel(Model):
-    """A TorchScript file on the CPU; ``dtypes`` are the numpy names of its inputs' element types."""
+    """A TorchScript file on the CPU; ``dtypes`` are the numpy names of its inputs' element types.
+
+    ``model`` is the file; with ``groups``, a list with the file of each.
+    """
 
     def __init__(
         self,
@@ -22,23 +25,33 @@ class TorchScriptModel(Model):
         mean=(),
         std=(),
         channels_last=False,
+        groups=(),
         threads=None,
     ):
         super().__init__(
-            inputs, outputs, mean, std, max_batch, min_batch, batched, channels_last=channels_last
+            inputs,
+            outputs,
+            mean,
+            std,
+            max_batch,
+            min_batch,
+            batched,
+            channels_last=channels_last,
+            groups=groups,
         )
         import torch
 
         if threads is not None:
             torch.set_num_threads(threads)
         self._torch = torch
-        self._module = torch.jit.load(model, map_location="cpu").eval()
+        files = model if groups else [model]
+        self._modules = [torch.jit.load(file, map_location="cpu").eval() for file in files]
         self._dtypes = [np.dtype(name) for name in dtypes]
 
-    def _infer(self, arrays):
+    def _infer(self, arrays, group):
         with self._torch.inference_mode():
             try:
-                answer = self._module(*(self._torch.from_numpy(array) for array in arrays))
+                answer = self._modules[group](*(self._torch.from_numpy(array) for array in arrays))
             except RuntimeError as problem:
                 raise ItemError(f"the model does not take this input: {_reason(problem)}") from None
         outputs = answer if isinstance(answer, (tuple, list)) else (answer,)

@@ -99,7 +99,7 @@ class Reply:
     def leaves(self):
         """Ask the server; True if the client waits no more."""
         with self._lock:  # a question about a request that was answered ends the server (24.10: signal 11)
-            if not self._answered:
+            if not (self._answered or self.has_left):
                 self.has_left = self._request.is_cancelled()
         return self.has_left
 

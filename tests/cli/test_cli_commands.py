@@ -121,6 +121,22 @@ def test_run(resize: Path, tpgen: Tpgen, photo: Path, tmp_path: Path, reference:
         assert np.abs(saved["result"].astype(int) - wanted).max() <= 1
 
 
+@pytest.mark.parametrize("reference", [[], ["--reference"]])
+def test_run_shows_the_tag_of_an_image_that_varies(
+    tpgen: Tpgen, photo: Path, tmp_path: Path, reference: list[str]
+) -> None:
+    path = tmp_path / "varying.toml"
+    path.write_text(
+        '[jpeg]\nbackend = "DecodeTensor"\nnext = "other"\n[other]\nbackend = "DecodeMat"\nfilter = "or"\n'
+    )
+    done = tpgen("run", path, "--input", f"data=@{photo}", "-o", tmp_path / "out.npz", *reference)
+    assert (done.status, done.err) == (0, "")
+    is_jpeg = photo.read_bytes()[:2] == b"\xff\xd8"
+    assert done.out.splitlines()[1] == f"  result_tag  'HWC {'rgb' if is_jpeg else 'bgr'}'"
+    with np.load(tmp_path / "out.npz") as saved:
+        assert set(saved.files) >= {"result", "result_tag"}
+
+
 def test_run_of_several_samples_one_of_which_fails(
     resize: Path, tpgen: Tpgen, photo: Path, tmp_path: Path
 ) -> None:

@@ -262,7 +262,7 @@ def test_what_is_wrong_with_set_is_shown_in_it(
 def test_models_can_be_replaced(folder: Path) -> None:
     text = '[net]\nbackend = "Onnx"\nmodel = "missing.onnx"\n'
     found = compiled(folder, text, models={"net": str(folder / "rgb.onnx")})
-    assert [file.path.name for file in found.models.values()] == ["rgb.onnx"]
+    assert [[file.path.name for file in files] for files in found.models.values()] == [["rgb.onnx"]]
 
 
 # --- the [pipeline] table -----------------------------------------------------------------------------------

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from tpgen.frontend.shown import LONGEST, shown
 from tpgen.frontend.type_syntax import MOST_DIMENSIONS, TypeSyntaxError, parse_type
-from tpgen.frontend.values import ValueProblem, parse_extent, parse_value
+from tpgen.frontend.batches import parse_shapes, profiles_of, range_of
+from tpgen.frontend.values import ValueProblem, parse_value
 from tpgen.ir.op import Attribute, AttributeField
 from tpgen.types import Array, Bytes, Color, DType, Layout, ListOf, Symbol, Text
 
@@ -161,7 +162,8 @@ def test_lists_as_strings_and_natively(numbers: list[int]) -> None:
     ],
 )
 def test_batches_and_shapes(value: Any, extent: tuple[int, int]) -> None:
-    assert parse_extent("max", value) == extent
+    shapes = parse_shapes("max", value)
+    assert range_of(profiles_of(shapes, shapes)) == extent
 
 
 @pytest.mark.parametrize(
@@ -173,12 +175,16 @@ def test_batches_and_shapes(value: Any, extent: tuple[int, int]) -> None:
         ("a", "TP103"),
         (0, "TP104"),
         ("0x3", "TP104"),
+        ("1x0", "TP104"),
+        (True, "TP103"),
+        (1.5, "TP103"),
+        (";".join("1" * 1025), "TP104"),
         (-1, "TP104"),
     ],
 )
 def test_what_is_no_batch(value: Any, code: str) -> None:
     with pytest.raises(ValueProblem) as caught:
-        parse_extent("max", value)
+        parse_shapes("max", value)
     assert caught.value.code == code
 
 

@@ -53,6 +53,22 @@ def cut(data):
     return [np.array([number], np.float32) for number in numbers]
 
 
+@op(
+    inputs={"data": Tensor("int32", [1])},
+    outputs={"result": Tensor("float32", [1]), "note": Tensor("int32", [])},
+)
+def one(data):
+    return {"result": data.astype(np.float32), "note": data[0]}
+
+
+@op(
+    inputs={"data": Tensor("float32", [1]), "more": Tensor("float32", [1])},
+    outputs={"result": Tensor("float32", [1])},
+)
+def last(data, more):
+    return data + more
+
+
 @op(inputs={"data": Tensor("int32", ["N"])}, outputs={"result": Tensor("int32", [])})
 def total(data):
     time.sleep(float(data[0]) / 1000)
@@ -94,7 +110,9 @@ class TritonPythonModel:
     def answer(self, numbers):
         if (numbers == 666).any():
             return pb_utils.InferenceResponse(error=pb_utils.TritonError("not with me"))
-        return pb_utils.InferenceResponse([pb_utils.Tensor("result", numbers * 2)])
+        found = [pb_utils.Tensor("result", numbers * 2)]
+        found.append(pb_utils.Tensor("result_valid", np.ones((len(numbers), 1), bool)))
+        return pb_utils.InferenceResponse(found)
 """
 PIPELINE = """
 [cut]
@@ -110,6 +128,22 @@ backend = "TensorrtTensor"
 model = "double.onnx"
 max = 4
 {keys}
+"""
+STRAIGHT = """
+[one]
+backend = "Python[mine:one]"
+next = "m"
+
+[m]
+backend = "TensorrtTensor"
+model = "double.onnx"
+next = "last"
+
+[last]
+backend = "Python[mine:last]"
+
+[pipeline]
+outputs = ["result", "note"]
 """
 TOTAL = '[total]\nbackend = "Python[mine:total]"\ntimeout_ms = 200\n'
 WIDE = """
@@ -128,6 +162,7 @@ PIPELINES = {
     "narrow": PIPELINE.format(keys=""),  # the queue of its model takes one request
     "patient": PIPELINE.format(keys="retry = 8"),  # so does this one's
     "hasty": PIPELINE.format(keys="timeout_ms = 150"),
+    "straight": STRAIGHT,  # an ensemble
     "total": TOTAL,
     "wide": WIDE,
 }
@@ -523,6 +558,31 @@ def test_answers_of_called_models_are_let_go(server: TritonServer, caller: Calle
         assert answer.as_numpy("result").sum() == 2 * 2 * 262144
         sizes.append(used())
     assert sizes[2] <= sizes[0] + (4 << 20), sizes
+
+
+# --- ensembles ----------------------------------------------------------------------------------------------
+
+
+def ask_ensemble(caller: Caller, number: int, wanted: Sequence[str], **keywords: Any) -> dict[str, float]:
+    """The wanted outputs of `STRAIGHT`; its second input is read by its last step alone."""
+    inputs = as_inputs({"data": np.array([[number]], np.int32), "more": np.array([[0.5]], np.float32)})
+    outputs = [grpc.InferRequestedOutput(name) for name in wanted]
+    answer = caller.client.infer("straight", inputs, outputs=outputs, client_timeout=30.0, **keywords)
+    return {name: float(answer.as_numpy(name).reshape(-1)[0]) for name in wanted}
+
+
+def test_an_ensemble_hands_on_what_came_along(caller: Caller, probes: dict[str, Probe]) -> None:
+    """The server does that by itself."""
+    keywords = {"request_id": "mine-2", "timeout": 6_000_000, "parameters": {"text": "x"}}
+    assert ask_ensemble(caller, 3, ["result", "note"], **keywords) == {"result": 6.5, "note": 3}
+    (line,) = probes["straight"].seen()
+    assert (line["id"], line["timeout"], line["parameters"]) == ("mine-2", 6_000_000, {"text": "x"})
+
+
+@pytest.mark.parametrize("wanted", ["result", "note"])
+def test_one_output_of_an_ensemble(caller: Caller, wanted: str) -> None:
+    """Triton leaves out the steps that it does not take, and must not leave out others (issue 7482)."""
+    assert ask_ensemble(caller, 4, [wanted]) == {wanted: {"result": 8.5, "note": 4}[wanted]}
 
 
 # --- cancellation -------------------------------------------------------------------------------------------

@@ -92,7 +92,7 @@ def _run(
             except ItemError as problem:
                 outcomes.append(problem)
             else:
-                outcomes.append({port.key: given[port.key] for port in entry.outputs if port.key in given})
+                outcomes.append({key: given[key] for key in entry.answered if key in given})
     return outcomes
 
 
@@ -117,7 +117,7 @@ def _report(report: Report, entry: Entry, outcomes: Sequence[Outcome], nodes: It
             documents.append({"error": str(outcome), "outputs": None})
             problems.append(_failure(str(outcome), place, nodes))
             continue
-        outputs = {port.key: outcome.get(port.key) for port in entry.outputs}
+        outputs = {key: outcome.get(key) for key in entry.answered}
         documents.append({"error": None, "outputs": {k: show.to_json(v) for k, v in outputs.items()}})
         if place:
             report.say(place)

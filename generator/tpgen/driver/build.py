@@ -218,7 +218,7 @@ def fingerprint(compiled: Compiled) -> str:
         PurePath(compiled.source.path).name,
         asdict(options),
         sorted([*place, value] for place, value in compiled.given.values.items()),
-        sorted((label, file.sha256) for label, file in compiled.models.items()),
+        sorted((label, *(file.sha256 for file in files)) for label, files in compiled.models.items()),
         sorted(
             (call.label, attribute, hashlib.sha256(path.read_bytes()).hexdigest())
             for _, call, attribute, path in named_files(compiled.graph, compiled.base)

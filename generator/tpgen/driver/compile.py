@@ -36,7 +36,7 @@ class Compiled:
     graph: Graph
     loaded: Loaded
     options: Options
-    models: dict[str, ModelFile]
+    models: dict[str, tuple[ModelFile, ...]]
     decisions: tuple[str, ...]
     given: BuildOptions
 

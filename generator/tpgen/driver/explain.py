@@ -164,8 +164,10 @@ def explain(compiled: Compiled) -> Explanation:
 
 
 def model_sizes(compiled: Compiled) -> dict[str, int]:
-    """The bytes of the model file of each call that has one."""
-    return {label: file.path.stat().st_size for label, file in compiled.models.items()}
+    """The bytes of the model files of each call that has some."""
+    return {
+        label: sum(file.path.stat().st_size for file in files) for label, files in compiled.models.items()
+    }
 
 
 def _entry(graph: Graph, entry: Entry, names: DimensionNames) -> EntryFacts:

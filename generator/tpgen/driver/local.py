@@ -77,8 +77,10 @@ def load_interpreter(compiled: Compiled) -> Interpreter:
             for attribute in attributes_of(type(call.op))
             if attribute.declared.file and (value := getattr(call.op, attribute.name))
         }
-        if call.label in compiled.models:
-            paths["model"] = compiled.models[call.label].path
+        slots = call.op.files("model")
+        paths.update(
+            {slot: file.path for slot, file in zip(slots, compiled.models.get(call.label, ()), strict=False)}
+        )
         files[call.label] = paths
     with user_errors(compiled.base, compiled.base):
         return Interpreter.load(compiled.reference, files, threads=usable_cores(), user=compiled.base)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,12 @@ from ..ir.op import Trait
 from ..ir.signature import BatchAxis, ModelSignature
 from ..source import SourceFile, Span
 from .options import BuildOptions
+from .profiles import profiles_fit
 
 
 @dataclass(frozen=True)
 class ModelFile:
-    """The model of a call: the file that is used (a rewritten copy with ``--dynamic-batch``)."""
+    """A model of a call: the file that is used (a rewritten copy with ``--dynamic-batch``)."""
 
     path: Path
     sha256: str
@@ -32,9 +34,12 @@ class ModelFile:
 
 def attach_models(
     graph: Graph, base: Path, options: BuildOptions, scratch: Path, bag: Bag
-) -> tuple[Graph, dict[str, ModelFile]]:
-    """Give every inference operator its model's signature; returns the files by call label."""
-    files: dict[str, ModelFile] = {}
+) -> tuple[Graph, dict[str, tuple[ModelFile, ...]]]:
+    """Give every inference operator its model's signature; returns the files by call label.
+
+    A call has one file, or one for each instance group.
+    """
+    files: dict[str, tuple[ModelFile, ...]] = {}
     nodes = dict(graph.nodes)
     for name in options.models:
         if name not in nodes:
@@ -53,34 +58,94 @@ def _attach(
     base: Path,
     options: BuildOptions,
     scratch: Path,
-    files: dict[str, ModelFile],
+    files: dict[str, tuple[ModelFile, ...]],
     bag: Bag,
 ) -> Call:
     if not call.op.has(Trait.INFERENCE):
         return call
     op: Any = call.op
     span = call.spans.get("model", call.span)
-    path = Path(options.models[node.title]) if node.title in options.models else base / op.model
-    try:
-        signature = op.declared_signature() or read_signature(path)
-        if _needs_dynamic_batch(signature, node):
-            if not options.dynamic_batch:
-                _report_fixed_batch(path, signature, node, span, bag)
-                return call
-            path = _dynamic_copy(path, scratch)
-            signature = read_signature(path)
-    except ModelError as problem:
-        where = f" (graph node {problem.node})" if problem.node else ""
-        bag.error(problem.code, f"{problem}{where}", span, hint=problem.hint, node=node.title)
+    parts: list[Any] = []
+    found: dict[Path, ModelFile] = {}
+    for part in op.parts():
+        path = Path(options.models[node.title]) if node.title in options.models else base / part.model
+        try:
+            signature = op.declared_signature() or read_signature(path)
+            if _needs_dynamic_batch(signature, part):
+                if not options.dynamic_batch:
+                    _report_fixed_batch(path, signature, part, node, span, bag)
+                    return call
+                path = _dynamic_copy(path, scratch)
+                signature = read_signature(path)
+        except ModelError as problem:
+            where = f" (graph node {problem.node})" if problem.node else ""
+            bag.error(problem.code, f"{problem}{where}", span, hint=problem.hint, node=node.title)
+            return call
+        if not path.is_file():
+            bag.error("TP401", f"there is no file {path}", span, hint=_PATHS_HINT, node=node.title)
+            return call
+        if signature.batch is BatchAxis.FIXED:
+            part = replace(part, min_batch=signature.batch_size)
+        part = replace(part, signature=signature)
+        if path in found:  # instances that differ in their batches only
+            parts[list(found).index(path)] = _united(parts[list(found).index(path)], part)
+            continue
+        parts.append(part)
+        is_onnx = op.declared_signature() is None
+        found[path] = ModelFile(path, _digest(path, *_data_files(path, op)), is_onnx=is_onnx)
+    if not (_are_one_model(node, parts, span, bag) and profiles_fit(node, parts[0].signature, bag)):
         return call
-    if not path.is_file():
-        bag.error("TP401", f"there is no file {path}", span, hint=_PATHS_HINT, node=node.title)
-        return call
-    is_onnx = op.declared_signature() is None
-    files[call.label] = ModelFile(path, _digest(path, *_data_files(path, op)), is_onnx=is_onnx)
-    if signature.batch is BatchAxis.FIXED:
-        op = replace(op, min_batch=signature.batch_size)
-    return replace(call, op=replace(op, signature=signature))
+    files[call.label] = tuple(found.values())
+    if len(parts) == 1:
+        return replace(call, op=replace(parts[0], groups=()))
+    low, high = min(part.min_batch for part in parts), max(part.max_batch for part in parts)
+    op = replace(op, signature=parts[0].signature, min_batch=low, max_batch=high, groups=tuple(parts))
+    return replace(call, op=op)
+
+
+def _united(one: Any, other: Any) -> Any:
+    low, high = min(one.min_batch, other.min_batch), max(one.max_batch, other.max_batch)
+    return replace(one, min_batch=low, max_batch=high, groups=())
+
+
+def _are_one_model(node: Node, parts: Sequence[Any], span: Span, bag: Bag) -> bool:
+    """True if the models of all instance groups take and give the same; else that is reported."""
+    first, *others = parts
+    for other in others:
+        for side in ("inputs", "outputs"):
+            one, two = (_interface(part.signature, side) for part in (first, other))
+            if one == two:
+                continue
+            message = (
+                f"the models of the instance groups are not alike: {side} of {first.model!r} are"
+                f" {_shown(one)}, those of {other.model!r} {_shown(two)}"
+            )
+            hint = "export one network for all groups: only the batch may differ"
+            bag.error("TP410", message, span, hint=hint, node=node.title)
+            return False
+    return True
+
+
+_Interface = tuple[tuple[str, str, tuple[int | None, ...]], ...]
+
+
+def _interface(signature: ModelSignature, side: str) -> _Interface:
+    """Names, dtypes and item shapes of the inputs or outputs; None for a dimension that varies."""
+    return tuple(
+        (
+            info.name,
+            info.dtype.value,
+            tuple(dim if isinstance(dim, int) else None for dim in signature.item_shape(info)),
+        )
+        for info in getattr(signature, side)
+    )
+
+
+def _shown(tensors: _Interface) -> str:
+    return ", ".join(
+        f"{name} {dtype}[{','.join('?' if dim is None else str(dim) for dim in dims)}]"
+        for name, dtype, dims in tensors
+    )
 
 
 def _data_files(path: Path, op: Any) -> list[Path]:
@@ -103,15 +168,17 @@ def _dynamic_copy(path: Path, scratch: Path) -> Path:
     return copy
 
 
-def _needs_dynamic_batch(signature: ModelSignature, node: Node) -> bool:
-    """True if the node's calls are of another size than the model's; smaller batches are filled up to it."""
-    return signature.batch is BatchAxis.FIXED and node.settings.max_batch != signature.batch_size
+def _needs_dynamic_batch(signature: ModelSignature, op: Any) -> bool:
+    """True if the calls are of another size than the model's; smaller batches are filled up to it."""
+    return signature.batch is BatchAxis.FIXED and op.max_batch != signature.batch_size
 
 
-def _report_fixed_batch(path: Path, signature: ModelSignature, node: Node, span: Span, bag: Bag) -> None:
+def _report_fixed_batch(
+    path: Path, signature: ModelSignature, op: Any, node: Node, span: Span, bag: Bag
+) -> None:
     bag.error(
         "TP406",
-        f"the model's batch is fixed at {signature.batch_size}, but max = {node.settings.max_batch}:"
+        f"the model's batch is fixed at {signature.batch_size}, but max = {op.max_batch}:"
         f" {explain_batch(path)}",
         node.spans.get("max", span),
         hint="build with --dynamic-batch, which rewrites a copy and proves it, or export it"
@@ -121,7 +188,7 @@ def _report_fixed_batch(path: Path, signature: ModelSignature, node: Node, span:
 
 
 def model_contents(
-    graph: Graph, files: dict[str, ModelFile], scratch: Path, bag: Bag, *, write: bool
+    graph: Graph, files: Mapping[str, tuple[ModelFile, ...]], scratch: Path, bag: Bag, *, write: bool
 ) -> dict[tuple[str, str], tuple[Path, dict[str, Content]]]:
     """The model files that go into the repository, rewritten where a pass asked for it.
 
@@ -129,27 +196,29 @@ def model_contents(
     """
     found: dict[tuple[str, str], tuple[Path, dict[str, Content]]] = {}
     for node, call in graph.calls():
+        op: Any = call.op
         if call.label not in files:
             continue
-        file = files[call.label]
-        op: Any = call.op
-        name = Path(op.model).name
-        target = scratch / hashlib.sha256(f"{file.sha256}{call.rewrite!r}".encode()).hexdigest()[:16]
-        try:
-            if not write:
-                if call.rewrite is not None:
-                    can_fold(file.path, call.rewrite)
-                found[(call.label, "model")] = (target, {name: b""})
+        for slot, part, file in zip(op.files("model"), op.parts(), files[call.label], strict=True):
+            name = Path(part.model).name
+            target = scratch / hashlib.sha256(f"{file.sha256}{call.rewrite!r}".encode()).hexdigest()[:16]
+            try:
+                contents = _contents(file, call, target, name, write=write)
+            except ModelError as problem:
+                bag.error(problem.code, str(problem), call.span, hint=problem.hint, node=node.title)
                 continue
-            written = _write_model(file.path, call, target, name) if file.is_onnx else (file.path,)
-        except ModelError as problem:
-            bag.error(problem.code, str(problem), call.span, hint=problem.hint, node=node.title)
-            continue
-        contents: dict[str, Content] = {
-            (path.name if file.is_onnx else name): CopyFrom(path, _digest(path)) for path in written
-        }
-        found[(call.label, "model")] = (target, contents)
+            found[(call.label, slot)] = (target, contents)
     return found
+
+
+def _contents(file: ModelFile, call: Call, target: Path, name: str, *, write: bool) -> dict[str, Content]:
+    """The files of one model, itself the first; without ``write``, only whether it can be rewritten."""
+    if not write:
+        if call.rewrite is not None:
+            can_fold(file.path, call.rewrite)
+        return {name: b""}
+    written = _write_model(file.path, call, target, name) if file.is_onnx else (file.path,)
+    return {(path.name if file.is_onnx else name): CopyFrom(path, _digest(path)) for path in written}
 
 
 def _write_model(path: Path, call: Call, target: Path, name: str) -> tuple[Path, ...]:

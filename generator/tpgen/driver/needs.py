@@ -30,12 +30,16 @@ TYPICAL_LENGTH = 100
 
 @dataclass(frozen=True)
 class Needs:
-    """Bytes, and a number of processes. ``assumes`` says what stood in for sizes that vary."""
+    """Bytes, and a number of processes. ``assumes`` says what stood in for sizes that vary.
+
+    ``largest_pool``: of the shared memory, what the process with the largest batches has for itself.
+    """
 
     processes: int
     memory: int
     shared_memory: int
     assumes: str
+    largest_pool: int
 
     @property
     def shm_size(self) -> str:
@@ -57,12 +61,11 @@ def needs_of(graph: Graph, model_bytes: Mapping[str, int]) -> Needs:
         stage.instances * _process_bytes(graph, stage, model_bytes) for stage in stages
     )
     memory += sum(stage.instances * MODEL_COPIES * model_bytes.get(stage.runs[0], 0) for stage in in_server)
-    shared = sum(
-        stage.instances * (SHM_STEP + SHM_COPIES * stage.max_batch * _item_bytes(stage)) for stage in stages
-    )
+    pools = [SHM_STEP + SHM_COPIES * stage.max_batch * _item_bytes(stage) for stage in stages]
+    shared = sum(stage.instances * pool for stage, pool in zip(stages, pools, strict=True))
     processes = 1 + sum(stage.instances for stage in stages)
     ports = [port for stage in stages for port in (*stage.inputs, *stage.outputs)]
-    return Needs(processes, memory, shared, _assumptions(ports))
+    return Needs(processes, memory, shared, _assumptions(ports), max(pools, default=SHM_STEP))
 
 
 def _process_bytes(graph: Graph, stage: Stage, model_bytes: Mapping[str, int]) -> int:

@@ -14,7 +14,7 @@ from ..codes import CODES
 from ..frontend.calls import FORKS, SEQUENCES, WRAPPERS
 from ..frontend.filters import filter_names, key_of_filter, named_filter
 from ..frontend.macros import MACROS
-from ..frontend.tables import CONTROL_FLOW, WITHOUT_EFFECT, NodeKeys, PipelineKeys
+from ..frontend.tables import WITHOUT_EFFECT, NodeKeys, PipelineKeys
 from ..ir.filters import RUNS, SWAPS, Otherwise
 from ..ir.op import REGISTRY, AttributeField, Op, Trait, attributes_of, bracket_attribute, declared_attributes
 from ..ops.unsupported import UNSUPPORTED
@@ -277,7 +277,7 @@ _SIDES = {True: "have", False: "do not have"}
 def names() -> list[str]:
     """All that `name_text` knows."""
     operators = {*REGISTRY, *FORKS, *WRAPPERS, *SEQUENCES, *UNSUPPORTED}
-    return sorted({*operators, *filter_names(), *WITHOUT_EFFECT, *CONTROL_FLOW, *_key_owners()})
+    return sorted({*operators, *filter_names(), *WITHOUT_EFFECT, *_key_owners()})
 
 
 def name_text(name: str) -> str | None:
@@ -298,8 +298,6 @@ def name_text(name: str) -> str | None:
         return f"The key '{name}' is accepted and has no effect: {_plain(WITHOUT_EFFECT[name])}\n"
     if name in filter_names() and name not in _key_owners():
         return f"{name}: a filter; {_plain(_filter_text(name))}\n"
-    if name in CONTROL_FLOW:
-        return f"The key '{name}' belongs to {CONTROL_FLOW[name]}, which this version does not compile.\n"
     return _key_text(name)
 
 

@@ -69,6 +69,15 @@ ends. `filter = "filter"` takes the decision from the item's own key `filter`, w
 has written ([early_exit](../model_repos/early_exit)). A key that an item may end without is declared with a
 companion `<key>_valid`; that it is false is no failure.
 
+### Where ways meet
+
+Behind an `or`, a skip or a sub-graph with several callers, a key may hold images in RGB and CHW for some
+items and in BGR and HWC for others. The type says so (`uint8[H,W,3] HWC|CHW bgr|rgb`), and who needs one of
+them gets each image as it needs it: operators on matrices HWC, those on tensors CHW, colour operators and
+models their colour order, user code what it declares ([fallback](../model_repos/fallback)). What does not
+vary is never converted, and a wrong order stays an error. Where dtype, rank or kind differ, nothing but
+code without types can read the key (TP311).
+
 ### Sub-graphs
 
 A component that only a `jump` names is a sub-graph: one root, one leaf, and no client calls it. `MapReduce`

@@ -99,7 +99,21 @@ def ensemble_config(entry: Entry, stages: Sequence[Stage]) -> Any:
             sources[port.key] = "" if _is_answer(port.key, entry, later) else f"{stage.nodes[0]}."
             for tensor in wire_tensors(port):
                 step.output_map[tensor.name] = sources[port.key] + tensor.name
+    _put_first_what_may_be_left_out(config)
     return config
+
+
+def _put_first_what_may_be_left_out(config: Any) -> None:
+    """Turn the steps round where a request for some outputs may need not all inputs.
+
+    The server then leaves out the first step of the list as well (TP898), which must be one that such a
+    request does not need. Of a chain that is the last one. The order has no other meaning.
+    """
+    steps = config.ensemble_scheduling.step
+    if not {tensor.name for tensor in config.input} <= set(steps[0].input_map.values()):
+        turned = list(reversed(steps))
+        del steps[:]
+        steps.extend(turned)
 
 
 def _is_answer(key: str, entry: Entry, later: Sequence[Stage]) -> bool:

@@ -380,8 +380,15 @@ class NodeCode:
         return [f"{name}={self._value(call, name, value, name in files)}" for name, value in found.items()]
 
     def _value(self, call: Call, name: str, value: Any, is_file: bool) -> str:
-        path = self.parts.files.get((call.label, name)) if is_file else None
-        return f"context.path({literal(path)})" if path else literal(value)
+        slots = call.op.files(name) if is_file else ()
+        paths = [
+            f"context.path({literal(path)})"
+            for slot in slots
+            if (path := self.parts.files.get((call.label, slot))) is not None
+        ]
+        if len(paths) > 1:
+            return sequence(paths, BODY + 8)
+        return paths[0] if paths else literal(value)
 
     def _states(self, call: Call) -> Mapping[str, State]:
         assert self.parts.graph.types is not None

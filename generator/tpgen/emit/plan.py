@@ -150,8 +150,8 @@ def _place_files(
     elsewhere = graph.called_models() if not stage.runs else {}
     taken: dict[str, Path | None] = dict.fromkeys(("model.py", "stage.py", "tpgen_runtime", "user"))
     for node, call in ((graph.title(name), call) for name in stage.nodes for call in graph.nodes[name].calls):
-        for attribute in attributes_of(type(call.op)):
-            key = (call.label, attribute.name)
+        for slot in (slot for one in attributes_of(type(call.op)) for slot in call.op.files(one.name)):
+            key = (call.label, slot)
             if key not in inputs.contents or call.label in elsewhere:
                 continue
             origin, contents = inputs.contents[key]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
@@ -11,8 +11,10 @@ from ..ir.filters import RUN, SWAP, Filter, Otherwise
 from ..ir.graph import Call
 from ..ir.op import REGISTRY, Fork, Nothing, Op, Trait, bracket_attribute
 from ..ops.unsupported import UNSUPPORTED
+from ..source import Span
 from .expression import Expr, ExpressionError, Text, parse_items
 from .filters import item_filter
+from .groups import build_model
 from .keys import NodeValues, Use, build_op
 from .shown import shown
 from .user_files import UserCode
@@ -34,6 +36,10 @@ WRAPPERS = {
     "Forward": "hands on to its operator",
     "Composite": "hands on to its operator",
     "C": "hands on to its operator",
+    "Range": "batches of `range` are cut into calls of sizes that its operator takes",
+    "FakeInstance": "one instance takes every batch size of its profiles",
+    "Max": "batches are cut to what its operator takes",
+    "Parallel": "batches are cut to what its operator takes",
 }
 
 
@@ -82,7 +88,7 @@ def build_calls(backend: Text, first: Filter, values: NodeValues, user: UserCode
         use = _use(item.expr, index, len(written), bag, values.node)
         if use is None:
             values.open()
-        built = build_op(use, values) if use else None
+        built = _build(use, values) if use else None
         if use is None or built is None:
             is_complete = False
             continue
@@ -97,6 +103,10 @@ def build_calls(backend: Text, first: Filter, values: NodeValues, user: UserCode
             op, user.files[label] = completed
         calls.append(Call(op, item.filter, use.span, label, spans=spans, arms=arms))
     return tuple(_reachable(calls)) if is_complete else None
+
+
+def _build(use: Use, values: NodeValues) -> tuple[Op, Mapping[str, Span]] | None:
+    return build_model(use, values) if Trait.INFERENCE in use.cls.traits else build_op(use, values)
 
 
 def _reachable(calls: list[Call]) -> Iterator[Call]:
@@ -154,6 +164,7 @@ def _flatten_items(
                 values.error("TP106", message, expr.arguments[0].span)
             if expr.content is None or not expr.content.text:
                 raise ExpressionError(f"'{expr.name}' holds no operator", expr.span)
+            values.containers.add(expr.name)
             yield from _flatten_items(parse_items(expr.content), filter_, values, user)
         elif expr.name in FORKS:
             yield from _flatten_fork(expr, filter_, values, user)

@@ -55,7 +55,8 @@ class Globals:
 class NodeValues:
     """The raw keys of a node and the globals behind them; remembers which of its own keys were used.
 
-    ``operators`` and ``missing`` collect what `build_op` finds, ``user_keys`` the parameters of user code.
+    ``operators`` and ``missing`` collect what `build_op` finds, ``user_keys`` the parameters of user code,
+    ``containers`` the names of what only decides where and when its operator runs.
     ``is_open``: as in `Globals`, for this node. ``errors`` counts what was found wrong, said or not.
     """
 
@@ -68,6 +69,7 @@ class NodeValues:
     missing: list[Missing] = field(default_factory=list)
     operators: dict[str, type[Op]] = field(default_factory=dict)
     user_keys: list[str] = field(default_factory=list)
+    containers: set[str] = field(default_factory=set)
     is_open: bool = False
     errors: int = 0
 
@@ -101,7 +103,10 @@ class NodeValues:
 
 @dataclass(frozen=True)
 class Use:
-    """One operator in a node's ``backend``: the name as written, its place, and what stands around it."""
+    """One operator in a node's ``backend``: the name as written, its place, and what stands around it.
+
+    ``group``: for which of ``groups`` instance groups its values are read.
+    """
 
     cls: type[Op]
     name: str
@@ -110,6 +115,8 @@ class Use:
     content: str | None
     index: int
     count: int
+    group: int = 0
+    groups: int = 1
 
 
 def build_op(use: Use, values: NodeValues) -> tuple[Op, Mapping[str, Span]] | None:
@@ -129,7 +136,7 @@ def build_op(use: Use, values: NodeValues) -> tuple[Op, Mapping[str, Span]] | No
         if not declared.is_key:
             continue
         try:
-            value = _lookup(declared, use, arguments, values)
+            value = _of_group(_lookup(declared, use, arguments, values), declared.key, use, values)
         except _WrongCount:
             continue
         if value is not None:
@@ -230,7 +237,7 @@ def near_hint(word: str, candidates: Iterable[str]) -> str | None:
     near = did_you_mean(word, known)
     if near:
         return f"did you mean '{near}'?"
-    return f"known here: {', '.join(known)}" if known and len(known) <= 16 else None
+    return f"known here: {', '.join(known)}" if known and len(known) <= 20 else None
 
 
 def _lookup(
@@ -252,7 +259,27 @@ def _lookup(
 
 
 class _WrongCount(Exception):
-    """An ``a|b|c`` value has another number of parts than the node has operators (reported)."""
+    """An ``a|b|c`` value has another number of parts than the node has operators (reported).
+
+    Or an ``a&b&c`` value another number than it has instance groups.
+    """
+
+
+def _of_group(value: Value | None, key: str, use: Use, values: NodeValues) -> Value | None:
+    """The part of an ``a&b&c`` value that belongs to an instance group.
+
+    Raises:
+        _WrongCount: there is not one part per group.
+    """
+    if use.groups < 2 or value is None or not isinstance(value.raw, str) or "&" not in value.raw:
+        return value
+    parts = value.raw.split("&")
+    if len(parts) != use.groups:
+        message = f"'{key}' has {len(parts)} parts, but there are {use.groups} instance groups"
+        hint = "give one value for all groups, or one for each, with & between"
+        values.error("TP293", message, value.span, hint)
+        raise _WrongCount
+    return Value(parts[use.group].strip(), value.span, value.key_span)
 
 
 def _alternative(value: Value, use: Use, values: NodeValues) -> Value | None:

@@ -14,6 +14,7 @@ from .calls import build_calls
 from .entries import add_entries
 from .expression import whole
 from .filters import node_filter
+from .groups import with_batch_ranges
 from .jumps import check_jumps
 from .keys import Globals, NodeValues, Value, near_hint, report_keys
 from .located import Located
@@ -21,10 +22,10 @@ from .macros import expand_document
 from .maps import check_sources, parse_map
 from .node_tables import NodeTable, apply_overrides, edges_of, split_tables
 from .pipeline_table import PipelineTable, read_pipeline_table
-from .settings import NODE_FIELDS, on_error_of, settings_of, with_batch_range
+from .settings import NODE_FIELDS, on_error_of, settings_of
 from .shown import shown
 from .structure import Edge, check_edges, check_joins, topological_order
-from .tables import CONTROL_FLOW, WITHOUT_EFFECT
+from .tables import WITHOUT_EFFECT
 from .user_files import UserCode, included_files
 
 MOST_NODES = 10_000
@@ -143,7 +144,7 @@ def _build_node(
     report_keys(values, _unknown_keys(values), NODE_FIELDS)
     if calls is None:
         return None
-    calls = tuple(with_batch_range(call, settings) for call in calls)
+    calls = tuple(with_batch_ranges(call, settings) for call in calls)
     return Node(
         values.node,
         calls,
@@ -171,17 +172,9 @@ def _backend(values: NodeValues, table: NodeTable) -> Located:
 
 
 def _unknown_keys(values: NodeValues) -> list[str]:
-    """The node's keys that nothing takes; those of control flow are reported here."""
-    unknown = []
-    for key, value in values.own.items():
-        if key in values.used or key in WITHOUT_EFFECT or key in NODE_FIELDS:
-            continue
-        if key in CONTROL_FLOW:
-            message = f"'{key}' belongs to {CONTROL_FLOW[key]}, which this version does not compile"
-            values.error("TP290", message, value.key_span)
-        else:
-            unknown.append(key)
-    return unknown
+    """The node's keys that nothing takes."""
+    known = values.used | WITHOUT_EFFECT.keys() | NODE_FIELDS.keys()
+    return [key for key in values.own if key not in known]
 
 
 def _ignored_keys(values: NodeValues, node: Node | None) -> list[tuple[str, Span, str]]:
@@ -208,7 +201,7 @@ def _ignored_globals(globals_: Mapping[str, Value]) -> list[tuple[str, Span, str
 
 def _stray_globals(globals_: Mapping[str, Value]) -> tuple[str, ...]:
     """The global keys that neither nodes nor operators have; only user code could take them."""
-    known = {*NODE_FIELDS, *WITHOUT_EFFECT, *CONTROL_FLOW, *_spellings()}
+    known = {*NODE_FIELDS, *WITHOUT_EFFECT, *_spellings()}
     return tuple(key for key in globals_ if key not in known and not _is_qualified_key(key))
 
 
@@ -242,9 +235,6 @@ def _report_globals(globals_: Globals, bag: Bag) -> None:
         hint = near_hint(key, [*NODE_FIELDS, *_spellings()])
         bag.error("TP102", f"unknown global key {shown(key)}", globals_.values[key].key_span, hint=hint)
     for key, value in globals_.values.items():
-        if key in CONTROL_FLOW:
-            message = f"'{key}' belongs to {CONTROL_FLOW[key]}, which this version does not compile"
-            bag.error("TP290", message, value.key_span)
-        elif key in _OF_ONE_NODE:
+        if key in _OF_ONE_NODE:
             message = f"'{key}' stands above the first node, where it holds for every node"
             bag.error("TP102", message, value.key_span, hint=_OF_ONE_NODE[key])

@@ -2,42 +2,110 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any
 
-from ..ir.graph import Call, OnError, Settings
-from ..ir.op import Trait, declared_attributes
+from ..ir.graph import InstanceGroup, OnError, Settings
+from ..ir.op import declared_attributes
+from .batches import Shapes, parse_forced, parse_range, parse_shapes, profiles_of, range_of, unreachable
+from .groups import group_count, part
 from .keys import NodeValues, Value
 from .tables import NodeKeys
-from .values import ValueProblem, parse_extent
+from .values import ValueProblem
 
 NODE_FIELDS = {f.key: f for f in declared_attributes(NodeKeys)}
-
-
-def with_batch_range(call: Call, settings: Settings) -> Call:
-    """Tell operators that take batches how large a call of theirs may be."""
-    if not call.op.has(Trait.INFERENCE):
-        return call
-    op: Any = call.op
-    return replace(call, op=replace(op, max_batch=settings.max_batch, min_batch=settings.min_batch))
 
 
 def settings_of(values: NodeValues) -> Settings:
     """The scheduling keys of a node."""
 
-    def number(key: str) -> Any:
-        value = values.find(key)
-        if value is None or names_groups(values, value):
-            return None
-        return values.parse(NODE_FIELDS[key], value)
+    def number(key: str, value: Value | None) -> Any:
+        return None if value is None else values.parse(NODE_FIELDS[key], value)
 
-    low, high = _extent(values, "min", 0), _extent(values, "max", 1)
-    if low > high:
+    count = group_count(values)
+    groups = tuple(_group(values, index) for index in range(count))
+    ranges = [(group.min_batch, group.max_batch) for group in groups]
+    if count > 1:
+        _check_gap(values, ranges)
+    low, high = _node_range(values, ranges)
+    waits = [number("batching_timeout", part(values, "batching_timeout", index)) for index in range(count)]
+    return Settings(
+        low,
+        high,
+        sum(group.instance_num for group in groups),
+        max((wait for wait in waits if wait is not None), default=None),
+        number("timeout_ms", values.find("timeout_ms")),
+        number("retry", values.find("retry")) or 0,
+        groups,
+    )
+
+
+def _group(values: NodeValues, index: int) -> InstanceGroup:
+    """One instance group; where its values are wrong, which is reported, a plain one."""
+    number = part(values, "instance_num", index)
+    instances = values.parse(NODE_FIELDS["instance_num"], number) if number is not None else None
+    shapes = [_shapes(values, key, index) for key in ("min", "max")]
+    try:
+        profiles = profiles_of(*shapes)
+    except ValueProblem as problem:
         at = values.own.get("min") or values.own.get("max")
-        message = f"'min' is {low}, more than 'max', which is {high}"
-        values.error("TP104", message, at.span if at else values.span)
-    instances, wait, timeout = (number(key) for key in ("instance_num", "batching_timeout", "timeout_ms"))
-    return Settings(low, high, instances or 1, wait, timeout, number("retry") or 0)
+        values.error(problem.code, problem.message, at.span if at else values.span, problem.hint)
+        return InstanceGroup()
+    low, high = range_of(profiles)
+    forced = part(values, "force_range", index)
+    if forced is not None:
+        try:
+            low, high = parse_forced(forced.raw, (len(profiles), instances or 1))
+        except ValueProblem as problem:
+            values.error(problem.code, problem.message, forced.span, problem.hint)
+    return InstanceGroup(low, high, instances or 1, profiles)
+
+
+def _shapes(values: NodeValues, key: str, index: int) -> tuple[Shapes, ...]:
+    value = part(values, key, index)
+    if value is not None:
+        try:
+            return parse_shapes(key, value.raw)
+        except ValueProblem as problem:
+            values.error(problem.code, problem.message, value.span, problem.hint)
+    return (((1,),),)
+
+
+def _check_gap(values: NodeValues, ranges: Sequence[tuple[int, int]]) -> None:
+    """Report sizes that no group takes, and no calls of several groups add up to."""
+    missing = unreachable(ranges)
+    at = values.find("min") or values.find("max")
+    if missing and at is not None:
+        sizes = ", ".join(map(str, missing))
+        message = f"the instance groups leave a gap: no calls make a batch of {sizes}"
+        hint = 'one group has to take a single item: min = "1&4", max = "1&4"'
+        values.error("TP293", message, at.span, hint)
+
+
+def _node_range(values: NodeValues, ranges: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """The batches that the node takes: what its groups do, or the ``range`` of a ``Range[...]``."""
+    low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
+    if "Range" not in values.containers:
+        stray = values.own.get("range")
+        if stray is not None and "range" not in values.used:
+            message = "'range' belongs to Range[...], which this node does not have"
+            values.error("TP291", message, stray.key_span, 'write backend = "Range[TensorrtTensor]"')
+        return low, high
+    value = values.find("range")
+    if value is None:
+        message = "'Range' needs the key 'range' (the smallest and the largest batch that the node takes)"
+        values.error("TP108", message, values.span, f'add it to [{values.node}]: range = "1,{high}"')
+        return low, high
+    try:
+        smallest, largest = parse_range("range", value.raw)
+    except ValueProblem as problem:
+        values.error(problem.code, problem.message, value.span, problem.hint)
+        return low, high
+    if largest < low:
+        message = f"'range' goes from {smallest} to {largest}, but the operator takes {low} to {high}"
+        hint = "every call would be filled up with rows that nobody asked for"
+        values.error("TP291", message, value.span, hint)
+    return smallest, largest
 
 
 def on_error_of(values: NodeValues) -> OnError | None:
@@ -48,23 +116,3 @@ def on_error_of(values: NodeValues) -> OnError | None:
     if value.raw == "skip":
         return OnError(value.span)
     return OnError(value.span, value.raw, has_default=True)
-
-
-def _extent(values: NodeValues, key: str, which: int) -> int:
-    value = values.find(key)
-    if value is None or names_groups(values, value):
-        return 1
-    try:
-        return parse_extent(key, value.raw)[which]
-    except ValueProblem as problem:
-        values.error(problem.code, problem.message, value.span, problem.hint)
-        return 1
-
-
-def names_groups(values: NodeValues, value: Value) -> bool:
-    """Report a value with a part per instance group."""
-    if not (isinstance(value.raw, str) and "&" in value.raw):
-        return False
-    message = "instance groups ('&') are not compiled by this version"
-    values.error("TP293", message, value.span, "one range serves every batch size: min = 1, max = 8")
-    return True

@@ -41,6 +41,11 @@ class NodeKeys:
     )
     min: str = attr("Smallest batch (or shape) of a call to the node's operators.", default="1")
     max: str = attr("Largest batch (or shape) of a call to the node's operators.", default="1")
+    range: str = attr('The batches that a node with Range[...] takes: "min,max".', default="")
+    force_range: str = attr(
+        'The batches of a call, whatever the shapes of min and max say: "min,max", or one per instance (;).',
+        default="",
+    )
     map: str = attr(
         'The keys of the node\'s new dictionary: "node[source:target,...],node2[...]".', default=""
     )
@@ -95,7 +100,9 @@ class PipelineKeys:
 WITHOUT_EFFECT = {
     "priority": "the CUDA stream priority of the original; Triton schedules streams itself",
     "scheduler": "Triton's dynamic batcher takes the scheduler's place",
-    "number_factor": "belongs to the Sort and Score schedulers",
+    "number_factor": "belongs to the Sort and Score schedulers; nobody waits here for items of one shape",
+    "instances_grp": "Triton gives the next batch to whichever instance is free",
+    "active_instances_grp": "Triton gives the next batch to whichever instance is free",
     "multiple_instances": "instances are Triton instance groups",
     "instance_handle": "instances are Triton instance groups",
     "cal_request_size_method": "a request's size is its batch dimension",
@@ -115,11 +122,4 @@ WITHOUT_EFFECT = {
     "Logger::flush_every": "Triton writes the log",
     "node_entrypoint": "Triton is the interpreter",
     "entrypoint": "Triton is the interpreter",
-}
-
-# Keys of the dialect whose meaning needs more than one path through the graph.
-CONTROL_FLOW = {
-    "instances_grp": "instance groups",
-    "force_range": "batch ranges",
-    "range": "batch ranges",
 }

@@ -12,7 +12,7 @@ from ..ir.op import Attribute, AttributeField
 from ..ops.user import PythonOp
 from ..source import Span
 from .keys import NodeValues, Value, near_hint
-from .tables import CONTROL_FLOW, WITHOUT_EFFECT
+from .tables import WITHOUT_EFFECT
 from .user_code import read_user_op
 from .user_definitions import Parameter
 from .user_files import UserCode, find_module, vendored_files
@@ -108,7 +108,7 @@ def _other_keys(values: NodeValues, node_keys: frozenset[str], found: Mapping[st
     others = {
         key: value.raw
         for key, value in values.own.items()
-        if key not in node_keys and key not in found and key not in {*WITHOUT_EFFECT, *CONTROL_FLOW}
+        if key not in node_keys and key not in found and key not in WITHOUT_EFFECT
     }
     values.used.update(others)
     return others

@@ -158,31 +158,3 @@ _PARSERS: dict[str, Callable[[str, Any], Any]] = {
 
 
 KINDS = frozenset(_PARSERS)  # the annotations that an attribute from the TOML can have
-
-
-def parse_extent(key: str, value: Any) -> tuple[int, int]:
-    """The smallest and largest batch size in a ``min`` or ``max`` value.
-
-    A value is a batch size (``4``), a shape (``1x3x224x224``, its first dimension is the batch), one of
-    these per model input (``,``) and per TensorRT profile (``;``).
-
-    Raises:
-        ValueProblem: TP103 or TP104.
-    """
-    text = value if isinstance(value, str) else _str(key, value)
-    sizes: list[int] = []
-    for shape in text.replace(";", ",").split(","):
-        dims = [_dimension(key, value, part) for part in shape.lower().split("x")]
-        sizes.append(dims[0])
-    if min(sizes) < 1:
-        raise ValueProblem(
-            "TP104", f"'{key}' is {shown(value)}: a batch of {min(sizes)}, at least 1 is needed"
-        )
-    return min(sizes), max(sizes)
-
-
-def _dimension(key: str, value: Any, part: str) -> int:
-    try:
-        return int(part.strip())
-    except ValueError:
-        raise _wrong(key, value, "a batch size or a shape", '4 or "1x3x224x224"') from None

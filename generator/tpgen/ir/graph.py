@@ -13,11 +13,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import PurePath
 from typing import Any
 
 from ..source import SourceFile, Span
-from ..types import State, Type
+from ..types import State, Type, varying
 from .filters import Filter, Otherwise
 from .op import Fork, Op, Trait
 from .rewrite import ModelRewrite
@@ -88,8 +89,33 @@ class OnError:
 
 
 @dataclass(frozen=True)
+class Profile:
+    """The smallest and largest shapes of one TensorRT profile: per model input, the batch size first.
+
+    Dimensions that the TOML leaves out, the network decides.
+    """
+
+    low: tuple[tuple[int, ...], ...]
+    high: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class InstanceGroup:
+    """Instances of a node that take batches of one range, with the profiles of their engine."""
+
+    min_batch: int = 1
+    max_batch: int = 1
+    instance_num: int = 1
+    profiles: tuple[Profile, ...] = ()
+
+
+@dataclass(frozen=True)
 class Settings:
-    """Scheduling keys of a node, as the TOML gives them."""
+    """Scheduling keys of a node, as the TOML gives them.
+
+    The node takes batches of ``min_batch`` to ``max_batch``, and its model is called with those that one of
+    the ``groups`` takes.
+    """
 
     min_batch: int = 1
     max_batch: int = 1
@@ -97,6 +123,7 @@ class Settings:
     batching_timeout_ms: float | None = None
     timeout_ms: float | None = None
     retry: int = 0
+    groups: tuple[InstanceGroup, ...] = (InstanceGroup(),)
 
 
 @dataclass(frozen=True)
@@ -184,6 +211,12 @@ class Entry:
     outputs: tuple[Port, ...] = ()
     max_batch: int = 8
     is_added: bool = False
+
+    @property
+    def answered(self) -> tuple[str, ...]:
+        """The keys of an answer in process: the outputs, each with its tag where it varies what it is."""
+        keys = ((port.key, f"{port.key}_tag") if varying(port.type) else (port.key,) for port in self.outputs)
+        return tuple(chain.from_iterable(keys))
 
 
 @dataclass(frozen=True)

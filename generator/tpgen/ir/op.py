@@ -58,7 +58,8 @@ class Trait(Enum):
     GPU_CONVENTION = "named after a GPU operator; its numeric convention is computed on the CPU here"
     THREADED = "the kernel takes `threads`, the number it may use, at load"
     USER_CODE = "runs a user's Python, which declares what it reads, writes and takes"
-    REDUCES = "`reduced(type, name)` says what of it can end a model's graph, and what is left to do then"
+    REDUCES = "`reduced(dtype, name)` says what of it can end a model's graph, and what is left to do then"
+    PADS = "its image is partly padding, which is counted"
     CALLS = "runs the sub-graph whose root is its `jump`; `element` is the key that it splits, None if none"
 
 
@@ -215,6 +216,10 @@ class Op:
     def role(self) -> str:
         """What generated code calls that which the kernel constructs at load, behind the node's name."""
         return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", self.name).lower()
+
+    def files(self, attribute: str) -> tuple[str, ...]:
+        """The names under which the files of a file attribute are kept: one, unless it names several."""
+        return (attribute,)
 
     def has(self, trait: Trait) -> bool:
         return trait in self.traits

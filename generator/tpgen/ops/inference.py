@@ -25,6 +25,9 @@ class ModelOp(Op):
     input_color: str
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    min_batch: int
+    max_batch: int
+    groups: tuple[ModelOp, ...]
 
     def declared_signature(self) -> ModelSignature | None:
         """The signature that the TOML gives, where the model file holds none; None: read the file."""
@@ -53,10 +56,21 @@ class ModelOp(Op):
     def role(self) -> str:
         return "model"
 
+    def parts(self) -> tuple[ModelOp, ...]:
+        """The models of the instance groups, each with its file and batches; this one if there are none."""
+        return self.groups or (self,)
+
+    def files(self, attribute: str) -> tuple[str, ...]:
+        return tuple(
+            f"{attribute}.{number}" if number else attribute for number, _ in enumerate(self.parts())
+        )
+
     def kernel_arguments(self, types: Mapping[str, Type]) -> dict[str, Any]:
         """As declared; ``mean``, ``std`` and what they need only where they are: the kernel does without."""
         found = super().kernel_arguments(types)
         found = {name: value for name, value in found.items() if name not in ("mean", "std") or value}
+        if self.groups:
+            found["groups"] = tuple((one.min_batch, one.max_batch) for one in self.groups)
         if (self.mean or self.std) and self._channel_axis(types[self.source[0]]) != 0:
             found["channels_last"] = True
         return found
@@ -325,6 +339,7 @@ class TensorrtTensor(ModelOp):
     source: tuple[str, ...] = attr("", default=(DATA,), from_toml=False, compile_only=True)
     max_batch: int = attr("Largest batch of one call (the node's max).", default=1, from_toml=False)
     min_batch: int = attr("Smallest batch of one call (the node's min).", default=1, from_toml=False)
+    groups: tuple[ModelOp, ...] = attr("", default=(), from_toml=False, compile_only=True)
     model_type: str = attr("Format, where the suffix does not say it.", default="", compile_only=True)
     precision: str = attr(
         "Precision of the engine.", default="", choices=("", *PRECISIONS), target="gpu", compile_only=True

@@ -6,9 +6,6 @@ from collections.abc import Mapping
 
 _CONTROL_FLOW = "it comes with control flow, which this version does not compile yet"
 _LLM = "it belongs to a language model's decoding loop, which Triton's vLLM and TensorRT-LLM backends serve"
-_BATCHER = (
-    "Triton's batcher forms the batches and `max` limits them: write the operator in its brackets alone"
-)
 _ENGINE = "write TensorrtTensor: it builds, loads and runs the engine in one"
 _COMPOSITION = "it wires TorchPipe's own executor together; Triton schedules here: write the operators alone"
 _ITEM = "an item is one row of Triton's batch here: leave it out"
@@ -49,7 +46,6 @@ _REASONS: Mapping[str, tuple[str, ...]] = {
         "Ring",
         "TensorPage",
     ),
-    _BATCHER: ("FakeInstance", "Max", "Parallel", "Range"),
     _ENGINE: ("LoadTensorrtEngine", "ModelLoadder", "Onnx2Tensorrt", "TensorrtInferTensor"),
     _COMPOSITION: (
         "Aspect",

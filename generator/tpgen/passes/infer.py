@@ -9,7 +9,8 @@ from ..diagnostics import Bag, did_you_mean
 from ..ir.filters import DATA, RESULT, SWAP, Has, Otherwise, UserStatus
 from ..ir.graph import Call, Graph, Node, Port, TypeTable, sent
 from ..ir.op import InferError, Nothing, Trait
-from ..types import ABSENT, Color, Dim, Layout, Opaque, State, Symbol, Type, fits, turned, varying
+from ..types import ABSENT, State, Type, fits
+from .asked import Asked
 from .base import Context
 from .flow import End, Keys, after_call, divided, early_end, failed_end, join_ends, split_by
 
@@ -298,10 +299,10 @@ class _Walk:
         verdict = call.filter.verdict
         if not isinstance(verdict, UserStatus):
             return True
-        asked = _Asked(call, keys, self.inference)
+        asked = Asked(call, keys, self.graph, self.inference.subgraph)
         try:
             for key in verdict.reads:
-                _check_settled(asked, key)
+                asked.shown(key)
         except InferError as problem:
             message = f"filter {call.filter}: {problem.message}"
             place = verdict.span or call.span
@@ -311,7 +312,7 @@ class _Walk:
 
     def _call(self, node: Node, call: Call, keys: Keys) -> Keys | None:
         """The keys behind a call; None if something was reported."""
-        asked = _Asked(call, keys, self.inference)
+        asked = Asked(call, keys, self.graph, self.inference.subgraph)
         try:
             for key in call.op.inputs():
                 asked.type(key)
@@ -329,85 +330,5 @@ class _Walk:
         return after_call(call, keys, written, asked.called)
 
 
-def _check_settled(asked: _Asked, key: str) -> None:
-    """Refuse a key that the function of a filter cannot read: it may not be there, or its layout varies."""
-    image = varying(asked.type(key))
-    if image is not None and image.layout is Layout.VARIES:
-        hint = "put Mat2Tensor or Tensor2Mat before the filter: it leaves what is in its layout"
-        raise InferError("TP302", f"reads '{key}', which is HWC on one way here and CHW on another", hint)
-
-
 def _joined(owner: str, keys: Keys, *others: Keys) -> Keys:
     return join_ends([End(keys), *map(early_end, others)], owner) if others else keys
-
-
-@dataclass
-class _Asked:
-    """The `InferCall` of one call. Equations between dimensions hold inside the call."""
-
-    call: Call
-    keys: Keys
-    inference: _Inference
-    equal: dict[Symbol, Dim] = field(default_factory=dict)
-    called: Keys = field(default_factory=dict)
-    turned: dict[str, Type] = field(default_factory=dict)
-    unlike: dict[str, str] = field(default_factory=dict)  # keys that were read and nobody can type, with why
-
-    def type(self, key: str) -> Type:
-        if key in self.turned:
-            return self.turned[key]
-        state = self.state(key)
-        if state.absent or state.type is None:
-            hint = "no operator before it writes this key, or one took it away"
-            graph = self.inference.graph
-            if mapped := graph.nodes[self.call.node].map:
-                source = graph.title(mapped[0].node)
-                hint = f'the map of its node does not bring it: map = "{source}[...:{key}]"'
-            raise InferError("TP307", f"reads '{key}', which does not exist here", hint)
-        if state.optional:
-            raise InferError(
-                "TP307",
-                f"reads '{key}', which can be absent here",
-                "only 'result' may be absent: the next operator takes it over, or ends the item",
-            )
-        if isinstance(state.type, Opaque) and state.type.unlike:
-            self.unlike[key] = state.type.why
-        return state.type
-
-    def refused(self, problem: InferError) -> InferError:
-        """Why the call cannot be, in other words where two ways bring types that do not meet."""
-        for key, why in self.unlike.items():
-            hint = "bring both ways to one type, or give each a key of its own"
-            return InferError("TP311", f"reads '{key}', where {why}", hint)
-        return problem
-
-    def turn(self, key: str, *, layout: Layout | None = None, color: Color | None = None) -> Type:
-        self.turned[key] = turned(self.type(key), layout, color)
-        return self.turned[key]
-
-    def state(self, key: str) -> State:
-        return self.keys.get(key, ABSENT)
-
-    def symbol(self, name: str) -> Symbol:
-        return Symbol(name)
-
-    def run_graph(self, root: str, changed: Mapping[str, Type]) -> Mapping[str, State]:
-        read = (self.state(key).writers for key in self.call.op.inputs())
-        made = frozenset().union(*read)
-        given = {**self.keys, **{key: State(type_, writers=made) for key, type_ in changed.items()}}
-        self.called = self.inference.subgraph(root, given)
-        return self.called
-
-    def equate(self, left: Dim, right: Dim) -> bool:
-        left, right = self._resolve(left), self._resolve(right)
-        if left == right:
-            return True
-        if isinstance(left, Symbol):
-            self.equal[left] = right
-            return True
-        return False  # a number against another number, or against a size that varies
-
-    def _resolve(self, dim: Dim) -> Dim:
-        while isinstance(dim, Symbol) and dim in self.equal:
-            dim = self.equal[dim]
-        return dim

@@ -14,6 +14,7 @@ from ..ir.op import Trait
 from ..types import Array
 from .base import Context
 from .infer import infer_types
+from .looks import takes
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ def _forwards(graph: Graph, call: Call) -> bool:
     if call.op.has(Trait.FORWARDS):
         return True
     if not call.op.has(Trait.SETS_COLOR) or graph.types is None or call.label not in graph.types.before:
+        return False
+    if any(takes(graph, call)):  # it also brings images into one layout
         return False
     arriving = graph.types.before[call.label][DATA].type
     wanted: str = call.op.color  # type: ignore[attr-defined]

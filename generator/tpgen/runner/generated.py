@@ -69,8 +69,10 @@ class Pipe:
             if isinstance(outcome, ItemError):
                 first = first or outcome
                 continue
-            for key in self._outputs:
+            for key, port in self._outputs.items():
                 one.pop(key, None)
+                if port.has_tag:
+                    one.pop(f"{key}_tag", None)
             one.update(outcome)
         if first is not None:
             raise first

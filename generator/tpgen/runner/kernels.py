@@ -36,8 +36,9 @@ def load_kernel(
     function: Kernel = getattr(importlib.import_module(path), name)
     arguments = op.kernel_arguments(types)
     for attribute in attributes_of(type(op)):
-        if attribute.declared.file and attribute.name in files:
-            arguments[attribute.name] = str(files[attribute.name])
+        paths = [str(files[slot]) for slot in op.files(attribute.name) if slot in files]
+        if attribute.declared.file and paths:
+            arguments[attribute.name] = paths[0] if len(paths) == 1 else paths
     if not op.has(Trait.STATEFUL):
         return lambda *values: function(*values, **arguments)
     if op.has(Trait.THREADED):
@@ -65,7 +66,9 @@ def looking(
 
     def as_lists(*columns: Any) -> Any:
         found = kernel(*(column[0] for column in columns))
-        return tuple([value] for value in found) if several and found is not None else [found]
+        if not several:
+            return [found]
+        return tuple([value] for value in (found if found is not None else (None,) * len(gives)))
 
     def alone(*values: Any) -> Any:
         found = around(as_lists, takes, gives)(*([value] for value in values))

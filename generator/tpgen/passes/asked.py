@@ -1,0 +1,97 @@
+"""What an operator asks of the compiler while its types are inferred."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from ..ir.graph import Call, Graph
+from ..ir.op import InferError
+from ..types import ABSENT, Color, Dim, Layout, Opaque, State, Symbol, Type, turned, varying
+from .flow import Keys
+
+
+@dataclass
+class Asked:
+    """The `InferCall` of one call. Equations between dimensions hold inside the call.
+
+    ``subgraph`` gives the keys at the end of a sub-graph, from its root and the keys that it gets. Of what
+    was asked, ``called`` are those keys, ``turned`` the types of images that are asked for in one layout or
+    order, ``unlike`` the keys that were read though nobody can type them, with the reason.
+    """
+
+    call: Call
+    keys: Keys
+    graph: Graph
+    subgraph: Callable[[str, Keys], Keys]
+    equal: dict[Symbol, Dim] = field(default_factory=dict)
+    called: Keys = field(default_factory=dict)
+    turned: dict[str, Type] = field(default_factory=dict)
+    unlike: dict[str, str] = field(default_factory=dict)
+
+    def type(self, key: str) -> Type:
+        if key in self.turned:
+            return self.turned[key]
+        state = self.state(key)
+        if state.absent or state.type is None:
+            hint = "no operator before it writes this key, or one took it away"
+            if mapped := self.graph.nodes[self.call.node].map:
+                source = self.graph.title(mapped[0].node)
+                hint = f'the map of its node does not bring it: map = "{source}[...:{key}]"'
+            raise InferError("TP307", f"reads '{key}', which does not exist here", hint)
+        if state.optional:
+            raise InferError(
+                "TP307",
+                f"reads '{key}', which can be absent here",
+                "only 'result' may be absent: the next operator takes it over, or ends the item",
+            )
+        if isinstance(state.type, Opaque) and state.type.unlike:
+            self.unlike[key] = state.type.why
+        return state.type
+
+    def refused(self, problem: InferError) -> InferError:
+        """Why the call cannot be, in other words where two ways bring types that do not meet."""
+        hint = "bring both ways to one type, or give each a key of its own"
+        for key, why in self.unlike.items():
+            if why in problem.message:
+                return InferError("TP311", f"reads '{key}', where {why}", hint)
+        return problem
+
+    def shown(self, key: str) -> None:
+        """Refuse a key that the function of a filter cannot be shown: its layout varies, or as in `type`."""
+        image = varying(self.type(key))
+        if image is not None and image.layout is Layout.VARIES:
+            message = f"reads '{key}', which is HWC on one way here and CHW on another"
+            hint = "put Mat2Tensor or Tensor2Mat before the filter: it leaves what is in its layout"
+            raise InferError("TP302", message, hint)
+
+    def turn(self, key: str, *, layout: Layout | None = None, color: Color | None = None) -> Type:
+        self.turned[key] = turned(self.type(key), layout, color)
+        return self.turned[key]
+
+    def state(self, key: str) -> State:
+        return self.keys.get(key, ABSENT)
+
+    def symbol(self, name: str) -> Symbol:
+        return Symbol(name)
+
+    def run_graph(self, root: str, changed: Mapping[str, Type]) -> Mapping[str, State]:
+        read = (self.state(key).writers for key in self.call.op.inputs())
+        made = frozenset().union(*read)
+        given = {**self.keys, **{key: State(type_, writers=made) for key, type_ in changed.items()}}
+        self.called = self.subgraph(root, given)
+        return self.called
+
+    def equate(self, left: Dim, right: Dim) -> bool:
+        left, right = self._resolve(left), self._resolve(right)
+        if left == right:
+            return True
+        if isinstance(left, Symbol):
+            self.equal[left] = right
+            return True
+        return False  # a number against another number, or against a size that varies
+
+    def _resolve(self, dim: Dim) -> Dim:
+        while isinstance(dim, Symbol) and dim in self.equal:
+            dim = self.equal[dim]
+        return dim
