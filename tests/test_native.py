@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from all_ways import check_batches, check_single_items
 from equivalence import interpreted
 from fake_triton import Server
 from random_pipelines import Pipeline, make_item, make_pipeline, read_pipeline, write_files
 from standins import stand_in
-from test_equivalence import check_batches, check_single_items
 from tpgen.driver import BuildOptions, build
 
 SEEDS = range(1, 21)

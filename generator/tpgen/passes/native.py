@@ -34,6 +34,8 @@ def reason_to_stay(graph: Graph, call: Call) -> str | None:
     op: Any = call.op
     if op.signature.batch is not BatchAxis.DYNAMIC:
         return "its batch size is fixed; --dynamic-batch makes it dynamic where that can be proven"
+    if getattr(op, "groups", ()):
+        return "its instance groups have models of their own"
     if len(op.inputs()) != len(op.signature.inputs):
         return "its inputs arrive as a tuple; map them to keys with the names of the inputs"
     if (op.mean or op.std) and not is_foldable(graph, call):

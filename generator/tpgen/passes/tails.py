@@ -87,7 +87,12 @@ def _folded(node: Node, model: Call, behind: Call, context: Context) -> dict[str
     """A model and the call behind it, changed; nothing if the model cannot end in the call's work."""
     op: Any = model.op
     signature = op.signature
-    if not op.has(Trait.REWRITABLE) or len(signature.outputs) != 1 or signature.batch is BatchAxis.NONE:
+    if (
+        not op.has(Trait.REWRITABLE)
+        or op.groups
+        or len(signature.outputs) != 1
+        or signature.batch is BatchAxis.NONE
+    ):
         return {}
     (output,) = signature.outputs
     reduced = behind.op.reduced(output.dtype, output.name)  # type: ignore[attr-defined]
