@@ -17,8 +17,12 @@ from all_ways import compare
 from engines.onnx_build import compute, model, node, save, tensor
 from random_pipelines import read_pipeline
 from tpgen.driver import BuildOptions, build, load_interpreter
+from tpgen_runtime import padding
 from tpgen_runtime.batches import Sizes
+from tpgen_runtime.compat import copy_make_border
+from tpgen_runtime.geometry import fix_h_resize_pad_mat
 from tpgen_runtime.inference import OnnxModel
+from tpgen_runtime.stage import Item, Node
 
 INPUT = '[pipeline.inputs]\ndata = "float32[4]"\n'
 
@@ -216,6 +220,39 @@ def test_instances_as_written_are_those_of_all_groups(folder: Path, tmp_path: Pa
     )
     build(path, tmp_path / "repository", BuildOptions(cores=2))
     assert "count: 4" in (tmp_path / "repository" / "written" / "config.pbtxt").read_text()
+
+
+@pytest.fixture
+def node_() -> Node:
+    """A node; what interpreters noted in this thread before is left to another one."""
+    padding.count(Node("interpreted", "here"))
+    return Node("net", "here")
+
+
+def test_padding_is_counted_by_node(node_: Node) -> None:
+    """Pixels around images; a border that is asked for is none."""
+    fix_h_resize_pad_mat(np.zeros((8, 16, 3), np.uint8), resize_h=4, max_w=10, pad_value=(0,))
+    fix_h_resize_pad_mat(np.zeros((4, 10, 3), np.uint8), resize_h=4, max_w=10, pad_value=(0,))
+    image = np.zeros((2, 2, 3), np.uint8)
+    copy_make_border(image, top=1, bottom=1, left=1, right=1, layout="HWC")
+    padding.count(node_)
+    padding.count(node_)
+    assert (node_.pixels, node_.padding_pixels) == (80, 8)
+    assert (node_.rows, node_.padding_rows) == (0, 0)
+
+
+def test_rows_that_fill_a_batch_are_counted(folder: Path, node_: Node) -> None:
+    given = [Item(one) for one in items(5)]
+    net = OnnxModel(
+        model=str(folder / "fixed4.onnx"),
+        max_batch=4,
+        min_batch=4,
+        inputs=("x",),
+        outputs=("y",),
+        batched=True,
+    )
+    assert len(list(node_.together(given, net, ("data",), ("result",)))) == 5
+    assert (node_.rows, node_.padding_rows) == (8, 3)
 
 
 def exact(ranges: list[tuple[int, int]], most: int) -> Iterator[set[int]]:

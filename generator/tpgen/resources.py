@@ -1,4 +1,4 @@
-"""Where the templates, the files of images and the runtime's files are: in a checkout, and in an installed wheel."""
+"""Where templates, image files and the runtime are: in a checkout, and in an installed wheel."""
 
 from pathlib import Path
 

@@ -6,6 +6,7 @@ The corner pixels of source and result lie on each other: result pixel i samples
 
 import numpy as np
 
+from . import padding
 from .errors import ItemError
 from .geometry import fit_size, inverse, requested_size, round_half_up
 
@@ -34,6 +35,7 @@ def resize_pad_tensor(image, *, max_h, max_w, pad_value, layout):
     widths = [(0, 0)] * 3
     widths[rows], widths[columns] = (0, max_h - new_h), (0, max_w - new_w)
     padded = np.pad(resized, widths, constant_values=np.float32(pad_value[0]))
+    padding.note_pixels(max_h * max_w, max_h * max_w - new_h * new_w)
     return padded, inverse(height, width, new_h, new_w)
 
 

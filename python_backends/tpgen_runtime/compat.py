@@ -6,6 +6,7 @@ import numpy as np
 from .errors import ItemError
 from .geometry import (
     MAX_PIXELS,
+    bordered,
     pad,
     resize_linear,
     resize_pad_mat,
@@ -58,7 +59,7 @@ def copy_make_border(image, *, top, bottom, left, right, layout):
     """Add a border of zeros, in pixels."""
     image = _hwc(image, layout)
     height, width = size_of(image)
-    return _restore(pad(image, height + top + bottom, width + left + right, top, left, (0,)), layout)
+    return _restore(bordered(image, height + top + bottom, width + left + right, top, left, (0,)), layout)
 
 
 def copy_make_border_of_item(image, top, bottom, left, right, *, layout):

@@ -9,6 +9,7 @@ import math
 import cv2
 import numpy as np
 
+from . import padding
 from .errors import ItemError
 
 MAX_PIXELS = 64_000_000  # of an image whose size comes from the request
@@ -65,6 +66,12 @@ def size_of(image):
 
 
 def pad(image, height, width, top, left, values):
+    """`bordered`, counted as padding."""
+    padding.note_pixels(height * width, height * width - image.shape[0] * image.shape[1])
+    return bordered(image, height, width, top, left, values)
+
+
+def bordered(image, height, width, top, left, values):
     """Put the image on a canvas of constant colour: ``values`` per channel, the last one repeated."""
     if image.shape[:2] == (height, width):
         return image

@@ -14,6 +14,15 @@ _FAMILIES = (
     ("skipped", "tpgen_node_skipped_total", "Items that ended in front of the node"),
     ("seconds", "tpgen_node_seconds_total", "Time spent in the node, in seconds"),
 )
+# Of nodes that make images with padding, or call a model: published from the first one on.
+_WASTE = (
+    ("pixels", "tpgen_node_image_pixels_total", "Pixels of the images that padding operators made"),
+    ("padding_pixels", "tpgen_node_padding_pixels_total", "Those of them that are padding"),
+    ("rows", "tpgen_node_model_rows_total", "Rows that the node's models computed"),
+    ("padding_rows", "tpgen_node_padding_rows_total", "Those of them that only fill up a batch"),
+)
+_OF_SOME = frozenset(figure for figure, _, _ in _WASTE)
+_PARTS = {"padding_pixels": "pixels", "padding_rows": "rows"}
 _PERIOD_S = 1.0
 
 
@@ -29,12 +38,14 @@ class Metrics:
             # The families must stay referenced: a collected one breaks its counters.
             self._families = [
                 pb_utils.MetricFamily(name=name, description=text, kind=pb_utils.MetricFamily.COUNTER)
-                for _, name, text in _FAMILIES
+                for _, name, text in (*_FAMILIES, *_WASTE)
             ]
-            for (figure, _, _), family in zip(_FAMILIES, self._families, strict=True):
+            for (figure, _, _), family in zip((*_FAMILIES, *_WASTE), self._families, strict=True):
                 for node in self._nodes:
-                    labels = {"pipeline": stage.pipeline, "node": node.name}
-                    self._counters.append((node, figure, family.Metric(labels=labels)))
+                    counter = _Counter(family, {"pipeline": stage.pipeline, "node": node.name})
+                    if figure not in _OF_SOME:
+                        counter.show()
+                    self._counters.append((node, figure, counter))
         except Exception as problem:  # noqa: BLE001  (figures are never worth a failed load)
             pb_utils.Logger.log_verbose(f"no metrics for {stage.pipeline}: {problem}")
             self._counters = []
@@ -56,7 +67,28 @@ class Metrics:
     def _publish(self):
         for node, figure, counter in self._counters:
             value = getattr(node, figure)
+            if getattr(node, _PARTS.get(figure, figure)):
+                counter.show()  # a part of nothing is shown, too
             difference = value - self._sent.get((node.name, figure), 0)
             if difference:
                 counter.increment(difference)
                 self._sent[(node.name, figure)] = value
+
+
+class _Counter:
+    """A counter that is not shown before it counts, unless it is told to."""
+
+    def __init__(self, family, labels):
+        self._family = family
+        self._labels = labels
+        self._shown = None
+
+    def show(self):
+        """Publish it from now on."""
+        if self._shown is None:
+            self._shown = self._family.Metric(labels=self._labels)
+
+    def increment(self, by):
+        """Add to it."""
+        self.show()
+        self._shown.increment(by)

@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 
-from . import callers
+from . import callers, padding
 from .errors import Broken, Busy, ItemError, RemoteError
 from .filters import ERROR, RUN, SKIP
 
@@ -79,6 +79,10 @@ class Node:
         self.errors = 0
         self.skipped = 0
         self.seconds = 0.0
+        self.pixels = 0
+        self.padding_pixels = 0
+        self.rows = 0
+        self.padding_rows = 0
 
     def start(self, items):
         """The items that enter: all of them."""
@@ -247,6 +251,7 @@ class Node:
         try:
             columns = [[item[key] for item in ready] for key in reads]
             results = self._attempt(lambda: callers.run_for(ready, kernel, *columns))
+            padding.count(self)
         except (Exception, SystemExit) as problem:  # noqa: BLE001  (it must stay with these items)
             if len(ready) == 1:
                 goes_on = self._break(ready[0], problem)

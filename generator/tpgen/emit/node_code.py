@@ -282,6 +282,9 @@ class NodeCode:
             return lines
         code = self._call_code(call)
         before, behind = self._tags(call, assigned)
+        if op.has(Trait.PADS):
+            self.parts.modules.add("padding")
+            behind.append(f"padding.count(self.{self.attribute})")
         if not targets:
             return [*code, *lines]
         if not op.has(Trait.DECLINES):

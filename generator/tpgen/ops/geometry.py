@@ -19,6 +19,7 @@ from .image_rules import (
 )
 
 _FAILS = {Trait.PURE, Trait.FAILS}  # an image without pixels cannot be resized
+_PADS = _FAILS | {Trait.PADS}
 _PAD = "Colour of the padding: one value, or one per channel (the last is repeated)."
 PADDED = (1, 3)  # channel counts
 INT32_SCALAR = Array(DType.INT32, ())
@@ -69,7 +70,7 @@ class DynamicResizeMat(Resize):
         return {"result": resized(image, height or call.symbol("H"), width or call.symbol("W"))}
 
 
-@operator("ResizePadMat", group="image", kernel="geometry:resize_pad_mat", traits=_FAILS)
+@operator("ResizePadMat", group="image", kernel="geometry:resize_pad_mat", traits=_PADS)
 class ResizePadMat(Resize):
     """Scale to fit ``max_h`` × ``max_w`` with the aspect ratio kept, and pad at the bottom and right.
 
@@ -90,7 +91,7 @@ class ResizePadMat(Resize):
         return {"result": resized(image, self.max_h, self.max_w), "inverse_trans": AFFINE}
 
 
-@operator("ResizeCenterPadMat", group="image", kernel="geometry:resize_center_pad_mat", traits=_FAILS)
+@operator("ResizeCenterPadMat", group="image", kernel="geometry:resize_center_pad_mat", traits=_PADS)
 class ResizeCenterPadMat(Resize):
     """ResizePadMat with the image in the middle; an odd pixel of padding goes to the bottom or right.
 
@@ -159,7 +160,7 @@ class _LetterBox(Resize):
         }
 
 
-@operator("LetterBoxMat", group="image", kernel="geometry:letter_box_mat", traits=_FAILS)
+@operator("LetterBoxMat", group="image", kernel="geometry:letter_box_mat", traits=_PADS)
 class LetterBoxMat(_LetterBox):
     """Scale to fit ``resize_h`` × ``resize_w`` and centre on a canvas of the pad colour.
 
@@ -172,7 +173,7 @@ class LetterBoxMat(_LetterBox):
     pad_val: tuple[int, ...] = attr(_PAD, default=(0, 0, 0))
 
 
-@operator("TopLeftResizeMat", group="image", kernel="geometry:top_left_resize_mat", traits=_FAILS)
+@operator("TopLeftResizeMat", group="image", kernel="geometry:top_left_resize_mat", traits=_PADS)
 class TopLeftResizeMat(_LetterBox):
     """LetterBoxMat with the image in the top left corner; ``offset`` is (0, 0)."""
 
@@ -181,7 +182,7 @@ class TopLeftResizeMat(_LetterBox):
     pad_val: tuple[int, ...] = attr(_PAD, default=(0, 0, 0))
 
 
-@operator("FixHResizePadMat", group="image", kernel="geometry:fix_h_resize_pad_mat", traits=_FAILS)
+@operator("FixHResizePadMat", group="image", kernel="geometry:fix_h_resize_pad_mat", traits=_PADS)
 class FixHResizePadMat(Resize):
     """Scale to the height ``resize_h``, and pad on the right to ``max_w``; a wider image is squeezed to it.
 
@@ -200,7 +201,7 @@ class FixHResizePadMat(Resize):
 
 
 @operator(
-    "DynamicFixHResizePadMat", group="image", kernel="geometry:dynamic_fix_h_resize_pad_mat", traits=_FAILS
+    "DynamicFixHResizePadMat", group="image", kernel="geometry:dynamic_fix_h_resize_pad_mat", traits=_PADS
 )
 class DynamicFixHResizePadMat(Resize):
     """FixHResizePadMat with the size in the item's ``resize_h`` and ``max_w`` (texts, or whole numbers)."""

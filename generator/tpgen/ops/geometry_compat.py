@@ -73,7 +73,13 @@ class ResizeNvTensor(_ResizeLinear):
     resize_w: int = attr("Target width, pixels.", ge=1, le=MAX_SIDE)
 
 
-@operator("PPLResizePadTensor", group="image", kernel="compat:resize_pad_linear", traits=_TRAITS, note=_PPL)
+@operator(
+    "PPLResizePadTensor",
+    group="image",
+    kernel="compat:resize_pad_linear",
+    traits=_TRAITS | {Trait.PADS},
+    note=_PPL,
+)
 class PPLResizePadTensor(TensorOp):
     """ResizePadMat with a zero pad, for either layout."""
 
@@ -92,7 +98,7 @@ class PPLResizePadTensor(TensorOp):
     "PPLResizeCenterPadTensor",
     group="image",
     kernel="compat:resize_center_pad_linear",
-    traits=_TRAITS,
+    traits=_TRAITS | {Trait.PADS},
     note=_PPL,
 )
 class PPLResizeCenterPadTensor(TensorOp):

@@ -68,7 +68,13 @@ class DynamicResizeTensor(TensorOp):
         return {"result": resized(image, call.symbol("H"), call.symbol("W"), DType.FLOAT32)}
 
 
-@operator("ResizePadTensor", group="image", kernel="bilinear:resize_pad_tensor", traits=_TRAITS, note=_NOTE)
+@operator(
+    "ResizePadTensor",
+    group="image",
+    kernel="bilinear:resize_pad_tensor",
+    traits=_TRAITS | {Trait.PADS},
+    note=_NOTE,
+)
 class ResizePadTensor(TensorOp):
     """Scale to fit ``max_h`` × ``max_w`` with aligned corners, and pad at the bottom and right (float32).
 

@@ -3,7 +3,7 @@
     decode, page, detector, boxes, crops, words ... (12 nodes)
 """
 
-from tpgen_runtime import boxes, crop, geometry, image, inference, keys, text, user
+from tpgen_runtime import boxes, crop, geometry, image, inference, keys, padding, text, user
 from tpgen_runtime.filters import ALL, BREAK, SWAP, Filter, has
 from tpgen_runtime.graph import GraphNode, answers, travel
 from tpgen_runtime.stage import Node, Stage
@@ -189,6 +189,7 @@ class PipelineStage(Stage):
             max_w=640,
             pad_value=(255.0,),
         )
+        padding.count(self.page)
         item["result"] = image.pack_image(
             item["data"],
             mean=(127.5, 127.5, 127.5),
@@ -225,6 +226,7 @@ class PipelineStage(Stage):
             max_w=128,
             pad_value=(127.0,),
         )
+        padding.count(self.word)
         item["result"] = image.pack_image(
             item["data"],
             mean=(127.5, 127.5, 127.5),
@@ -250,6 +252,7 @@ class PipelineStage(Stage):
             item["max_w"],
             pad_value=(127.0,),
         )
+        padding.count(self.recogniser)
         item["result"] = image.pack_image(
             item["data"],
             mean=(127.5, 127.5, 127.5),

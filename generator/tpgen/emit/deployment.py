@@ -1,0 +1,80 @@
+"""The files of a container deployment, from what is known of a repository: pure, nothing is written here."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+
+from ..resources import docker_dir
+from .dashboard import ServedEntry, dashboard
+from .render import render_text
+from .versions import DEFAULT_TARGET, parse_release
+
+IMAGE_FILES = ("Dockerfile", "Dockerfile.cpu", "install", "entrypoint", "healthcheck")
+PROGRAMS = frozenset({"install", "entrypoint", "healthcheck"})
+NGC, CPU = "Dockerfile", "Dockerfile.cpu"
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What a repository needs of the machine and shows on its dashboard.
+
+    ``repository`` is the path from the deployment's folder to the model repository, with ``/``. ``memory``
+    and ``pool`` (of one process, in the shared memory) are bytes, ``shm_size`` MiB. ``release``: of Triton.
+    """
+
+    pipelines: tuple[str, ...]
+    entries: tuple[ServedEntry, ...]
+    repository: str
+    target: str
+    release: str
+    processes: int
+    memory: int
+    shm_size: int
+    pool: int
+    assumes: str
+
+    @property
+    def project(self) -> str:
+        """A name for the compose project: lower case, as Docker wants it."""
+        return re.sub(r"[^a-z0-9_-]+", "-", "-".join(self.pipelines).lower()).strip("-_")[:60] or "pipelines"
+
+    @property
+    def dockerfile(self) -> str:
+        """The smallest image that runs it: the wheel's server has Python models only, and one release."""
+        newer = parse_release(self.release) > parse_release(DEFAULT_TARGET)
+        return NGC if self.target == "gpu" or newer else CPU
+
+
+def deployment_files(deployment: Deployment) -> dict[str, bytes]:
+    """All files, by path in the folder; a function of the deployment alone."""
+    shown = dashboard(", ".join(deployment.pipelines), deployment.entries)
+    texts = {
+        "compose.yaml": _compose(deployment),
+        "prometheus.yml": render_text("docker/prometheus.yml.j2"),
+        "grafana/provisioning/datasources/prometheus.yaml": render_text("docker/datasource.yaml.j2"),
+        "grafana/provisioning/dashboards/pipelines.yaml": render_text("docker/dashboards.yaml.j2"),
+        "grafana/dashboards/pipelines.json": json.dumps(shown, indent=2) + "\n",
+    }
+    files = {name: (docker_dir() / name).read_bytes() for name in IMAGE_FILES}
+    return files | {name: text.encode() for name, text in texts.items()}
+
+
+def _compose(deployment: Deployment) -> str:
+    memory_mib = -(-deployment.memory // _MIB)
+    return render_text(
+        "docker/compose.yaml.j2",
+        title=", ".join(deployment.pipelines),
+        project=deployment.project,
+        dockerfile=deployment.dockerfile,
+        release=deployment.release,
+        repository=json.dumps(deployment.repository, ensure_ascii=False),
+        pool=deployment.pool,
+        shm_size=f"{deployment.shm_size}m",
+        assumes=deployment.assumes,
+        memory_mib=memory_mib,
+        mem_limit=2 * memory_mib + deployment.shm_size,
+        processes=deployment.processes,
+    )

@@ -1,0 +1,55 @@
+"""The compiled pipelines behind a target, for what is written or run around its repository."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..diagnostics import Diagnostic
+from ..driver import BuildOptions, Compiled, build, check
+from ..driver.deploy import deployment_of
+from ..emit.deployment import PROGRAMS, Deployment, deployment_files
+from ..emit.owned_files import write_owned
+from .sources import sources_of
+
+REPOSITORY = "model_repository"
+
+
+def compiled_of(directory: Path) -> tuple[Compiled, ...]:
+    """The pipelines of a repository, compiled as it was.
+
+    Raises:
+        PipelineError: TP711, a TOML file isn't found; or a pipeline is wrong by now.
+    """
+    return tuple(one for path, options in sources_of(directory) for one in check(path, options).compiled)
+
+
+def write_deployment(
+    target: Path, folder: Path, options: BuildOptions | None = None, *, force: bool = False
+) -> tuple[Deployment, tuple[str, ...], Sequence[Diagnostic]]:
+    """Writes the container files of a repository.
+
+    Args:
+        target: the repository; or a pipeline, which is built into ``FOLDER/model_repository``.
+        folder: where the files go.
+        options: those of the build of a pipeline.
+        force: replace files that tpgen did not write.
+
+    Returns:
+        What was decided, the paths that were written, and what the build found.
+
+    Raises:
+        PipelineError: as in `compiled_of`, `build` and `write_owned`.
+    """
+    found: Sequence[Diagnostic] = ()
+    if target.is_dir():
+        repository, compiled = target, compiled_of(target)
+    else:
+        repository = folder / REPOSITORY
+        result = build(target, repository, options)
+        compiled, found = result.compiled, result.diagnostics
+    inside = Path(os.path.relpath(repository.resolve(), folder.resolve())).as_posix()
+    deployment = deployment_of(compiled, inside)
+    written = write_owned(folder, deployment_files(deployment), programs=PROGRAMS, force=force)
+    return deployment, written, found
