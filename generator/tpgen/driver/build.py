@@ -5,19 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
 
 from .. import __version__
 from ..diagnostics import Bag, Diagnostic
+from ..emit.native_model import Engine
 from ..emit.overrides import Override
 from ..emit.plan import Inputs, plan
 from ..emit.repo_plan import JSON, RepoPlan
 from ..emit.write import WriteResult, recover, write
 from ..source import Span
 from .compile import AfterPass, Compiled, compile_pipeline
+from .engines import plan_engines
 from .files import file_contents, named_files
 from .models import model_contents
 from .options import BuildOptions
@@ -146,6 +148,8 @@ def _note_processes(compiled: Compiled, bag: Bag) -> None:
 def make_plan(compiled: Compiled, scratch: Path, bag: Bag, *, write_models: bool = True) -> RepoPlan:
     """The repository of a compiled pipeline; rewritten models lie in ``scratch`` until it is written."""
     contents = model_contents(compiled.graph, compiled.models, scratch, bag, write=write_models)
+    engines = plan_engines(compiled, contents, bag) if not bag.has_errors else {}
+    _note_pending(compiled, engines, bag)
     inputs = Inputs(
         version=__version__,
         source=compiled.source.path,
@@ -156,11 +160,25 @@ def make_plan(compiled: Compiled, scratch: Path, bag: Bag, *, write_models: bool
         user_files=_user_files(compiled),
         overrides=_overrides(compiled),
         record=_record(compiled),
+        engines=engines,
     )
     planned = plan(compiled.graph, inputs, bag)
     if inputs.overrides and not bag.has_errors:
         _lint_overridden(planned, compiled, inputs, scratch, bag)
     return planned
+
+
+def _note_pending(compiled: Compiled, engines: Mapping[str, Engine], bag: Bag) -> None:
+    """Engines are built where the GPU is; until then no server loads the repository."""
+    if engines:
+        count = f"{len(engines)} TensorRT engine{'s' * (len(engines) > 1)}"
+        bag.warning(
+            "TP906",
+            f"{count} still to be built, from model.onnx beside engine.json: {', '.join(sorted(engines))}",
+            hint="build them where the GPU is, with the command in engine.json;"
+            " --runtime onnxruntime needs none",
+            file=compiled.source.path,
+        )
 
 
 def _lint_overridden(planned: RepoPlan, compiled: Compiled, inputs: Inputs, scratch: Path, bag: Bag) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ..ir.graph import Port, Stage
@@ -20,7 +21,20 @@ _ONNX_PARAMETERS = {
 }
 
 
-def native_config(stage: Stage, batching: Batching) -> Any:
+@dataclass(frozen=True)
+class Engine:
+    """A TensorRT engine that is still to be built.
+
+    ``profiles`` and ``allocation`` are what the configuration says of its profiles, if it has several;
+    ``request`` is the text of ``engine.json``.
+    """
+
+    profiles: tuple[str, ...]
+    allocation: str | None
+    request: str
+
+
+def native_config(stage: Stage, batching: Batching, engine: Engine | None) -> Any:
     """The configuration (a ``ModelConfig`` message): complete, so that no backend has anything to guess."""
     pb = messages()
     config = pb.ModelConfig(name=stage.name, backend=stage.backend, max_batch_size=stage.max_batch)
@@ -29,7 +43,12 @@ def native_config(stage: Stage, batching: Batching) -> Any:
     for port in stage.outputs:
         _describe(config.output.add(), port)
     kind = pb.ModelInstanceGroup.KIND_GPU if stage.on_gpu else pb.ModelInstanceGroup.KIND_CPU
-    config.instance_group.add(count=stage.instances, kind=kind)
+    group = config.instance_group.add(count=stage.instances, kind=kind)
+    if engine is not None:
+        config.default_model_filename = MODEL_FILES["tensorrt"]
+        group.profile.extend(engine.profiles)
+        if engine.allocation:
+            config.parameters["execution_context_allocation_strategy"].string_value = engine.allocation
     set_batching(config, batching)
     if stage.backend == "onnxruntime" and not stage.on_gpu:
         for key, value in _ONNX_PARAMETERS.items():
@@ -49,11 +68,15 @@ def _describe(tensor: Any, port: Port) -> None:
         tensor.reshape.SetInParent()  # to no dimension besides the batch
 
 
-def native_files(stage: Stage, contents: Mapping[str, Content]) -> dict[str, Content]:
-    """The files of the version directory; ``contents`` are those of the model, itself the first."""
+def native_files(stage: Stage, contents: Mapping[str, Content], engine: Engine | None) -> dict[str, Content]:
+    """The files of the version directory; ``contents`` are those of the model, itself the first.
+
+    Beside the network that an engine is built from lies what is asked of the builder.
+    """
     model, *data = contents
-    name = "model.onnx" if stage.backend == "tensorrt" else MODEL_FILES[stage.backend]
-    return {f"1/{name}": contents[model], **{f"1/{part}": contents[part] for part in data}}
+    name = MODEL_FILES[stage.backend] if engine is None else "model.onnx"
+    files = {f"1/{name}": contents[model], **{f"1/{part}": contents[part] for part in data}}
+    return files if engine is None else {**files, "1/engine.json": engine.request.encode()}
 
 
 def tensor_code(port: Port) -> str:

@@ -16,7 +16,7 @@ from . import configs
 from .called_model import alone
 from .code_text import safe_name
 from .config_pbtxt import render as render_config
-from .native_model import native_config, native_files
+from .native_model import Engine, native_config, native_files
 from .overrides import Override, apply_override
 from .render import render_python
 from .repo_plan import JSON, Content, ModelPlan, RepoPlan
@@ -32,7 +32,8 @@ class Inputs:
     """What a plan is made from besides the graph.
 
     ``contents`` are the files of file attributes by call label and attribute name (a model after its
-    rewrite, a label file); ``user_files`` the user modules of each call, by path below ``user/``.
+    rewrite, a label file); ``user_files`` the user modules of each call, by path below ``user/``; ``engines``
+    those that stages need, by stage.
     """
 
     version: str
@@ -45,6 +46,7 @@ class Inputs:
     user_requirements: tuple[str, ...] = ()
     overrides: Mapping[str, Override] = field(default_factory=dict)
     record: Mapping[str, JSON] = field(default_factory=dict)
+    engines: Mapping[str, Engine] = field(default_factory=dict)
 
 
 def plan(graph: Graph, inputs: Inputs, bag: Bag) -> RepoPlan:
@@ -121,8 +123,9 @@ def _stage_model(
 
 def _native_model(graph: Graph, stage: Stage, inputs: Inputs, bag: Bag) -> ModelPlan:
     _, contents = inputs.contents[stage.runs[0], "model"]
-    files = native_files(stage, contents)
-    config = native_config(stage, _batching(graph, stage, inputs))
+    engine = inputs.engines.get(stage.name)
+    files = native_files(stage, contents, engine)
+    config = native_config(stage, _batching(graph, stage, inputs), engine)
     for name in stage.nodes:
         if name in inputs.overrides:
             config = apply_override(config, inputs.overrides[name], inputs.target_triton, bag)

@@ -17,6 +17,7 @@ from typing import Self
 from ..diagnostics import Diagnostic, PipelineError, Severity, ToolMissing
 from . import serverlog
 from .cache import is_shell_safe, scratch_parent
+from .engines import require_engines
 from .network import call_address, can_listen, fetch, free_ports, listen_address
 from .processes import end, spawn_supervised
 from .runtime import Runtime, isolated_environment, server_runtime
@@ -62,7 +63,8 @@ class TritonServer:
 
     Raises (from `start`):
         ServerError: a model failed to load, the server ended or hangs, a port is taken; with the reason.
-        ToolMissing: there is no server, or it lacks something; with the command that installs it.
+        ToolMissing: there is no server, or it lacks something; with the command that installs it. Or a
+            TensorRT engine is not built yet.
     """
 
     def __init__(
@@ -176,6 +178,7 @@ class TritonServer:
         if self.alive:
             raise RuntimeError("the server is running already")
         self._check_repository()
+        require_engines(self.repository)
         runtime = self._runtime()
         for attempt in range(_PORT_ATTEMPTS):
             try:

@@ -135,6 +135,11 @@ def model_file_exists(model: Model) -> Iterator[Diagnostic]:
         path = model.path_of(f"{version.number}/{file}")
         if _is_misread(model, version) or _is_there(model, path.is_file(), path.exists()):
             continue
+        if model.path_of(f"{version.number}/engine.json").is_file():
+            message = f"the TensorRT engine of '{model.name}' is still to be built"
+            hint = "run the command in engine.json where the GPU is"
+            yield model.warning_in("TP906", message, f"{version.number}/engine.json", hint=hint)
+            continue
         waits = model.backend == backends.PYTHON and not path.exists()
         message = f"version {version.number} of '{model.name}' has no {file}"
         message += "; the server waits for it for ever" if waits else ""

@@ -1,0 +1,101 @@
+"""TensorRT engines that a repository needs: planned here, built where TensorRT and the GPU are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..diagnostics import Bag
+from ..emit.native_model import Engine
+from ..emit.repo_plan import Content, CopyFrom
+from ..engines.commands import polygraphy, trtexec
+from ..engines.profiles import Declared, PlanProblem, ProfilePlan, Shapes, plan_profiles
+from ..engines.requests import EngineRequest, Tensor
+from ..frontend.batches import parse_shapes
+from ..frontend.values import ValueProblem
+from ..ir.graph import Call, Graph, Node, Port, Stage
+from ..types import Array
+from .compile import Compiled
+
+TENSORRT = "tensorrt"
+
+
+def plan_engines(
+    compiled: Compiled, contents: Mapping[tuple[str, str], tuple[Any, Mapping[str, Content]]], bag: Bag
+) -> dict[str, Engine]:
+    """The engine of each stage that runs on TensorRT, by stage; what cannot be planned is reported."""
+    found: dict[str, Engine] = {}
+    graph = compiled.graph
+    for stage in graph.stages:
+        if stage.backend != TENSORRT:
+            continue
+        node = graph.nodes[stage.nodes[0]]
+        (call,) = (one for one in node.calls if one.label == stage.runs[0])
+        try:
+            profiles = _profiles(graph, stage, node, call)
+        except (PlanProblem, ValueProblem) as problem:
+            span = node.spans.get("max", call.span)
+            bag.error("TP412", f"no engine can be planned: {problem}", span, hint=_HINT, node=node.title)
+            continue
+        for note in profiles.notes:
+            bag.note("TP907", note, node.spans.get("max", call.span), node=node.title)
+        model = next(iter(contents[stage.runs[0], "model"][1].values()), b"")
+        request = EngineRequest(
+            model_sha256=model.sha256 if isinstance(model, CopyFrom) else "",
+            inputs=tuple(map(_tensor, stage.inputs)),
+            outputs=tuple(map(_tensor, stage.outputs)),
+            profiles=profiles.profiles,
+        )
+        lines = {tool.__name__: tool(request, "model.onnx", "model.plan") for tool in (trtexec, polygraphy)}
+        found[stage.name] = Engine(profiles.indices, profiles.allocation, request.text(lines))
+    return found
+
+
+_HINT = 'write the smallest and the largest shape, as min = "1x3x32x32" and max = "8x3x32x512"'
+
+
+def _profiles(graph: Graph, stage: Stage, node: Node, call: Call) -> ProfilePlan:
+    op: Any = call.op
+    arriving = _arriving(graph, call)
+    declared = [
+        Declared(_completed(one.low, arriving), _completed(one.high, arriving), _opt(op.opt, arriving))
+        for group in node.settings.groups
+        for one in group.profiles
+    ]
+    is_known = bool(arriving) and all(shape is not None for shape in arriving)
+    buckets = [tuple(shape for shape in arriving if shape is not None)] if is_known else []
+    return plan_profiles(op.signature, declared, max_batch=stage.max_batch, buckets=buckets)
+
+
+def _arriving(graph: Graph, call: Call) -> tuple[tuple[int, ...] | None, ...]:
+    """The shapes of items that arrive, per input; None where they vary."""
+    assert graph.types is not None
+    read = graph.types.read_by(call.label)
+    found: list[tuple[int, ...] | None] = []
+    for key in call.op.inputs():
+        type_ = read[key]
+        shape = type_.shape if isinstance(type_, Array) else ()
+        sizes = tuple(dim for dim in shape if isinstance(dim, int))
+        found.append(sizes if len(sizes) == len(shape) else None)
+    return tuple(found)
+
+
+def _completed(shapes: Shapes, arriving: tuple[tuple[int, ...] | None, ...]) -> Shapes:
+    """A batch alone with the shape that arrives, where that is fixed."""
+    given = [*shapes, *[shapes[-1][:1]] * (len(arriving) - len(shapes))]
+    return tuple(
+        (*shape, *sizes) if len(shape) == 1 and sizes is not None else shape
+        for shape, sizes in zip(given, arriving, strict=False)
+    )
+
+
+def _opt(text: str, arriving: tuple[tuple[int, ...] | None, ...]) -> Shapes:
+    return _completed(parse_shapes("opt", text)[0], arriving) if text else ()
+
+
+def _tensor(port: Port) -> Tensor:
+    type_ = port.type
+    assert isinstance(type_, Array)
+    return Tensor(
+        port.key, type_.dtype.value, (None, *(d if isinstance(d, int) else None for d in type_.shape))
+    )

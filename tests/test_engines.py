@@ -1,0 +1,90 @@
+"""Repositories with TensorRT engines that are still to be built: what they hold, and what is said of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import examples
+from small_models import write_models
+from tpgen.cli import main
+from tpgen.diagnostics import PipelineError
+from tpgen.driver import BuildOptions, BuildResult, build
+from tpgen.emit.config_pbtxt import parse
+from tpgen.engines.requests import read_request
+
+GPU = BuildOptions(target="gpu", cores=2)
+
+
+def _built(folder: Path, text: str) -> BuildResult:
+    write_models(folder)
+    (folder / "pipeline.toml").write_text(f'[pipeline]\nname = "p"\n{text}')
+    return build(folder / "pipeline.toml", folder / "repository", GPU)
+
+
+ANY_SIZE = """
+inputs = {data = "uint8[3,H,W] rgb"}
+[a]
+backend = "TensorrtTensor"
+model = "any.onnx"
+"""
+
+
+def test_a_request_lies_beside_the_network_that_the_engine_is_built_from(tmp_path: Path) -> None:
+    found = build(examples.pipeline("digits"), tmp_path / "repository", GPU)
+    (warning,) = [one for one in found.diagnostics if one.code == "TP906"]
+    assert "digits__reader" in warning.message
+    folder = tmp_path / "repository" / "digits__reader"
+    assert sorted(path.name for path in (folder / "1").iterdir()) == ["engine.json", "model.onnx"]
+    request = read_request((folder / "1" / "engine.json").read_text())
+    assert [(one.name, one.dtype) for one in request.inputs] == [("image", "uint8")]
+    ((image,),) = request.profiles
+    assert (image.low, image.high) == ((1, 3, 32, 32), (8, 3, 32, 32))
+    commands = json.loads((folder / "1" / "engine.json").read_text())["commands"]
+    assert commands["trtexec"][0] == "trtexec"
+    assert commands["polygraphy"][:2] == ["polygraphy", "convert"]
+    config = parse((folder / "config.pbtxt").read_text())
+    assert (config.backend, config.default_model_filename) == ("tensorrt", "model.plan")
+
+
+def test_check_warns_of_it_and_serve_says_what_is_missing(tmp_path: Path) -> None:
+    build(examples.pipeline("digits"), tmp_path / "repository", GPU)
+    checked = CliRunner().invoke(main, ["check", str(tmp_path / "repository")])
+    assert checked.exit_code == 0
+    assert "warning[TP906]" in checked.output
+    served = CliRunner().invoke(main, ["serve", str(tmp_path / "repository")])
+    assert served.exit_code == 3
+    assert "no TensorRT engine yet for digits__reader" in served.output
+    assert "--onnx=model.onnx" in served.output
+
+
+def test_sizes_that_vary_have_to_be_written(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError) as caught:
+        _built(tmp_path, ANY_SIZE + "max = 8\n")
+    (problem,) = caught.value.diagnostics
+    assert (problem.code, problem.node) == ("TP412", "a")
+    assert problem.span is not None
+    assert problem.span.text == "8"
+
+
+def test_several_profiles_are_listed_and_share_memory(tmp_path: Path) -> None:
+    sizes = 'min = "1x3x32x32;1x3x64x64"\nmax = "8x3x32x32;8x3x64x64"\n'
+    found = _built(tmp_path, ANY_SIZE + sizes)
+    assert not any(one.severity == "error" for one in found.diagnostics)
+    config = parse((tmp_path / "repository" / "p__a" / "config.pbtxt").read_text())
+    assert list(config.instance_group[0].profile) == ["0", "1"]
+    strategy = config.parameters["execution_context_allocation_strategy"].string_value
+    assert strategy == "ON_PROFILE_CHANGE"
+
+
+def test_holes_between_profiles_are_closed_and_named(tmp_path: Path) -> None:
+    text = 'inputs = {data = "float32[3,224,224] rgb"}\n[a]\nbackend = "TensorrtTensor"\nmodel = "rgb.onnx"\n'
+    found = _built(tmp_path, text + 'min = "1;4;8;32"\nmax = "1;4;8;32"\n')
+    notes = [one.message for one in found.diagnostics if one.code == "TP907"]
+    assert any("min 8 is 5" in note for note in notes)
+    request = read_request((tmp_path / "repository" / "p__a" / "1" / "engine.json").read_text())
+    for batch in range(1, 33):
+        assert any(one.holds((batch, 3, 224, 224)) for profile in request.profiles for one in profile)
