@@ -419,9 +419,9 @@ def make_value(rng: random.Random, type_: Type, sizes: dict[Symbol, int]) -> Any
         ]
         return np.array([*flat, None], object)[:-1].reshape(shape)
     high = 9 if type_.is_image is False else 256
-    return generator.integers(0, min(high, 127 if type_.dtype is DType.INT8 else 256), shape).astype(
-        type_.dtype.value
-    )
+    most = min(high, 127 if type_.dtype is DType.INT8 else 256)
+    # A single number as a server's stage gets it: a scalar, not an array without axes.
+    return generator.integers(0, most, shape).astype(type_.dtype.value)[()]
 
 
 def _image_file(rng: random.Random) -> bytes:

@@ -17,6 +17,8 @@ from all_ways import compare
 from engines.onnx_build import compute, model, node, save, tensor
 from random_pipelines import read_pipeline
 from tpgen.driver import BuildOptions, build, load_interpreter
+from tpgen.driver.explain import explain
+from tpgen.driver.explain_text import explanation_text
 from tpgen_runtime import padding
 from tpgen_runtime.batches import Sizes
 from tpgen_runtime.compat import copy_make_border
@@ -25,6 +27,15 @@ from tpgen_runtime.inference import OnnxModel
 from tpgen_runtime.stage import Item, Node
 
 INPUT = '[pipeline.inputs]\ndata = "float32[4]"\n'
+
+SCORING = """
+from tpgen_runtime import Tensor, op
+
+@op(inputs={"data": Tensor("float32", [4])},
+    outputs={"result": Tensor("float32", [4]), "_sort_score": Tensor("float32", [])})
+def score(data):
+    return {"result": data, "_sort_score": data.sum()}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, batch in [("any", "N"), *((f"fixed{size}", size) for size in (1, 3, 4, 8))]:
         ports = [tensor("x", [batch, 4])], [tensor("y", [batch, 4])]
         save(model(layers, *ports, {"w": weight}), made / f"{name}.onnx")
+    (made / "scoring.py").write_text(SCORING, encoding="utf-8")
     return made
 
 
@@ -155,6 +167,17 @@ PIPELINES = {
         force_range = "1,2;1,3"
         instances_grp = "0,1"
         active_instances_grp = 0
+        """,
+    "scores to sort by": """
+        [score]
+        backend = "Python[scoring:score]"
+        next = "net"
+        [net]
+        backend = "TensorrtTensor"
+        scheduler = "SortSchedule"
+        number_factor = 1.5
+        model = "any.onnx"
+        max = 4
         """,
     "called by a node that maps": """
         [first]
@@ -280,3 +303,50 @@ def test_cuts(ranges: list[tuple[int, int]], count: int) -> None:
     assert (wasted == 0) == (calls is not None)
     if calls is not None:
         assert len(cuts) == calls
+
+
+def explained(text: str, folder: Path) -> list[str]:
+    made = read_pipeline(INPUT + textwrap.dedent(text), folder, "explained")
+    return [line.strip() for line in explanation_text(explain(made.compiled)).splitlines()]
+
+
+def test_calls_are_explained(folder: Path) -> None:
+    lines = explained(GROUPS, folder)
+    assert "batches of 1 to 8, in calls of 1 (fixed1.onnx), 4 (fixed4.onnx), 8 (fixed8.onnx)" in lines
+    wide = explained(PIPELINES["a range that is wider than the model's"], folder)
+    assert "batches of 1 to 8, in calls of 3" in wide
+    assert any(
+        'tpgen_node_padding_rows_total / tpgen_node_model_rows_total{node="net"}' in one for one in wide
+    )
+    plain = explained('[net]\nbackend = "Onnx"\nmodel = "any.onnx"\nmax = 4\n', folder)
+    assert not [line for line in plain if line.startswith(("batches of", "profile"))]
+
+
+def test_profiles_are_explained(folder: Path) -> None:
+    lines = explained(PIPELINES["profiles"], folder)
+    assert [line for line in lines if line.startswith("profile")] == [
+        "profile 1: 16x4 to 16x4",
+        "profile 2: 16x4 to 16x4",
+        "profile 3: 1x4 to 16x4",
+    ]
+
+
+def test_keys_that_change_nothing_are_explained(folder: Path) -> None:
+    lines = explained(PIPELINES["a forced range"], folder) + explained(PIPELINES["scores to sort by"], folder)
+    for key in ("instances_grp", "active_instances_grp", "scheduler", "number_factor"):
+        assert any(f"  {key}: " in line for line in lines), key
+
+
+def test_width_buckets_are_explained(folder: Path) -> None:
+    text = """
+        [words]
+        backend = "Sequential[BatchFixHLimitW,DynamicFixHResizePadMat]"
+        resize_h = 32
+        max_w = 320
+        """
+    made = read_pipeline(
+        f'[pipeline.inputs]\ndata = "uint8[H,W,3] bgr"\n{textwrap.dedent(text)}', folder, "w"
+    )
+    found = explanation_text(explain(made.compiled))
+    assert "width buckets: 32, 64, ..., 320 columns\n" in found
+    assert 'tpgen_node_padding_pixels_total / tpgen_node_image_pixels_total{node="words"}' in found

@@ -296,7 +296,7 @@ def test_explain_a_code(tpgen: Tpgen) -> None:
         ("model::cache", "model::cache: a key of TensorrtTensor"),
         ("filter", "filter: a key of every node"),
         ("map", "map: a key of every node"),
-        ("force_range", "belongs to batch ranges"),
+        ("force_range", "force_range: a key of every node"),
         ("else", "else: a filter; runs where 'result' is not there, else Skip"),
     ],
 )

@@ -145,6 +145,23 @@ def _refuse_for_directory(given: dict[str, Any]) -> None:
             )
 
 
+def given_words(context: click.Context) -> list[str]:
+    """The options of compilation that were given, as words of a command line."""
+    words: list[str] = []
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if parameter.name not in _NAMES or source is not click.core.ParameterSource.COMMANDLINE:
+            continue
+        name, value = parameter.opts[0], context.params[parameter.name]
+        if parameter.name == "models":
+            words += [word for node, path in value for word in (name, f"{node}={path}")]
+        elif parameter.name == "values":
+            words += [word for (node, key), text in value for word in (name, f"{node}.{key}={text}")]
+        else:
+            words += [name] if value is True else [name, str(value)]
+    return words
+
+
 def _checked_models(
     _ctx: click.Context, _param: click.Parameter, values: Sequence[str]
 ) -> list[tuple[str, str]]:

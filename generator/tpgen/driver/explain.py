@@ -15,6 +15,7 @@ from ..source import Span, load_toml
 from ..types import ABSENT, State
 from .compile import Compiled
 from .dimensions import DimensionNames
+from .explain_batches import BatchFacts, batches_of, padding_of
 from .needs import Needs, needs_of
 from .options import usable_cores
 from .spelling import written_name
@@ -78,7 +79,7 @@ class CallFacts:
     """One use of an operator. ``condition`` says which items its filter lets run.
 
     ``became`` is what the passes made of it, empty if it runs as written; ``way`` says which items get
-    here, if a container took them apart before.
+    here, if a container took them apart before; ``padding`` what it pads, or to which sizes.
     """
 
     operator: str
@@ -90,6 +91,7 @@ class CallFacts:
     became: str
     note: str
     way: str = ""
+    padding: str = ""
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,7 @@ class NodeFacts:
     on_error: str
     passes_by: dict[str, tuple[str, ...]]
     entry: str = ""
+    batches: BatchFacts | None = None
 
 
 @dataclass(frozen=True)
@@ -228,6 +231,7 @@ def _node(node: Node, compiled: Compiled, names: DimensionNames) -> NodeFacts:
             if one.skips_nodes
         },
         next((e.name for e in graph.entries if e.is_added and node.name in graph.members(e.root)), ""),
+        batches_of(node),
     )
 
 
@@ -260,6 +264,7 @@ def _call(call: Call, left: Call | None, graph: Graph, node: Node, names: Dimens
         _fate(call, left),
         call.op.note.rstrip("."),
         _way(call, node),
+        padding_of(call, node),
     )
 
 

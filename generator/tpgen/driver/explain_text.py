@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .explain import CallFacts, EntryFacts, Explanation, NodeFacts, PortFacts, StageFacts
+from .explain_batches import BatchFacts
 from .needs import MIB, Needs
 
 
@@ -68,8 +69,33 @@ def _node(node: NodeFacts) -> Iterator[str]:
         yield f"  {status}: passes by {', '.join(nodes)}"
     if node.on_error:
         yield f"  on_error: {node.on_error}"
+    if node.batches is not None:
+        yield from (f"  {line}" for line in _batches(node.name, node.batches))
     for call in node.calls:
         yield from (f"  {line}" for line in _call(call))
+
+
+def _batches(node: str, facts: BatchFacts) -> Iterator[str]:
+    """How batches are cut, where calls are of other sizes than 1 to the node's largest batch."""
+    taken = [(one.min_batch, one.max_batch) for one in facts.calls]
+    if taken != [(1, facts.max_batch)]:
+        several = len({one.model for one in facts.calls}) > 1
+        calls = ", ".join(
+            f"{_span(one.min_batch, one.max_batch)}{f' ({one.model})' if several else ''}"
+            for one in facts.calls
+        )
+        yield f"batches of {_span(facts.min_batch, facts.max_batch)}, in calls of {calls}"
+        if all(low > 1 for low, _ in taken):
+            waste = "tpgen_node_padding_rows_total / tpgen_node_model_rows_total"
+            yield f'  smaller ones are filled up: {waste}{{node="{node}"}} is the waste'
+    groups = {profile.group for profile in facts.profiles}
+    for number, profile in enumerate(facts.profiles, 1):
+        of_group = f" of group {profile.group}" if len(groups) > 1 else ""
+        yield f"profile {number}{of_group}: {profile.low} to {profile.high}"
+
+
+def _span(low: int, high: int) -> str:
+    return str(low) if low == high else f"{low} to {high}"
 
 
 _USUAL_FILTERS = ("Run", "swap", "map")
@@ -83,6 +109,8 @@ def _call(call: CallFacts) -> Iterator[str]:
         yield f"    filter {call.filter}: {call.condition}"
     if call.became:
         yield f"    {call.became}"
+    if call.padding:
+        yield f"    {call.padding}"
     if call.note:
         yield f"    note: {call.note}"
 

@@ -70,7 +70,7 @@ def _compose(deployment: Deployment) -> str:
         project=deployment.project,
         dockerfile=deployment.dockerfile,
         release=deployment.release,
-        repository=json.dumps(deployment.repository, ensure_ascii=False),
+        repository=deployment.repository,
         pool=deployment.pool,
         shm_size=f"{deployment.shm_size}m",
         assumes=deployment.assumes,

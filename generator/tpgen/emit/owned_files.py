@@ -48,6 +48,38 @@ def write_owned(
     return tuple(changed)
 
 
+def write_marked(path: Path, body: str, author: str, *, force: bool = False) -> bool:
+    """Writes one file whose first line, a comment, has the hash of the others; False if it is there already.
+
+    Args:
+        path: the file; its folder is made if it is not there.
+        body: the content, in a language whose comments begin with ``#``.
+        author: the command that writes it.
+        force: replace what tpgen did not write, or what was edited since.
+
+    Raises:
+        PipelineError: as in `write_owned`.
+    """
+    text = f"# Written by {author}: {_mark(body)}\n{body}"
+    with disk_errors(path.parent):
+        present = path.read_bytes().decode("utf-8", "replace") if path.exists() else None
+        if present == text:
+            return False
+        if present is not None and not force and not _is_marked(present):
+            refuse(path.parent, [path.name])
+        replace_file(path, text.encode())
+    return True
+
+
+def _mark(body: str) -> str:
+    return _sha(body.encode())[:16]
+
+
+def _is_marked(text: str) -> bool:
+    first, _, body = text.partition("\n")
+    return first.startswith("# Written by tpgen") and first.endswith(f": {_mark(body)}")
+
+
 def refuse(folder: Path, names: Iterable[str]) -> None:
     """Raises TP615 for files that may not be replaced."""
     listed = ", ".join(f"'{name}'" for name in sorted(names))

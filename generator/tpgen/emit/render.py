@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache
+import json
+from functools import cache, partial
 from typing import Any
 
 from ..diagnostics import InternalError
@@ -23,6 +24,7 @@ def _environment() -> Any:
         keep_trailing_newline=True,
     )
     environment.filters["literal"] = literal
+    environment.filters["quoted"] = partial(json.dumps, ensure_ascii=False)  # as YAML has it, too
     return environment
 
 

@@ -35,12 +35,20 @@ class NodeKeys:
 
     backend: str = attr("What the node computes: an operator, or Sequential[...].", default="Identity")
     next: tuple[str, ...] = attr("The nodes that get this node's item next, each its own copy.", default=())
-    instance_num: int = attr("Instances of the node.", default=1, ge=1, le=1024)
+    instance_num: int = attr(
+        "Instances of the node, or of each instance group (&).", default=1, ge=1, le=1024
+    )
     batching_timeout: float = attr(
         'Milliseconds a batch waits to fill, with batching = "timed".', default=0.0, ge=0
     )
-    min: str = attr("Smallest batch (or shape) of a call to the node's operators.", default="1")
-    max: str = attr("Largest batch (or shape) of a call to the node's operators.", default="1")
+    min: str = attr(
+        "Smallest batch (or shape) of the operators' calls; one per profile (;) or instance group (&).",
+        default="1",
+    )
+    max: str = attr(
+        "Largest batch (or shape) of the operators' calls; one per profile (;) or instance group (&).",
+        default="1",
+    )
     range: str = attr('The batches that a node with Range[...] takes: "min,max".', default="")
     force_range: str = attr(
         'The batches of a call, whatever the shapes of min and max say: "min,max", or one per instance (;).',
@@ -99,7 +107,7 @@ class PipelineKeys:
 # Keys of the dialect that name nothing here: accepted, and listed by `tpgen explain` with this reason.
 WITHOUT_EFFECT = {
     "priority": "the CUDA stream priority of the original; Triton schedules streams itself",
-    "scheduler": "Triton's dynamic batcher takes the scheduler's place",
+    "scheduler": "Triton's dynamic batcher takes its place; items of one shape are batched in any order",
     "number_factor": "belongs to the Sort and Score schedulers; nobody waits here for items of one shape",
     "instances_grp": "Triton gives the next batch to whichever instance is free",
     "active_instances_grp": "Triton gives the next batch to whichever instance is free",

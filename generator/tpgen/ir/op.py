@@ -217,6 +217,10 @@ class Op:
         """What generated code calls that which the kernel constructs at load, behind the node's name."""
         return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", self.name).lower()
 
+    def buckets(self) -> str:
+        """The sizes that images are padded to by this or a later operator, for explain; "" if none."""
+        return ""
+
     def files(self, attribute: str) -> tuple[str, ...]:
         """The names under which the files of a file attribute are kept: one, unless it names several."""
         return (attribute,)

@@ -229,6 +229,21 @@ _BUCKETS = (
 )
 
 
+class _Buckets(Resize):
+    """What the operators that find an image's width bucket share."""
+
+    max_w: int
+    align: int
+
+    def buckets(self) -> str:
+        count = self.max_w // self.align
+        widths = [self.align * number for number in range(1, count + 1)]
+        shown = (
+            [*map(str, widths)] if count <= 4 else [str(widths[0]), str(widths[1]), "...", str(widths[-1])]
+        )
+        return f"width buckets: {', '.join(shown)} columns"
+
+
 @operator(
     "BatchFixHLimitW",
     group="image",
@@ -236,7 +251,7 @@ _BUCKETS = (
     traits={Trait.PURE},
     note=_BUCKETS,
 )
-class BatchFixHLimitW(Resize):
+class BatchFixHLimitW(_Buckets):
     """Find the width bucket of an image; the image stays as it is.
 
     Its width at the height ``resize_h``, rounded up to ``align``, at most ``max_w``. Written as texts for
@@ -262,7 +277,7 @@ class BatchFixHLimitW(Resize):
 
 
 @operator("AlignMat", group="image", kernel="geometry:align_mat", traits={Trait.PURE}, note=_BUCKETS)
-class AlignMat(Resize):
+class AlignMat(_Buckets):
     """Find the width bucket of an image; the image stays as it is.
 
     The rule is that of BatchFixHLimitW. Written as int32 for DynamicResizeMat: ``resize_w`` is the width,

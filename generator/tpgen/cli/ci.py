@@ -1,0 +1,64 @@
+"""`tpgen ci`: a workflow that builds and checks pipelines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .options import PIPELINE, compile_options, json_option
+from .report import Report
+
+if TYPE_CHECKING:
+    from ..driver import BuildOptions
+
+_SYSTEMS = ("github", "gitlab")
+
+
+@click.command("ci")
+@click.argument("system", type=click.Choice(_SYSTEMS))
+@click.argument("pipelines", nargs=-1, required=True, type=PIPELINE, metavar="PIPELINE.toml...")
+@click.option(
+    "-o",
+    "--output",
+    "output",
+    type=click.Path(path_type=Path),
+    help="The file [default: .github/workflows/tpgen.yml or .gitlab-ci.yml of the checkout].",
+)
+@click.option("--install", "requirement", metavar="SPEC", help="What pip installs [default: this release].")
+@click.option("--force", is_flag=True, help="Replace a file that tpgen did not write, or that was edited.")
+@compile_options()
+@json_option
+@click.pass_obj
+def command(
+    report: Report,
+    system: str,
+    pipelines: tuple[Path, ...],
+    output: Path | None,
+    requirement: str | None,
+    options: BuildOptions,
+    *,
+    force: bool,
+) -> None:
+    """Write a CI workflow for pipelines.
+
+    It builds them into one repository, checks that, compares the served answers with the reference, and keeps
+    the repository.
+    """
+    from ..emit.ci import SYSTEMS
+    from ..emit.owned_files import write_marked
+    from ..services.workflow import DEFAULT_REQUIREMENT, checkout_of, workflow_text
+
+    text = workflow_text(system, pipelines, options, _words(), requirement or DEFAULT_REQUIREMENT)
+    path = output or checkout_of(pipelines[0]) / SYSTEMS[system]
+    written = write_marked(path, text, "tpgen ci", force=force)
+    report.put(file=str(path), changed=written)
+    report.say(f"{path} {'written' if written else 'is up to date'}")
+
+
+def _words() -> list[str]:
+    """The options of compilation as they were given, for the command line of the workflow."""
+    from .options import given_words
+
+    return given_words(click.get_current_context())

@@ -1,0 +1,303 @@
+"""TensorRT profiles from `min`, `max`, `opt`: complete, and together without a hole.
+
+Triton sends an engine any batch up to the model's largest, in any shape that the pipeline makes. A request
+that no profile holds fails there: Triton then takes the first profile, and TensorRT refuses the shape. So
+minima are widened until every batch of every bucket lies in a profile; what was changed is noted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ..ir.signature import BatchAxis, ModelSignature, TensorInfo
+
+Shape = tuple[int, ...]
+Shapes = tuple[Shape, ...]  # one per model input
+
+
+class PlanProblem(Exception):
+    """Sizes that no engine can be built for; the text names the input, the values and the way out."""
+
+
+@dataclass(frozen=True)
+class Declared:
+    """One profile as the TOML gives it: shapes per model input, the batch first; a batch alone is enough.
+
+    Where there are fewer shapes than inputs, the last batch stands for the rest. ``opt`` is ``high`` if it
+    is not given.
+    """
+
+    low: Shapes
+    high: Shapes
+    opt: Shapes = ()
+
+
+@dataclass(frozen=True)
+class InputRange:
+    """What one input may be in one profile; shapes with the batch axis."""
+
+    name: str
+    low: Shape
+    opt: Shape
+    high: Shape
+
+    def holds(self, shape: Shape) -> bool:
+        return len(shape) == len(self.low) and all(
+            a <= size <= b for a, size, b in zip(self.low, shape, self.high, strict=True)
+        )
+
+
+Profile = tuple[InputRange, ...]
+
+
+@dataclass(frozen=True)
+class ProfilePlan:
+    """The profiles of an engine; none where every shape is fixed.
+
+    Attributes:
+        profiles: in the order in which the engine has them.
+        notes: what differs from what the TOML says, and what the caller has to do.
+    """
+
+    profiles: tuple[Profile, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def indices(self) -> tuple[str, ...]:
+        """What `instance_group.profile` lists; nothing where there is one: Triton takes that by itself."""
+        return tuple(str(i) for i in range(len(self.profiles))) if len(self.profiles) > 1 else ()
+
+    @property
+    def allocation(self) -> str | None:
+        """`execution_context_allocation_strategy`: a context per profile must not hold memory for all."""
+        return "ON_PROFILE_CHANGE" if len(self.profiles) > 1 else None
+
+    def holding(self, shapes: Shapes) -> list[int]:
+        """The profiles that hold a request; shapes per input, with the batch."""
+        return [
+            i
+            for i, profile in enumerate(self.profiles)
+            if all(one.holds(shape) for one, shape in zip(profile, shapes, strict=True))
+        ]
+
+
+def plan_profiles(
+    signature: ModelSignature,
+    declared: Sequence[Declared],
+    *,
+    max_batch: int | None = None,
+    buckets: Sequence[Shapes] = (),
+    caller_splits: bool = False,
+) -> ProfilePlan:
+    """The profiles of an engine for a model.
+
+    ``max_batch``: the largest batch that is sent; default: the largest of the profiles. ``buckets``: the
+    shapes that the pipeline makes, per input and without the batch; default: all that the profiles hold.
+    ``caller_splits``: the caller never sends more of a shape than its profiles hold, so that their maxima
+    need not be raised (which costs memory); the notes say how much that is.
+
+    Raises:
+        PlanProblem: a size is missing, or does not fit the model, or a bucket is too large.
+    """
+    if not any(_is_dynamic(info) for info in signature.inputs):
+        return ProfilePlan(())
+    notes: list[str] = []
+    ones = Declared(((1,),), ((1,),))
+    boxes = _merged([_completed(signature, one) for one in declared or [ones]], notes)
+    first = 1 if signature.batch is BatchAxis.DYNAMIC else 0
+    _include_buckets(boxes, buckets, first, notes)
+    _name_gaps(boxes, first, buckets, notes)
+    if first == 1:
+        _lower_batches(boxes, notes)
+        largest = max([max_batch or 1, *(_batch(box)[1] for box in boxes)])
+        _raise_batches(boxes, largest, buckets, caller_splits, notes)
+    return ProfilePlan(tuple(_merged(boxes, notes)), tuple(notes))
+
+
+# --- what the TOML leaves out ---
+
+
+def _is_dynamic(info: TensorInfo) -> bool:
+    return any(not isinstance(size, int) for size in info.shape)
+
+
+def _completed(signature: ModelSignature, one: Declared) -> Profile:
+    batched = signature.batch is BatchAxis.DYNAMIC
+    ranges = []
+    for position, info in enumerate(signature.inputs):
+        high = _shape(info, one.high, position, "max", batched)
+        low = _shape(info, one.low, position, "min", batched)
+        opt = _shape(info, one.opt, position, "opt", batched, high) if one.opt else high
+        if not all(a <= b <= c for a, b, c in zip(low, opt, high, strict=True)):
+            sizes = " ≤ ".join(_text(shape) for shape in (low, opt, high))
+            raise PlanProblem(f"input '{info.name}': min ≤ opt ≤ max is needed, not {sizes}")
+        ranges.append(InputRange(info.name, low, opt, high))
+    if batched and len({(r.low[0], r.opt[0], r.high[0]) for r in ranges}) > 1:
+        found = ", ".join(f"'{r.name}' {r.low[0]} to {r.high[0]}" for r in ranges)
+        raise PlanProblem(f"the inputs of one call have one batch, but these differ: {found}")
+    return tuple(ranges)
+
+
+def _shape(
+    info: TensorInfo, shapes: Shapes, position: int, key: str, batched: bool, default: Shape = ()
+) -> Shape:
+    """The shape that `key` gives an input; what a batch alone leaves out, the model or ``default`` gives."""
+    given = shapes[position] if position < len(shapes) else shapes[-1][:1]
+    if len(given) == 1 and not (len(info.shape) == 1 and not batched):
+        rest = (
+            default[1:] if default else tuple(_fixed(info, axis, key) for axis in range(1, len(info.shape)))
+        )
+        first = given[0] if batched else _fixed(info, 0, key)
+        return (first, *rest)
+    model = "x".join(str(size) if size is not None else "?" for size in info.shape)
+    if len(given) != len(info.shape):
+        raise PlanProblem(f"'{key}' of input '{info.name}' is {_text(given)}, but the model takes {model}")
+    if any(isinstance(want, int) and want != size for want, size in zip(info.shape, given, strict=True)):
+        raise PlanProblem(f"'{key}' of input '{info.name}' is {_text(given)}, but the model takes {model}")
+    return given
+
+
+def _fixed(info: TensorInfo, axis: int, key: str) -> int:
+    size = info.shape[axis]
+    if isinstance(size, int):
+        return size
+    name = f" ({size})" if size else ""
+    whole = "x".join("1" if not isinstance(s, int) else str(s) for s in info.shape)
+    raise PlanProblem(
+        f"dimension {axis}{name} of input '{info.name}' varies, and '{key}' does not say how much: "
+        f'write the whole shape, as {key} = "{whole}"'
+    )
+
+
+# --- no holes ---
+
+
+def _batch(box: Profile) -> tuple[int, int]:
+    return box[0].low[0], box[0].high[0]
+
+
+def _with_batch(box: Profile, low: int, high: int) -> Profile:
+    return tuple(
+        replace(r, low=(low, *r.low[1:]), opt=(min(r.opt[0], high), *r.opt[1:]), high=(high, *r.high[1:]))
+        for r in box
+    )
+
+
+def _merged(boxes: Sequence[Profile], notes: list[str]) -> list[Profile]:
+    """Without those that are there already: each would cost a context per instance and give nothing."""
+    kept: list[Profile] = []
+    for box in boxes:
+        if box in kept:
+            notes.append(f"two profiles are the same ({_described(box)}): the engine has it once")
+        else:
+            kept.append(box)
+    return kept
+
+
+def _include_buckets(boxes: list[Profile], buckets: Sequence[Shapes], first: int, notes: list[str]) -> None:
+    """Lower minima until each bucket lies in a profile."""
+    for bucket in buckets:
+        if any(_within(box, bucket, bucket, first) for box in boxes):
+            continue
+        large = [i for i, box in enumerate(boxes) if _at_most(bucket, [r.high[first:] for r in box])]
+        if not large:
+            sizes = ", ".join(_text(shape) for shape in bucket)
+            raise PlanProblem(f"no profile is large enough for {sizes}: raise 'max'")
+        chosen = min(large, key=lambda i: [r.high[first:] for r in boxes[i]])
+        before = boxes[chosen]
+        boxes[chosen] = tuple(
+            replace(r, low=(*r.low[:first], *map(min, r.low[first:], shape)))
+            for r, shape in zip(before, bucket, strict=True)
+        )
+        notes.append(f"widened {_described(before)} to {_described(boxes[chosen])}: it has to hold a bucket")
+
+
+def _name_gaps(boxes: Sequence[Profile], first: int, buckets: Sequence[Shapes], notes: list[str]) -> None:
+    """Say which sizes lie between profiles, where nothing is known of the sizes that come."""
+    if buckets:
+        return
+    for position, one in enumerate(boxes[0]):
+        for axis in range(first, len(one.low)):
+            reached = 0
+            for low, high in sorted((box[position].low[axis], box[position].high[axis]) for box in boxes):
+                if reached and low > reached + 1:
+                    sizes = f"{reached + 1} to {low - 1}"
+                    notes.append(
+                        f"no profile holds '{one.name}' with {sizes} in dimension {axis}: pad to {low}"
+                    )
+                reached = max(reached, high)
+
+
+def _lower_batches(boxes: list[Profile], notes: list[str]) -> None:
+    """Lower minima of profiles of the same other sizes until they hold every batch from 1."""
+    groups: dict[tuple[tuple[Shape, Shape], ...], list[int]] = {}
+    for i, box in enumerate(boxes):
+        groups.setdefault(tuple((r.low[1:], r.high[1:]) for r in box), []).append(i)
+    for members in groups.values():
+        reached = 0
+        for i in sorted(members, key=lambda i: _batch(boxes[i])[::-1]):
+            low, high = _batch(boxes[i])
+            if low > reached + 1:
+                boxes[i] = _with_batch(boxes[i], reached + 1, high)
+                notes.append(
+                    f"batches {reached + 1} to {low - 1} were in no profile: min {low} is {reached + 1} now"
+                )
+            reached = max(reached, high)
+
+
+def _raise_batches(
+    boxes: list[Profile], largest: int, buckets: Sequence[Shapes], caller_splits: bool, notes: list[str]
+) -> None:
+    """Raise maxima until every batch up to the largest lies in a profile, whatever its other sizes."""
+    wanted = [(bucket, bucket) for bucket in buckets] or [
+        (tuple(r.low[1:] for r in box), tuple(r.high[1:] for r in box)) for box in boxes
+    ]
+    for low, high in wanted:
+        holders = [i for i, box in enumerate(boxes) if _within(box, low, high, 1)]
+        missing = _missing([_batch(boxes[i]) for i in holders], largest)
+        if missing is None:
+            continue
+        sizes = ", ".join(_text(shape) for shape in high)
+        if caller_splits and missing > 1:
+            notes.append(
+                f"at most {missing - 1} of {sizes} go into one call: the caller splits larger batches"
+            )
+            continue
+        chosen = max(holders, key=lambda i: _batch(boxes[i])[1])
+        least, most = _batch(boxes[chosen])
+        boxes[chosen] = _with_batch(boxes[chosen], min(least, missing), largest)
+        notes.append(f"raised max {most} of {sizes} to {largest}: Triton sends any batch up to that")
+
+
+def _missing(ranges: Sequence[tuple[int, int]], largest: int) -> int | None:
+    """The first batch from 1 to the largest that is in no range."""
+    reached = 0
+    for low, high in sorted(ranges):
+        if low > reached + 1:
+            break
+        reached = max(reached, high)
+    return reached + 1 if reached < largest else None
+
+
+def _within(box: Profile, low: Shapes, high: Shapes, first: int) -> bool:
+    """True if a profile holds all sizes from low to high, apart from the batch."""
+    return _at_most([r.low[first:] for r in box], low) and _at_most(high, [r.high[first:] for r in box])
+
+
+def _at_most(one: Sequence[Shape], other: Sequence[Shape]) -> bool:
+    return all(
+        len(a) == len(b) and all(x <= y for x, y in zip(a, b, strict=True))
+        for a, b in zip(one, other, strict=True)
+    )
+
+
+# --- text ---
+
+
+def _text(shape: Shape) -> str:
+    return "x".join(map(str, shape))
+
+
+def _described(box: Profile) -> str:
+    return ", ".join(f"{_text(r.low)} to {_text(r.high)}" for r in box)

@@ -1,0 +1,68 @@
+"""The part of TensorRT's Python bindings that tpgen calls, in the versions that it builds with.
+
+Checked against the bindings' sources (``pyCore.cpp``, ``pyFoundationalTypes.cpp``, ``pyOnnx.cpp``) of 10.x
+and the enumerations of 11.x. A test gives `build` a module that has these names and no others.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Functions and methods with the names of their parameters, in order; a trailing "?" marks one with a default.
+CALLS: Final[dict[str, tuple[str, ...]]] = {
+    "Logger": ("min_severity?",),
+    "init_libnvinfer_plugins": ("logger", "namespace"),
+    "Builder": ("logger",),
+    "Builder.create_network": ("flags?",),
+    "Builder.create_builder_config": (),
+    "Builder.create_optimization_profile": (),
+    "Builder.build_serialized_network": ("network", "config"),
+    "OnnxParser": ("network", "logger"),
+    "OnnxParser.parse": ("model", "path?"),
+    "OnnxParser.set_flag": ("flag",),
+    "OnnxParser.get_error": ("index",),
+    "ParserError.desc": (),
+    "INetworkDefinition.get_input": ("index",),
+    "INetworkDefinition.get_output": ("index",),
+    "IOptimizationProfile.set_shape": ("input", "min", "opt", "max"),
+    "IBuilderConfig.add_optimization_profile": ("profile",),
+    "IBuilderConfig.set_memory_pool_limit": ("pool", "pool_size"),
+    "IBuilderConfig.set_flag": ("flag",),
+    "IBuilderConfig.clear_flag": ("flag",),
+    "IBuilderConfig.create_timing_cache": ("serialized_timing_cache",),
+    "IBuilderConfig.set_timing_cache": ("cache", "ignore_mismatch"),
+    "IBuilderConfig.get_timing_cache": (),
+    "ITimingCache.serialize": (),
+}
+
+PROPERTIES: Final[dict[str, tuple[str, ...]]] = {
+    "OnnxParser": ("num_errors",),
+    "INetworkDefinition": ("num_inputs", "num_outputs"),
+    "ITensor": ("name", "shape", "dtype"),
+    "IBuilderConfig": ("builder_optimization_level", "hardware_compatibility_level"),
+}
+
+_BOTH: Final[dict[str, tuple[str, ...]]] = {
+    "BuilderFlag": (
+        "EXCLUDE_LEAN_RUNTIME",
+        "REFIT",
+        "REFIT_IDENTICAL",
+        "STRIP_PLAN",
+        "TF32",
+        "VERSION_COMPATIBLE",
+        "WEIGHT_STREAMING",
+    ),
+    "DataType": ("BF16", "BOOL", "FLOAT", "HALF", "INT32", "INT64", "INT8", "UINT8"),
+    "HardwareCompatibilityLevel": ("AMPERE_PLUS", "NONE", "SAME_COMPUTE_CAPABILITY"),
+    "MemoryPoolType": ("WORKSPACE",),
+    "OnnxParserFlag": ("NATIVE_INSTANCENORM",),
+}
+
+# SAME_COMPUTE_CAPABILITY came in the course of 10.x: `build` says so where it is not there.
+#
+# By major version. 11 has only strongly typed networks; its flag for them is accepted and has no effect, and
+# the flags for weak precision (FP16, INT8 ...) are gone: none of either is listed.
+ENUMERATIONS: Final[dict[int, dict[str, tuple[str, ...]]]] = {
+    10: {**_BOTH, "NetworkDefinitionCreationFlag": ("STRONGLY_TYPED",)},
+    11: _BOTH,
+}
