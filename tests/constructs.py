@@ -15,7 +15,8 @@ from tpgen.runner.interpreter import ItemError
 # All that the random graphs have to hold now and then, or they would no longer say much.
 EXPECTED = frozenset(
     {
-        *("fan-out", "fan-in", "several leaves", "several entries", "context", "logical node", "borrow_from"),
+        *("fan-out", "fan-in", "several leaves", "several entries", "loop"),
+        *("context", "logical node", "borrow_from"),
         *("map", "map from further up", "map with a new name"),
         *(f"node filter {name}" for name in ("Run", "or", "or = true", "else", "swap", "filter", "if")),
         *(f"node filter {name}" for name in ("Skip", "SerialSkip", "SubGraphSkip", "Break", "Error")),
@@ -34,7 +35,7 @@ _ITEM_FILTER = re.compile(r"[\[,]\((\w+)[\w:]*(?:\[[^\]]*\])?\)")
 
 def occurring(made: Pipeline, outcomes: Sequence[Outcome]) -> set[str]:
     """The constructs of one pipeline, and whether its items went different ways."""
-    tables = tomllib.loads(made.text)
+    tables = {key: value for key, value in tomllib.loads(made.text).items() if isinstance(value, dict)}
     head = tables.pop("pipeline", {})
     nodes = _flat(tables)
     found = set(_of_graph(nodes)) | set(_of_items(outcomes))
@@ -42,6 +43,8 @@ def occurring(made: Pipeline, outcomes: Sequence[Outcome]) -> set[str]:
         found.update(_of_node(node))
     if len(made.compiled.graph.entries) > 1 or "entries" in head:
         found.add("several entries")
+    if made.compiled.graph.loops:
+        found.add("loop")
     return found
 
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tpgen.frontend.batches import parse_shapes, profiles_of, range_of
 from tpgen.frontend.shown import LONGEST, shown
 from tpgen.frontend.type_syntax import MOST_DIMENSIONS, TypeSyntaxError, parse_type
-from tpgen.frontend.batches import parse_shapes, profiles_of, range_of
 from tpgen.frontend.values import ValueProblem, parse_value
 from tpgen.ir.op import Attribute, AttributeField
 from tpgen.types import Array, Bytes, Color, DType, Layout, ListOf, Symbol, Text
