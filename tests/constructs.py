@@ -25,6 +25,7 @@ EXPECTED = frozenset(
         *(f"item filter {name}" for name in ("Run", "or", "else", "filter", "if", "result2other", "Python")),
         *(f"item filter {name}" for name in ("Skip", "SerialSkip", "SubGraphSkip", "Break", "Error", "swap")),
         *("HasKey", "NotHasKey", "Jump", "MapReduce", "split", "merge", "drop_absent", "call in a call"),
+        *("instance groups", "profiles", "force_range", "range"),
         *("max_items", "retry", "on_error skip", "on_error with a value"),
         *("some items end quietly", "some items fail", "some items fail, some end quietly, some do not"),
     }
@@ -103,6 +104,11 @@ def _of_node(node: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"item filter {name}" for name in _ITEM_FILTER.findall(backend))
     yield from (name for name in _CONTAINERS if re.search(rf"\b{name}\b", backend))
     yield from (key for key in ("split", "merge", "drop_absent", "retry", "max_items", "map") if key in node)
+    yield from (key for key in ("force_range", "range") if key in node)
+    if "&" in str(node.get("max")):
+        yield "instance groups"
+    if ";" in str(node.get("max")):
+        yield "profiles"
     if "filter" in node:
         yield f"node filter {node['filter'].partition('[')[0]}"
     if "or" in node:

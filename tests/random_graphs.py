@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from random_pipelines import KEYS, NAMES, USER_FILTERS, Maker, Pipeline, read_pipeline
+from random_pipelines import KEYS, NAMES, USER_FILTERS, Maker, Pipeline, backend_text, read_pipeline
 
 # Says, by size alone, which status an item gets; now and then one that does not exist.
 STATUS_CODE = """
@@ -322,8 +322,7 @@ class GraphMaker(Maker):
     def _backend(self, node: _Node, index: int) -> str:
         if not node.calls:  # it has that of another node
             return ""
-        backend = node.calls[0] if len(node.calls) == 1 else f"Sequential[{','.join(node.calls)}]"
-        return f'backend = "{backend}"\nmax = {index % 3 + 1}\n'
+        return backend_text(node.calls, index)
 
 
 def write_status_code(folder: Path) -> None:
