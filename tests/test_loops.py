@@ -179,6 +179,10 @@ def test_torchpipes_own_style(folder: Path) -> None:
     backend = "Python[ops:half]"
     """
     assert answers(write(folder, text), 5, 1, 3) == [0, 0, 0]
+    bounded = write(folder, text.replace("[pipeline]\n", "[pipeline]\n    max_restarts = 3\n", 1))
+    found = answers(bounded, 5, 4, 1)
+    assert found[1:] == [0, 0]
+    assert "[restart] item 0: 'restart' is 'count' once more than max_restarts = 3" in str(found[0])
 
 
 def test_items_loop_together_and_others_do_not_wait(folder: Path) -> None:

@@ -16,7 +16,7 @@ from ..ir.filters import RESULT, RUNS, SWAPS, TO_DATA, Otherwise
 from ..ir.graph import Call, Entry, Graph, Node, sent
 from ..ir.op import Trait
 from ..passes.looks import default_look, gives, look, tagged_writers, takes
-from ..types import Array, varying
+from ..types import Array, ListOf, Type, varying
 from .decisions import default_value, status_of
 from .kernels import Asked, Kernel, answered, load_kernel, load_verdict, looking, tag_of, tagged
 from .restarts import run_again
@@ -92,8 +92,8 @@ class Interpreter:
     def _given(self, entry: Entry, item: Mapping[str, Any]) -> dict[str, Any]:
         values = copy.deepcopy(dict(item))
         for port in entry.inputs:
-            if port.key in values and sent(port.key) in self.tagging and isinstance(port.type, Array):
-                values[port.key] = tagged(values[port.key], look(port.type))
+            if port.key in values and sent(port.key) in self.tagging:
+                values[port.key] = _tagged(values[port.key], port.type)
         return values
 
     def _run_component(self, root: str, walkers: list[Walker]) -> None:
@@ -323,6 +323,13 @@ class Interpreter:
             keys.left = otherwise is not Otherwise.SKIP
             keys.goes_on = node.following(position)
         return False
+
+
+def _tagged(value: Any, type_: Type) -> Any:
+    """A client's image, or list of images, that says what it is."""
+    if isinstance(type_, ListOf):
+        return [_tagged(element, type_.item) for element in value]
+    return tagged(value, look(type_)) if isinstance(type_, Array) else value
 
 
 def _is_item_error(value: object) -> bool:
