@@ -15,7 +15,8 @@ from tpgen.runner.interpreter import ItemError
 # All that the random graphs have to hold now and then, or they would no longer say much.
 EXPECTED = frozenset(
     {
-        *("fan-out", "fan-in", "several leaves", "several entries", "context", "logical node", "borrow_from"),
+        *("fan-out", "fan-in", "several leaves", "several entries", "loop"),
+        *("context", "logical node", "borrow_from"),
         *("map", "map from further up", "map with a new name"),
         *(f"node filter {name}" for name in ("Run", "or", "or = true", "else", "swap", "filter", "if")),
         *(f"node filter {name}" for name in ("Skip", "SerialSkip", "SubGraphSkip", "Break", "Error")),
@@ -24,6 +25,7 @@ EXPECTED = frozenset(
         *(f"item filter {name}" for name in ("Run", "or", "else", "filter", "if", "result2other", "Python")),
         *(f"item filter {name}" for name in ("Skip", "SerialSkip", "SubGraphSkip", "Break", "Error", "swap")),
         *("HasKey", "NotHasKey", "Jump", "MapReduce", "split", "merge", "drop_absent", "call in a call"),
+        *("instance groups", "profiles", "force_range", "range"),
         *("max_items", "retry", "on_error skip", "on_error with a value"),
         *("some items end quietly", "some items fail", "some items fail, some end quietly, some do not"),
     }
@@ -34,7 +36,7 @@ _ITEM_FILTER = re.compile(r"[\[,]\((\w+)[\w:]*(?:\[[^\]]*\])?\)")
 
 def occurring(made: Pipeline, outcomes: Sequence[Outcome]) -> set[str]:
     """The constructs of one pipeline, and whether its items went different ways."""
-    tables = tomllib.loads(made.text)
+    tables = {key: value for key, value in tomllib.loads(made.text).items() if isinstance(value, dict)}
     head = tables.pop("pipeline", {})
     nodes = _flat(tables)
     found = set(_of_graph(nodes)) | set(_of_items(outcomes))
@@ -42,6 +44,8 @@ def occurring(made: Pipeline, outcomes: Sequence[Outcome]) -> set[str]:
         found.update(_of_node(node))
     if len(made.compiled.graph.entries) > 1 or "entries" in head:
         found.add("several entries")
+    if made.compiled.graph.loops:
+        found.add("loop")
     return found
 
 
@@ -100,6 +104,11 @@ def _of_node(node: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"item filter {name}" for name in _ITEM_FILTER.findall(backend))
     yield from (name for name in _CONTAINERS if re.search(rf"\b{name}\b", backend))
     yield from (key for key in ("split", "merge", "drop_absent", "retry", "max_items", "map") if key in node)
+    yield from (key for key in ("force_range", "range") if key in node)
+    if "&" in str(node.get("max")):
+        yield "instance groups"
+    if ";" in str(node.get("max")):
+        yield "profiles"
     if "filter" in node:
         yield f"node filter {node['filter'].partition('[')[0]}"
     if "or" in node:

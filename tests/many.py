@@ -88,7 +88,7 @@ def _compare_one(kind: str, seed: int, folder: Path, report: Report) -> None:
         rng = random.Random(-seed if kind == "graph" else seed)
         name = f"{kind}{seed}"
         if kind == "graph":
-            made = make_graph(rng, folder, name, entries=True)
+            made = make_graph(rng, folder, name, more=True)
         else:
             made = make_pipeline(rng, folder, name)
         outcomes = compare(made, folder, name, rng)

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from random_pipelines import KEYS, NAMES, USER_FILTERS, Maker, Pipeline, read_pipeline
+from random_pipelines import KEYS, NAMES, USER_FILTERS, Maker, Pipeline, backend_text, read_pipeline
 
 # Says, by size alone, which status an item gets; now and then one that does not exist.
 STATUS_CODE = """
@@ -23,6 +23,28 @@ def status(data):
 
 def says(data):
     return STATUSES[size_of(data) % 8]
+
+
+def starts_again(result):
+    size = size_of(result)
+    if size % 4 == 1:
+        return "Skip"
+    return "Break" if size % 4 == 3 else "Swap"
+
+
+def goes_on(data):
+    size = size_of(data)
+    if size % 4 == 1:
+        return "Skip"
+    return "Break" if size % 4 == 3 else "Run"
+
+
+@op(outputs={"result": Tensor("float32", ["N"]), "restart": Tensor("string", [])})
+def again(data, *, to):
+    size = size_of(data)
+    if size % 3 == 0:
+        return None
+    return {"result": np.ones(size - 1, np.float32), "restart": "nowhere" if size % 7 == 0 else to}
 
 
 def passes_by(data):
@@ -243,6 +265,30 @@ class GraphMaker(Maker):
             made = found if found is not None else made
         return made
 
+    def with_loop(self, made: Pipeline) -> Pipeline:
+        """The pipeline with a node at its end that sends some items back, where that compiles."""
+        names = [*self.graph]
+        for target in self.rng.sample(names, min(3, len(names))):
+            leaves = [name for name in names if not self.graph[name].next]
+            leaves = [name for name in leaves if f'jump = "{name}"' not in made.text]
+            last = self.rng.choice(leaves)
+            keys = 'filter = "Python[mine:starts_again]"\n' if self.rng.random() < 0.8 else 'filter = "or"\n'
+            joined = ""
+            if len(leaves) > 1:
+                joined, keys = f'map = "{last}[result:data]"\n', 'filter = "Python[mine:goes_on]"\n'
+            backend = f"Add[restart:{target}]"
+            if self.rng.random() < 0.4:
+                keys, backend = f'to = "{target}"\n', "Python[mine:again]"
+            head = f'[pipeline]\nrestarts = ["{target}"]\nmax_restarts = 3\n'
+            head = f'entrypoint = "Restart[DagDispatcher]"\n{head}'
+            text = made.text.replace("[pipeline]\n", head, 1)
+            for leaf in leaves:
+                text = text.replace(f'["{leaf}"]\n', f'["{leaf}"]\nnext = "back"\n', 1)
+            found = self._compiled(f'{text}\n["back"]\nbackend = "{backend}"\n{joined}{keys}')
+            if found is not None:
+                return found
+        return made
+
     def _node_keys(self, before: str) -> str:
         kept = self.rng.choice(ON_ERROR) if self.rng.random() < 0.15 else ""
         return kept + self._entering(before)
@@ -276,8 +322,7 @@ class GraphMaker(Maker):
     def _backend(self, node: _Node, index: int) -> str:
         if not node.calls:  # it has that of another node
             return ""
-        backend = node.calls[0] if len(node.calls) == 1 else f"Sequential[{','.join(node.calls)}]"
-        return f'backend = "{backend}"\nmax = {index % 3 + 1}\n'
+        return backend_text(node.calls, index)
 
 
 def write_status_code(folder: Path) -> None:
@@ -286,10 +331,12 @@ def write_status_code(folder: Path) -> None:
     path.write_text(path.read_text(encoding="utf-8") + STATUS_CODE, encoding="utf-8")
 
 
-def make_graph(rng: random.Random, folder: Path, name: str, *, entries: bool = False) -> Pipeline:
-    """A pipeline with branches, filters and sub-graphs, and random outputs. ``entries``: more entries."""
+def make_graph(rng: random.Random, folder: Path, name: str, *, more: bool = False) -> Pipeline:
+    """A pipeline with branches, filters, sub-graphs, random outputs; ``more``: a loop, and more entries."""
     maker = GraphMaker(rng, folder, name)
     made = maker.make()
     made = maker.with_outputs(made) if rng.random() < 0.5 else made
-    made = maker.with_entries(made) if entries and rng.random() < 0.7 else made
+    if more and rng.random() < 0.4:
+        made = maker.with_loop(made)
+    made = maker.with_entries(made) if more and rng.random() < 0.5 else made
     return read_pipeline(made.text, folder, name)  # what was tried last need not be what compiles

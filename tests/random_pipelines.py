@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 import string
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -148,7 +148,11 @@ LEFT_OUT = {
     *("Sleep", "PrintTensor", "SaveMat", "SaveMats", "SaveTensor", "CTCGreedyDecode"),
 }
 USER = ("maybe", "fussy", "Lists", "together", "picture")
-MODELS = ("small.onnx", "any.onnx", "vector.onnx", "two.onnx")
+MODELS = ("small.onnx", "any.onnx", "vector.onnx", "two.onnx", "fixed1.onnx & fixed3.onnx")
+BATCHES = (  # of a node with a model
+    *("max = 1\n", "max = 2\n", "max = 3\n", "max = 3\nmin = 2\n"),
+    *('max = "2;4"\nmin = "1;3"\n', 'max = 5\nforce_range = "1,2"\n', 'max = "2&4"\nmin = "1&3"\n'),
+)
 USER_FILTERS = ("runs", "turns", "turns_or_skips", "noted", "breaking", "Older")
 NODE_FILTERS = (
     *[""] * 12,
@@ -184,12 +188,28 @@ def write_files(folder: Path) -> None:
     save(model([convolve, *pool], free, out, {"w": weight}), folder / "any.onnx")
     double = [node("Add", "x x", "y")]
     save(model(double, [tensor("x", ["N", "C"])], [tensor("y", ["N", "C"])]), folder / "vector.onnx")
+    for size in (1, 3):
+        ports = [tensor("x", [size, "C"])], [tensor("y", [size, "C"])]
+        save(model(double, *ports), folder / f"fixed{size}.onnx")
     halves = [node("Relu", "x", "up"), node("Neg", "x", "down")]
     outs = [tensor("up", ["N", "C"]), tensor("down", ["N", "C"])]
     save(model(halves, [tensor("x", ["N", "C"])], outs), folder / "two.onnx")
     (folder / "labels.txt").write_text("a\nb\né\nd\n", encoding="utf-8")
     np.save(folder / "matrix.npy", rng.normal(size=(9, 2)).astype(np.float32))
     (folder / "mine.py").write_text(USER_CODE, encoding="utf-8")
+
+
+def backend_text(calls: Sequence[str], index: int) -> str:
+    """The operators of a node, and which batches they take; the same for the same calls."""
+    backend = calls[0] if len(calls) == 1 else f"Sequential[{','.join(calls)}]"
+    batches = f"max = {index % 3 + 1}\n"
+    if "&" in backend:
+        batches = 'max = "1&3"\nmin = "1&3"\n'
+    elif "Onnx(" in backend:
+        batches = BATCHES[(index + len(backend)) % len(BATCHES)]
+        if len(backend) % 5 == 0:
+            backend, batches = f"Range[{backend}]", f'{batches}range = "1,{index + 4}"\n'
+    return f'backend = "{backend}"\n{batches}'
 
 
 _MACRO = re.compile(r"(?<=[\[,:])(data|result)(?=[:,\]])")  # a key that a macro may stand for
@@ -266,9 +286,8 @@ class Maker:
         lines = [self.head]
         for index, calls in enumerate(self.nodes):
             follower = f'next = "{names[index + 1]}"\n' if index + 1 < len(self.nodes) else ""
-            backend = calls[0] if len(calls) == 1 else f"Sequential[{','.join(calls)}]"
-            batch = f"max = {index % 3 + 1}\n"
-            lines.append(f'["{names[index]}"]\nbackend = "{backend}"\n{batch}{self.filters[index]}{follower}')
+            node_ = backend_text(calls, index)
+            lines.append(f'["{names[index]}"]\n{node_}{self.filters[index]}{follower}')
         return "\n".join(lines)
 
     def _compiled(self, text: str) -> Pipeline | None:

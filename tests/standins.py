@@ -61,6 +61,7 @@ def stand_in(repository: Path) -> list[str]:
             continue
         config.backend = "python"
         config.ClearField("parameters")
+        config.ClearField("default_model_filename")
         for group in config.instance_group:
             group.kind = messages().ModelInstanceGroup.KIND_CPU
             group.ClearField("profile")
@@ -68,5 +69,6 @@ def stand_in(repository: Path) -> list[str]:
             tensor.allow_ragged_batch = -1 in tensor.dims
         file.write_text(render(config))
         (file.parent / "1" / "model.py").write_text(MODEL)
+        (file.parent / "1" / "engine.json").unlink(missing_ok=True)
         replaced.append(config.name)
     return replaced

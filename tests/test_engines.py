@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
-
 import examples
 from small_models import write_models
-from tpgen.cli import main
+from tpgen.cli import run_command
 from tpgen.diagnostics import PipelineError
 from tpgen.driver import BuildOptions, BuildResult, build
 from tpgen.emit.config_pbtxt import parse
@@ -50,15 +49,16 @@ def test_a_request_lies_beside_the_network_that_the_engine_is_built_from(tmp_pat
     assert (config.backend, config.default_model_filename) == ("tensorrt", "model.plan")
 
 
-def test_check_warns_of_it_and_serve_says_what_is_missing(tmp_path: Path) -> None:
+def test_check_warns_of_it_and_serve_says_what_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     build(examples.pipeline("digits"), tmp_path / "repository", GPU)
-    checked = CliRunner().invoke(main, ["check", str(tmp_path / "repository")])
-    assert checked.exit_code == 0
-    assert "warning[TP906]" in checked.output
-    served = CliRunner().invoke(main, ["serve", str(tmp_path / "repository")])
-    assert served.exit_code == 3
-    assert "no TensorRT engine yet for digits__reader" in served.output
-    assert "--onnx=model.onnx" in served.output
+    assert run_command(["check", str(tmp_path / "repository")], io.StringIO()) == 0
+    assert "warning[TP809]" in capsys.readouterr().err
+    assert run_command(["serve", str(tmp_path / "repository")], io.StringIO()) == 3
+    said = capsys.readouterr().err
+    assert "no TensorRT engine yet for digits__reader" in said
+    assert "--onnx=model.onnx" in said
 
 
 def test_sizes_that_vary_have_to_be_written(tmp_path: Path) -> None:

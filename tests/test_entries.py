@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import small_models
+from all_ways import compare
 from random_graphs import write_status_code
 from random_pipelines import read_pipeline, write_files
-from test_equivalence import compare
 from tpgen.cli import run_command
 from tpgen.diagnostics import PipelineError
 from tpgen.driver import BuildOptions, build, check, pipe

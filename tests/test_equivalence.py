@@ -208,6 +208,18 @@ ONCE_WRONG = {
         backend = "Identity"
         map = "d[data:data]"
         """,
+    "a client's list of images, whose layout varies further on": """
+        [pipeline.inputs]
+        data = "[uint8[H,W,3] bgr]"
+        [a]
+        backend = "Sequential[SyncTensor,(Python[mine:Older])Mat2CpuTensor]"
+        next = "b"
+        [b]
+        backend = "MapReduce"
+        jump = "c"
+        [c]
+        backend = "TopLeftResizeMat(resize_h=6,resize_w=9)"
+        """,
     "user code answers with its input": """
         [pipeline]
         outputs = ["kept", "result"]

@@ -40,10 +40,11 @@ class Filter:
 def _holds(item, key, wanted):
     if wanted is True or wanted is False:
         return (key in item) is wanted
-    return key in item and _text(item[key]) == wanted
+    return key in item and text_of(item[key]) == wanted
 
 
-def _text(value):
+def text_of(value):
+    """A value as text."""
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
@@ -66,7 +67,7 @@ def own_status(key):
     """The verdict that items bring under a key."""
 
     def verdict(item):
-        status = _text(item[key])
+        status = text_of(item[key])
         return status if status in _STATUSES else ERROR
 
     return verdict

@@ -26,11 +26,29 @@ _PARTS = {"padding_pixels": "pixels", "padding_rows": "rows"}
 _PERIOD_S = 1.0
 
 
+class _Sum:
+    """The figures of several nodes of one name: what items run that start again are further ones."""
+
+    def __init__(self, nodes):
+        self.name = nodes[0].name
+        self._nodes = nodes
+
+    def __getattr__(self, figure):
+        return sum(getattr(node, figure) for node in self._nodes)
+
+
+def _by_name(nodes):
+    found = {}
+    for node in nodes:
+        found.setdefault(node.name, []).append(node)
+    return [_Sum(same) if len(same) > 1 else same[0] for same in found.values()]
+
+
 class Metrics:
     """Publishes the figures of a stage's nodes. Does nothing where the server has no metrics."""
 
     def __init__(self, stage, pb_utils):
-        self._nodes = stage.nodes
+        self._nodes = _by_name(stage.nodes)
         self._counters = []
         self._sent = {}
         self._closing = threading.Event()

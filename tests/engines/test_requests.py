@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from examples import EXAMPLES
 from tpgen.engines.commands import polygraphy, trtexec
-from tpgen.engines.profiles import InputRange
+from tpgen.engines.profiles import Declared, InputRange, plan_profiles
 from tpgen.engines.requests import (
     BadRequest,
     EngineRequest,
@@ -22,7 +23,9 @@ from tpgen.engines.requests import (
     differences,
     model_hash,
     read_request,
+    request_for,
 )
+from tpgen.engines.signature import read_signature
 
 PROFILES = (
     (
@@ -109,6 +112,17 @@ def test_the_change_is_named() -> None:
         "tf32: True → False",
         "TensorRT: 10.13.2 → 11.0.0",
     ]
+
+
+def test_a_request_from_a_model_file() -> None:
+    path = EXAMPLES / "ocr" / "recogniser.onnx"
+    signature = read_signature(path)
+    plan = plan_profiles(signature, [Declared(((1, 3, 32, 32),), ((8, 3, 32, 320),))])
+    request = request_for(path.read_bytes(), signature, plan, precision="fp16")
+    assert request.inputs == (Tensor("image", "float32", (None, 3, 32, None)),)
+    assert request.outputs == (Tensor("steps", "float32", (None, None, 37)),)
+    assert request.pending and request.model_sha256 == model_hash(path.read_bytes())
+    assert "--maxShapes=image:8x3x32x320" in trtexec(request, "recogniser.onnx", "model.plan")
 
 
 def test_a_request_without_a_gpu_is_pending() -> None:

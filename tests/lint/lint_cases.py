@@ -5,6 +5,7 @@ from __future__ import annotations
 import lint_cases_ensembles as ensembles
 import lint_cases_fields as fields
 import lint_cases_files as files
+import lint_cases_native as native
 import lint_cases_scheduling as scheduling
 import lint_cases_tensors as tensors
 from lint_repositories import Case
@@ -20,6 +21,9 @@ CASES: tuple[Case, ...] = (
     *fields.INSTANCES,
     *fields.WARMUP,
     *fields.PARAMETERS,
+    *native.DEPLOYED,
+    *native.NATIVE,
+    *native.DALI,
     *ensembles.FIELDS,
     *ensembles.STEPS,
     *ensembles.TENSORS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lint_repositories import Case, Server, ensemble, python, step, tensors
+from lint_repositories import Case, Server, config, ensemble, step, tensors
 
 _INTS = "data_type: TYPE_INT32 dims: [4]"
 _WIDE = "data_type: TYPE_FP32 dims: [-1,4]"
@@ -52,7 +52,11 @@ FIELDS = (
         ("lib_step",),
     ),
     Case(
-        "e_cache", None, Server.WORKS, ensemble(step(), more="response_cache { enable: true }"), ("lib_step",)
+        "e_cache",
+        "TP879 note",
+        Server.WORKS,
+        ensemble(step(), more="response_cache { enable: true }"),
+        ("lib_step",),
     ),
     Case(
         "e_batching",
@@ -124,7 +128,13 @@ STEPS = (
         "s_output_unknown", "TP885 error", Server.REFUSES, ensemble(step(writes=(("Y", "y"),))), ("lib_step",)
     ),
     Case("s_input_missing", "TP886 error", Server.REFUSES, ensemble(step("lib_two")), ("lib_two",)),
-    Case("s_optional_missing", None, Server.WORKS, ensemble(step("lib_optional")), ("lib_optional",)),
+    Case(
+        "s_optional_missing",
+        None,
+        Server.WORKS,
+        ensemble(step("lib_optional"), batch="max_batch_size: 1"),
+        ("lib_optional",),
+    ),
     Case("s_output_not_mapped", None, Server.WORKS, ensemble(step("lib_pair")), ("lib_pair",)),
 )
 
@@ -337,6 +347,7 @@ TYPES = (
         Server.WORKS,
         ensemble(
             step("lib_optional", reads=(("x", "x"), ("o", "o"))),
+            batch="max_batch_size: 1",
             input=tensors("input", "x", "o data_type: TYPE_FP32 dims: [4] optional: true"),
         ),
         ("lib_optional",),
@@ -355,7 +366,10 @@ def _branches(*order: int) -> dict[str, str | bytes | None]:
     return ensemble(*(steps[index] for index in order), **ends)
 
 
-_DALI = python(backend='backend: "dali"', output=tensors("output", "y", "z"), batching="")
+_DALI = {
+    "config.pbtxt": config(backend='backend: "dali"', output=tensors("output", "y", "z"), batching=""),
+    "1/model.dali": "",
+}
 
 PARTS = (
     Case("p_first_is_dropped", "TP898 warning", Server.WORKS, _branches(0, 1, 2), ("lib_step", "lib_two")),

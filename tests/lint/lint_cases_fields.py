@@ -14,13 +14,19 @@ def _resources(second: str) -> str:
     return _instances(f"kind: KIND_CPU rate_limiter {{ resources [{resources}] }}")
 
 
+_TWO_PROFILES = _instances('kind: KIND_GPU profile: ["0", "1"]')
+_STRATEGY = "execution_context_allocation_strategy"
+_ON_CHANGE = f'parameters {{ key: "{_STRATEGY}" value {{ string_value: "ON_PROFILE_CHANGE" }} }}'
+
 INSTANCES = (
     refused("cpu_with_gpus", "TP855", instances=_instances("kind: KIND_CPU gpus: [0]")),
     refused("model_with_gpus", "TP855", instances=_instances("kind: KIND_MODEL gpus: [0]")),
     tensorrt("gpu_with_gpus", None, instances=_instances("kind: KIND_GPU gpus: [0]")),
     refused("profile_of_python", "TP856", instances=_instances('kind: KIND_CPU profile: ["0"]')),
-    tensorrt("profile_name", "TP856 error", instances=_instances('kind: KIND_GPU profile: ["0", "a"]')),
-    tensorrt("profile_index", None, instances=_instances('kind: KIND_GPU profile: ["0", "1"]')),
+    tensorrt("profile_name", "TP856 error", instances=_instances('kind: KIND_GPU profile: ["a"]')),
+    tensorrt("profile_index", None, instances=_instances('kind: KIND_GPU profile: ["1"]')),
+    tensorrt("profiles_static", "TP869 warning", instances=_TWO_PROFILES),
+    tensorrt("profiles_on_change", None, instances=_TWO_PROFILES, more=_ON_CHANGE),
     Case(
         "all_passive",
         "TP857 error",
@@ -31,8 +37,14 @@ INSTANCES = (
     warned("count_0", "TP858", instances=_instances("kind: KIND_CPU count: 0")),
     warned("count_minus_3", "TP858", instances=_instances("kind: KIND_CPU count: -3")),
     good("count_missing", instances=_instances("kind: KIND_CPU")),
-    warned("resource_both", "TP859", instances=_resources("R")),
-    good("resource_each", instances=_resources("S")),
+    Case(
+        "resource_both",
+        "TP859 warning",
+        Server.WORKS,
+        python(instances=_resources("R")),
+        more=("TP879",),
+    ),
+    Case("resource_each", "TP879 note", Server.WORKS, python(instances=_resources("S"))),
 )
 
 _VALUE = "data_type: TYPE_FP32 dims: [4] zero_data: true"
@@ -71,7 +83,13 @@ WARMUP = (
         "warmup_more_inputs",
         more=_warmup().replace("inputs {", f'inputs {{ key: "z" value {{ {_VALUE} }} }} inputs {{', 1),
     ),
-    good("warmup_without_optional", more=_warmup(), input=_WITH_OPTIONAL),
+    good(
+        "warmup_without_optional",
+        more=_warmup(),
+        input=_WITH_OPTIONAL,
+        batch="max_batch_size: 1",
+        batching="",
+    ),
     refused("warmup_batch_in_dims", "TP864", more=_without("[4]", "[1,4]")),
     refused("warmup_varying", "TP864", more=_without("[4]", "[-1]")),
     refused("warmup_type", "TP864", more=_without("FP32", "INT32")),
@@ -89,8 +107,8 @@ WARMUP = (
 )
 
 _CPU_ONLY = "FORCE_CPU_ONLY_INPUT_TENSORS"
-_STRATEGY = "execution_context_allocation_strategy"
-_OWN = "$$TRITON_MODEL_DIRECTORY/env"
+_DIRECTORY = "$$TRITON_MODEL_DIRECTORY"
+_OWN = f"{_DIRECTORY}/env"
 _ACCELERATORS = 'execution_accelerators { gpu_execution_accelerator [{ name: "tensorrt" }] }'
 
 
@@ -128,6 +146,12 @@ PARAMETERS = (
         None,
         Server.WORKS,
         {**python(more=_environment(_OWN)), "env/bin/activate": ""},
+    ),
+    Case(
+        "environment_outside",
+        "TP868 warning",
+        Server.WORKS,
+        {**python(more=_environment(f"{_DIRECTORY}/../shared_env")), "../shared_env/bin/activate": ""},
     ),
     Case("environment_absolute", "TP868 warning", Server.UNSEEN, python(more=_environment("/no/env.tar.gz"))),
     tensorrt("strategy_unknown", "TP869 error", more=_parameter(_STRATEGY, "dynamic")),

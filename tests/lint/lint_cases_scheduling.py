@@ -50,7 +50,7 @@ SCHEDULER = (
         python(SENDER, batch="max_batch_size: 1", more=f"{_CACHE} {_DECOUPLED}"),
     ),
     refused("cache_sequences", "TP844", batching="sequence_batching { }", more=_CACHE),
-    good("cache_good", more=_CACHE),
+    Case("cache_good", "TP879 note", Server.WORKS, python(more=_CACHE)),
     loaded("cache_off", batching="sequence_batching { }", more="response_cache { }"),
     Case(
         "batching_without_batch",

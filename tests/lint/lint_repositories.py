@@ -172,7 +172,11 @@ LIBRARY: dict[str, dict[str, str | bytes | None]] = {
         input=tensors("input", "x data_type: TYPE_FP32 dims: [-1,4]"),
         output=tensors("output", "y data_type: TYPE_FP32 dims: [-1,4]"),
     ),
-    "lib_optional": python(input=tensors("input", "x", "o data_type: TYPE_FP32 dims: [4] optional: true")),
+    "lib_optional": python(
+        batch="max_batch_size: 1",
+        batching="",
+        input=tensors("input", "x", "o data_type: TYPE_FP32 dims: [4] optional: true"),
+    ),
     "lib_two": python(input=tensors("input", "x", "z")),
     "lib_pair": python(output=tensors("output", "y", "z")),
     "lib_int": python(output=tensors("output", "y data_type: TYPE_INT32 dims: [4]")),
@@ -180,6 +184,12 @@ LIBRARY: dict[str, dict[str, str | bytes | None]] = {
         SENDER, batching="", batch="max_batch_size: 1", more="model_transaction_policy { decoupled: true }"
     ),
     "lib_ensemble": ensemble(step()),
+    "lib_engine": {
+        "config.pbtxt": config(
+            backend='backend: "tensorrt"', instances="instance_group [{ kind: KIND_GPU }]"
+        ),
+        "1/model.plan": "",
+    },
 }
 
 

@@ -8,6 +8,7 @@ test could only wait for them.
 from __future__ import annotations
 
 import json
+import queue
 import random
 import urllib.error
 import urllib.request
@@ -15,9 +16,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from tritonclient import grpc
 
 from lint_cases import CASES
+from lint_cases_native import DEPLOYED
 from lint_repositories import Case, Server, write
 from tpgen.services.server import ServerError, TritonServer
 
@@ -42,6 +46,7 @@ _SAMPLE = {
     case.name
     for case in (
         *_QUICK,
+        *DEPLOYED,
         *random.Random(20241).sample([case for case in _SEEN if case not in _QUICK], 20),
     )
 }
@@ -107,6 +112,22 @@ def test_the_server_treats_a_case_as_expected(case: Case, server: TritonServer) 
     if case.server in (Server.WORKS, Server.FAILS):
         status, text = infer(server, case.name, request(server, case.name))
         assert (status == 200) == (case.server is Server.WORKS), text
+
+
+@pytest.mark.parametrize(("name", "works"), [("decoupled_returns", False), ("decoupled_sends", True)])
+def test_a_decoupled_model_has_to_send(name: str, works: bool, server: TritonServer) -> None:
+    """TP836; over HTTP the server refuses every decoupled model."""
+    assert load(server, name)[0] == 200
+    answers: queue.Queue[tuple[Any, Any]] = queue.Queue()
+    tensor = grpc.InferInput("x", [1, 4], "FP32")
+    tensor.set_data_from_numpy(np.ones((1, 4), np.float32))
+    with grpc.InferenceServerClient(server.grpc_url.partition("//")[2]) as client:
+        client.start_stream(lambda result, error: answers.put((result, error)))
+        client.async_stream_infer(name, [tensor])
+        _, error = answers.get(timeout=60)
+        client.stop_stream(cancel_requests=True)
+    assert (error is None) == works, error
+    assert works or "decoupled" in str(error)
 
 
 @pytest.mark.slow

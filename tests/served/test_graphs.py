@@ -79,6 +79,34 @@ max_batch = 8
 outputs = ["result", "size"]
 """
 
+ROUNDS = """
+entrypoint = "Restart[DagDispatcher]"
+
+[step]
+backend = "Python[rounds:half]"
+next = "again"
+
+[again]
+backend = "Add[restart:step]"
+filter = "Python[rounds:large]"
+
+[pipeline]
+max_restarts = 6
+"""
+ROUNDS_CODE = """
+import numpy as np
+from tpgen_runtime import Tensor, op
+
+
+@op(inputs={"data": Tensor("int64", [])}, outputs={"result": Tensor("int64", [])})
+def half(data):
+    return data // 2
+
+
+def large(result):
+    return "Swap" if result >= 10 else "Skip"
+"""
+
 
 @dataclass
 class Case:
@@ -117,7 +145,10 @@ def graph_server(cases: list[Case], tmp_path_factory: pytest.TempPathFactory) ->
     (folder / "pages.py").write_text(PAGES_CODE)
     pipelines = [Path(case.made.compiled.source.path) for case in cases]
     pipelines += [examples.pipeline(name) for name in SERVED]
-    build([*pipelines, folder / "pages.toml"], folder / "repository", BuildOptions(cores=1))
+    (folder / "rounds.toml").write_text(ROUNDS)
+    (folder / "rounds.py").write_text(ROUNDS_CODE)
+    pipelines += [folder / "pages.toml", folder / "rounds.toml"]
+    build(pipelines, folder / "repository", BuildOptions(cores=1))
     with TritonServer(folder / "repository") as running:
         yield running
 
@@ -340,3 +371,25 @@ def test_a_crop_is_looked_at_without_its_page(http: Client) -> None:
     assert [int(one) for one in answer["size"]] == [1, 4, 2]
     with pytest.raises(RequestError, match=r"pages\.toml:\d+ \[crop\] item 0: RuntimeError: thirteen"):
         http("pages.crop", crops=np.full((1, 3), 13013, np.float32))
+
+
+# --- loops ---
+
+
+def test_items_loop_beside_others_until_they_are_done(graph_server: TritonServer, http: Client) -> None:
+    numbers = [int(number) for number in np.random.default_rng(3).integers(0, 1200, 60)]
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda number: http("rounds", data=np.int64(number)), numbers))
+    for number, answer in zip(numbers, answers, strict=True):
+        while (number := number // 2) >= 10:
+            pass
+        assert int(answer["result"]) == number
+    with pytest.raises(RequestError) as caught:
+        http("rounds", data=[np.int64(4), np.int64(100_000)])
+    assert caught.value.status == 400
+    assert (
+        "[restart] item 1: 'restart' is 'step' once more than max_restarts = 6 allows" in caught.value.message
+    )
+    with urllib.request.urlopen(graph_server.metrics_url) as reply:
+        shown = reply.read().decode()
+    assert shown.count('tpgen_node_items_total{node="step"') == 1

@@ -96,7 +96,7 @@ class CallFacts:
 
 @dataclass(frozen=True)
 class NodeFacts:
-    """A node as the TOML has it; ``place`` is ``file:line``. ``entry``: the added entry that it runs in.
+    """A node as the TOML has it; ``place`` is ``file:line``. ``within`` says where a copy of it runs.
 
     ``map`` are its new keys, each with the node and key that it comes from; ``on_error`` says what becomes of
     items that it fails on ("" for: they fail), ``passes_by`` which nodes items may pass by.
@@ -109,7 +109,7 @@ class NodeFacts:
     map: dict[str, str]
     on_error: str
     passes_by: dict[str, tuple[str, ...]]
-    entry: str = ""
+    within: str = ""
     batches: BatchFacts | None = None
 
 
@@ -230,9 +230,17 @@ def _node(node: Node, compiled: Compiled, names: DimensionNames) -> NodeFacts:
             for one in sorted(first.outcomes, key=lambda one: one.value)
             if one.skips_nodes
         },
-        next((e.name for e in graph.entries if e.is_added and node.name in graph.members(e.root)), ""),
+        _within(node, graph),
         batches_of(node),
     )
+
+
+def _within(node: Node, graph: Graph) -> str:
+    """Where a copy of a node runs, "" for one of the TOML."""
+    if not node.copy_of:
+        return ""
+    entry = next(one.name for one in graph.entries if node.name in graph.members(one.root))
+    return f"behind 'restart' in entry {entry}" if node.name in graph.again else f"in entry {entry}"
 
 
 def _recovery(node: Node) -> str:

@@ -62,7 +62,7 @@ def _stage(stage: StageFacts) -> Iterator[str]:
 
 def _node(node: NodeFacts) -> Iterator[str]:
     arrow = f" -> {', '.join(node.next)}" if node.next else ""
-    yield f"{node.name}  ({node.place}){arrow}{f'  in entry {node.entry}' if node.entry else ''}"
+    yield f"{node.name}  ({node.place}){arrow}{f'  {node.within}' if node.within else ''}"
     if node.map:
         yield f"  map: {', '.join(f'{key} from {source}' for key, source in node.map.items())}"
     for status, nodes in node.passes_by.items():

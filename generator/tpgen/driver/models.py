@@ -197,7 +197,7 @@ def model_contents(
     found: dict[tuple[str, str], tuple[Path, dict[str, Content]]] = {}
     for node, call in graph.calls():
         op: Any = call.op
-        if call.label not in files:
+        if call.label not in files or not call.op.has(Trait.INFERENCE):  # what is never run is none
             continue
         for slot, part, file in zip(op.files("model"), op.parts(), files[call.label], strict=True):
             name = Path(part.model).name

@@ -106,6 +106,42 @@ dynamic batch go through the sub-graph together: models in it get full batches, 
 `[each] element 7: ...`. Where an element may end without a key of `merge`, `drop_absent = true` leaves it
 out of all lists. Sub-graphs may run others, in no circle.
 
+### Loops
+
+With `entrypoint = "Restart[DagDispatcher]"` above the first node (or `Interpreter::backend = "Ring"`, or
+`"EventLoop"`), an item that ends with the key `restart` does not end: it goes on at the node that the key
+names, with all of its keys but this one. Here items whose `target` is `twice` pass `step` twice:
+
+```toml
+entrypoint = "Restart[DagDispatcher]"
+
+[pipeline]
+max_restarts = 10
+
+[shrink]
+backend = "Sequential[DecodeMat,ResizeMat(resize_h=64,resize_w=64)]"
+next = "step"
+
+[step]
+backend = "ResizeMat(resize_h=32,resize_w=32)"
+next = "again"
+
+[again]
+backend = "Sequential[Remove[target],Add[restart:step]]"
+filter = "Target"
+target = "twice"
+```
+
+`filter` decides which items go on; usually it is a function of yours that returns `Swap` or `Skip`. The node
+that is named takes over nothing: its `data` is what `data` is at the end (above, the result of `step`, which
+the filter has swapped), unless a `filter = "swap"` is written at it. A `map` at it is left out.
+
+Items that are done are answered at once; those that go on do so together, in batches. One that wants to go on
+more than `max_restarts` times (100) fails. Which nodes may be named is known when the pipeline is compiled:
+those in `Add[restart:...]`, and where other operators write the key (as a text; None, from a class of
+TorchPipe's style, is no restart) those of `[pipeline] restarts`, by default the first node. Another name fails
+its item. The types of the keys have to hold for every round. Without such an engine `restart` is a key like others.
+
 ### One node at several places
 
 `[reader.2]` is the node `reader` at another place of the graph. It has all of its keys; those that it

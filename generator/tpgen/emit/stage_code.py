@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from ..ir.graph import Graph, Stage
+from ..ir.graph import Graph, Loop, Stage
 from .code_text import ASSIGNED, BODY, LINE, broken_call, one_line, safe_name, sequence
 from .names import Identifiers, literal
 from .node_code import NodeCode
@@ -15,7 +15,7 @@ from .stage_parts import StageParts
 from .tracks import Tracks
 from .wire_form import port_code
 
-_RESERVED = frozenset({"pipeline", "inputs", "outputs", "nodes", "load", "run", "process"})
+_RESERVED = frozenset({"pipeline", "inputs", "outputs", "nodes", "load", "loop", "run", "process"})
 _PORT_CLASSES = ("Array", "Bytes", "List", "Text")
 
 
@@ -59,7 +59,8 @@ class StageCode:
     @property
     def modules(self) -> set[str]:
         """The runtime's modules that the code names."""
-        return self.parts.modules | ({"graph"} if self.from_graph else set())
+        used = {"graph": bool(self.from_graph), "loop": self._loop is not None}
+        return self.parts.modules | {module for module, is_used in used.items() if is_used}
 
     @property
     def packages(self) -> dict[str, str]:
@@ -84,7 +85,8 @@ class StageCode:
             imports=self._imports([*inputs, *outputs, *self.parts.ports]),
             inputs=sequence(inputs, 4),
             outputs=sequence(outputs, 4),
-            uneven=any(call.jump for name in self.stage.nodes for call in self.graph.nodes[name].calls),
+            restarts=self._loop,
+            uneven=self._loop is not None or self._calls_graphs,
             programs=programs,
             nodes=nodes,
             node_tuple=sequence([f"self.{node.attribute}" for node in nodes], 8),
@@ -102,6 +104,8 @@ class StageCode:
         if self.parts.modules:
             lines.append(f"from tpgen_runtime import {', '.join(sorted(self.parts.modules))}")
         used = {"filters": self.parts.filters, "graph": self.from_graph, "lanes": self.from_lanes}
+        if self._loop is not None:
+            used["loop"] = {"Loop"}
         for module, names in used.items():
             if names:
                 listed = ", ".join(sorted(names, key=_import_order))
@@ -112,16 +116,42 @@ class StageCode:
         return lines
 
     def _programs(self) -> list[ProgramView]:
-        """The stage's own component first, then the sub-graphs that it calls."""
+        """The stage's own component first, then what its items run again, then the sub-graphs."""
         called = [root for root in self.graph.called() if root in self.stage.nodes]
         for root in called:
             self.parts.methods[root] = self.parts.identifiers.make(f"_run_{self.graph.title(root)}")
-        inside = {name for root in called for name in self.graph.component(root)}
+        loop = self._loop
+        again = loop.bodies if loop is not None else {}
+        inside = {name for root in (*called, *again.values()) for name in self.graph.component(root)}
         own = [name for name in self.stage.nodes if name not in inside]
-        programs = [self._program("run", own)]
+        if loop is None:
+            programs = [self._program("run", own)]
+        else:
+            make = self.parts.identifiers.make
+            first, others = make("_run_first"), {title: make(f"_run_again_{title}") for title in again}
+            programs = [self._looping(first, others), self._program(first, own)]
+            programs += [self._program(others[title], self.graph.component(again[title])) for title in again]
         return programs + [
             self._program(self.parts.methods[root], self.graph.component(root)) for root in called
         ]
+
+    @property
+    def _calls_graphs(self) -> bool:
+        return any(call.jump for name in self.stage.nodes for call in self.graph.nodes[name].calls)
+
+    @property
+    def _loop(self) -> Loop | None:
+        """The loop of the stage's entry, if the stage is the one that runs it."""
+        roots = [entry.root for entry in self.graph.entries if entry.name == self.stage.entry]
+        return None if self.stage.runs else next((self.graph.loops.get(root) for root in roots), None)
+
+    def _looping(self, first: str, again: Mapping[str, str]) -> ProgramView:
+        """The program that takes items through the others until they are done."""
+        pairs = [f"{literal(title)}: self.{method}" for title, method in again.items()]
+        arguments = ["items", f"self.{first}", f"{{{', '.join(pairs)}}}"]
+        return ProgramView(
+            "run", "", (), "\n        ".join(broken_call("return self.loop.run", arguments, BODY))
+        )
 
     def _program(self, method: str, names: Sequence[str]) -> ProgramView:
         attributes = {name: self.parts.identifiers.make(self.graph.title(name)) for name in names}

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .graph import is_standard
+from .graph import attribute, is_standard
 from .loading import subgraphs
 from .precision_report import Half
 
@@ -23,6 +23,7 @@ _TYPE_TEXT: dict[Half, str] = {"fp16": "tensor(float16)", "bf16": "tensor(bfloat
 
 # Their output type is written in an attribute, or is their own: they are left to give float32.
 _FIXED = {
+    "BitCast": "it reads the bits of float32",
     "Cast": "it is a conversion itself",
     "Constant": "",
     "ConstantOfShape": "its type is written in it",
@@ -98,6 +99,8 @@ def _refusal(node: NodeProto) -> str | None:
         return "what its sub-graphs read stays as it is"
     if not is_standard(node):
         return f"an operator of the domain '{node.domain}'"
+    if node.op_type in ("ScatterElements", "ScatterND") and attribute(node, "reduction", b"none") != b"none":
+        return "onnxruntime takes no half precision here"
     return _FIXED.get(node.op_type, _LOSSY.get(node.op_type))
 
 

@@ -53,8 +53,6 @@ def convert_precision(
         ModelError: not an ONNX model, or one that can't be brought to the opset that bf16 needs.
         RunFailed: a sample does not fit the model.
     """
-    from onnx import checker
-
     original, notes = _prepared(parse_model(model), request)
     ranges: dict[str, float] = {}
     if samples is not None and request.half == "fp16":
@@ -64,10 +62,7 @@ def convert_precision(
     choice = Choice(GraphEditor(original, Path("model.onnx")), request, ranges)
     notes += [f"no layer's name holds '{pattern}'" for pattern in choice.unmatched()]
     lowered = lowered_model(original, choice.chosen, request.half)
-    try:
-        checker.check_model(lowered, full_check=True)
-    except (checker.ValidationError, RuntimeError) as error:
-        raise ModelError(REWRITE, f"the model can't be put in {request.half}: {error}") from None
+    _check(lowered, original, request)
     emulated = lowered_model(original, choice.chosen, request.half, emulate=True)
     report = PrecisionReport(request.half, *_layers(original, choice), tuple(notes))
     return Converted(_bytes(lowered), _bytes(emulated), report)
@@ -99,7 +94,7 @@ def at_opset(model: ModelProto, opset: int, why: str) -> tuple[ModelProto, list[
     """
     from onnx import version_converter
 
-    found = max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=1)
+    found = max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=opset)
     if found >= opset:
         return model, []
     try:
@@ -115,6 +110,23 @@ def _prepared(model: ModelProto, request: PrecisionRequest) -> tuple[ModelProto,
     if request.half == "bf16":
         return at_opset(model, _BF16_OPSET, "bf16")
     return model, []
+
+
+def _check(lowered: ModelProto, original: ModelProto, request: PrecisionRequest) -> None:
+    """Check all types, unless onnx's checker finds fault with the original already."""
+    reason = _fault(lowered)
+    if reason and not _fault(original):
+        raise ModelError(REWRITE, f"the model can't be put in {request.half}: {reason}", "keep it in fp32")
+
+
+def _fault(model: ModelProto) -> str:
+    from onnx import checker, shape_inference
+
+    try:
+        checker.check_model(model, full_check=True)
+    except (checker.ValidationError, shape_inference.InferenceError, RuntimeError, ValueError) as error:
+        return str(error).strip().splitlines()[0]
+    return ""
 
 
 def _float_values(model: ModelProto) -> list[str]:

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from .profiles import InputRange, Profile
+from ..ir.signature import ModelSignature, TensorInfo
+from .profiles import InputRange, Profile, ProfilePlan
 
 FORMAT = 1  # of engine.json; part of every key
 
@@ -153,6 +154,31 @@ def _device(request: EngineRequest) -> dict[str, str] | str | None:
 def model_hash(model: bytes) -> str:
     """The SHA-256 of an ONNX file, as a request names it."""
     return hashlib.sha256(model).hexdigest()
+
+
+def request_for(
+    model: bytes,
+    signature: ModelSignature,
+    plan: ProfilePlan,
+    *,
+    precision: str = "fp32",
+    flags: Flags | None = None,
+    workspace_mib: int | None = None,
+) -> EngineRequest:
+    """The request for an engine of a model (as converted: `Converted.model`), for no GPU yet."""
+    return EngineRequest(
+        model_sha256=model_hash(model),
+        inputs=tuple(map(_as_tensor, signature.inputs)),
+        outputs=tuple(map(_as_tensor, signature.outputs)),
+        profiles=plan.profiles,
+        precision=precision,
+        flags=flags or Flags(),
+        workspace_mib=workspace_mib,
+    )
+
+
+def _as_tensor(info: TensorInfo) -> Tensor:
+    return Tensor(info.name, info.dtype.value, tuple(s if isinstance(s, int) else None for s in info.shape))
 
 
 class BadRequest(Exception):

@@ -48,16 +48,21 @@ def add_entries(graph: Graph, names: tuple[str, ...], span: Span | None, user: U
     return replace(graph.with_nodes({**graph.nodes, **copies}), added=(*graph.added, *added))
 
 
-def copy_from(graph: Graph, root: str, prefix: str, user: UserCode, bag: Bag) -> dict[str, Node]:
-    """Copies of what a node leads to, itself first, and of the sub-graphs that this calls."""
+def copy_from(
+    graph: Graph, root: str, prefix: str, user: UserCode, bag: Bag, *, is_restart: bool = False
+) -> dict[str, Node]:
+    """Copies of what a node leads to, itself first, and of the sub-graphs that this calls.
+
+    ``is_restart``: items come to the node with all that they have at the end, not from clients.
+    """
     names = {name: f"{prefix}{name}" for name in graph.members(root)}
     copies = {}
     for name, copy in names.items():
         node = _copied(graph.nodes[name], copy, names, user)
         if name == root:
-            node = _as_root(node, bag)
+            node = _restarted(node) if is_restart else _as_root(node, bag)
         copies[copy] = node
-    _check_maps(graph, root, names, bag)
+    _check_maps(graph, root, names, bag, "items start again" if is_restart else "clients enter")
     return copies
 
 
@@ -97,6 +102,13 @@ def _as_root(node: Node, bag: Bag) -> Node:
     return replace(node, calls=(replace(first, filter=filter_), *others), map=())
 
 
+def _restarted(node: Node) -> Node:
+    """The node for items that start again at it: no node is before, so a swap that nobody wrote is none."""
+    first, *others = node.calls
+    is_implied = first.filter == SWAP and node.spans.keys().isdisjoint(("filter", "or"))
+    return replace(node, calls=(replace(first, filter=RUN), *others) if is_implied else node.calls, map=())
+
+
 def _of_root(filter_: Filter, mapped: frozenset[str]) -> Filter | None:
     """A filter where there is no node before: what it takes over is the client's ``data``.
 
@@ -115,14 +127,14 @@ def _of_root(filter_: Filter, mapped: frozenset[str]) -> Filter | None:
     return replace(filter_, checks=checks, moves=moves)
 
 
-def _check_maps(graph: Graph, root: str, names: Mapping[str, str], bag: Bag) -> None:
-    """Report maps that take keys from nodes that do not run where clients enter at ``root``."""
+def _check_maps(graph: Graph, root: str, names: Mapping[str, str], bag: Bag, what: str) -> None:
+    """Report maps that take keys from nodes that do not run where ``what`` happens at ``root``."""
     for name in graph.component(root)[1:]:
         for one in graph.nodes[name].map:
             if one.node not in names:
                 message = f"the map of '{name}' takes '{one.source}' from '{one.node}',"
-                message += f" which does not run where clients enter at '{root}'"
+                message += f" which does not run where {what} at '{root}'"
                 hint = (
-                    f"take the key from '{root}' or a node behind it, or enter at '{one.node}' or before it"
+                    f"take the key from '{root}' or a node behind it, or begin at '{one.node}' or before it"
                 )
                 bag.error("TP294", message, one.span, hint=hint, node=name)

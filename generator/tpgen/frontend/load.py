@@ -18,6 +18,7 @@ from .groups import with_batch_ranges
 from .jumps import check_jumps
 from .keys import Globals, NodeValues, Value, near_hint, report_keys
 from .located import Located
+from .loops import add_loops, ignored_loop_keys, loop_engine
 from .macros import expand_document
 from .maps import check_sources, parse_map
 from .node_tables import NodeTable, apply_overrides, edges_of, split_tables
@@ -75,7 +76,8 @@ def load(document: TomlDocument, overrides: Mapping[tuple[str, str], str], bag: 
         before[edge.target].append(edge.source)
     maps = _maps(tables, order, edges, before, bag)
     nodes: dict[str, Node] = {}
-    ignored = _ignored_globals(globals_)
+    engine = loop_engine(globals_)
+    ignored = _ignored_globals({k: v for k, v in globals_.items() if engine is None or k != engine[0]})
     user = _user_code(document, pipeline, bag)
     shared = Globals(globals_, _stray_globals(globals_))
     for name in order or names:  # a wrong shape does not hide what is wrong inside the nodes
@@ -92,6 +94,8 @@ def load(document: TomlDocument, overrides: Mapping[tuple[str, str], str], bag: 
         check_jumps(graph, bag)
     if not bag.has_errors or graph.nodes.keys() == names.keys():
         graph = add_entries(graph, pipeline.keys.entries, pipeline.spans.get("entries"), user, bag)
+        graph = add_loops(graph, engine[1] if engine else None, pipeline, user, bag)
+        ignored += ignored_loop_keys(graph, pipeline)
     if bag.has_errors:
         return None
     return Loaded(graph, pipeline, tuple(ignored), user.files)

@@ -84,6 +84,10 @@ class PipelineKeys:
     inputs: dict[str, Any] = attr("Types of the entry's inputs.", default=None)  # noqa: RUF009
     outputs: tuple[str, ...] = attr("The keys that the entry answers.", default=())
     entries: tuple[str, ...] = attr("More nodes that clients may enter at.", default=())
+    restarts: tuple[str, ...] = attr(
+        "The nodes that user code may name in `restart`, where a loop engine runs.", default=()
+    )
+    max_restarts: int = attr("How often an item may start again.", default=100, ge=1, le=1_000_000)
     target: str = attr("What the repository is built for.", default="", choices=("", "cpu", "gpu"))
     max_batch: int = attr("Largest batch of a request to the entry.", default=0, ge=1, le=65536)
     batching: str = attr(

@@ -219,6 +219,27 @@ class Entry:
         return tuple(chain.from_iterable(keys))
 
 
+RESTART = "restart"  # the key that says at which node an item goes on, where a loop engine runs
+
+
+@dataclass(frozen=True)
+class Loop:
+    """Items of an entry that end with the key ``restart`` go on elsewhere.
+
+    ``bodies`` are the roots of what they run then, by what the key says; ``most`` is how often an item may.
+    ``span``: where the TOML asks for it.
+    """
+
+    bodies: Mapping[str, str]
+    most: int
+    span: Span
+
+    @property
+    def location(self) -> str:
+        """``pipeline.toml:1``."""
+        return f"{PurePath(self.span.file.path).name}:{self.span.line}"
+
+
 @dataclass(frozen=True)
 class Stage:
     """One Triton model that runs a part of the graph: these nodes, in this order.
@@ -284,7 +305,10 @@ class TypeTable:
 
 @dataclass(frozen=True)
 class Graph:
-    """A pipeline. ``nodes`` stand in topological order; ``added`` are the roots of entries of their own."""
+    """A pipeline. ``nodes`` stand in topological order; ``added`` are the roots of entries of their own.
+
+    ``loops`` are those of entries, by root.
+    """
 
     name: str
     source: SourceFile
@@ -293,6 +317,7 @@ class Graph:
     stages: tuple[Stage, ...] = ()
     types: TypeTable | None = None
     added: tuple[str, ...] = ()
+    loops: Mapping[str, Loop] = field(default_factory=dict)
 
     def title(self, name: str) -> str:
         """What the TOML calls a node."""
@@ -336,9 +361,19 @@ class Graph:
         """The roots of sub-graphs, each with a call that runs it."""
         return {jump: call for _, call in self.calls() if (jump := call.jump) is not None}
 
+    def bodies(self) -> frozenset[str]:
+        """The roots of what items run that start again."""
+        return frozenset(body for loop in self.loops.values() for body in loop.bodies.values())
+
+    @cached_property
+    def again(self) -> frozenset[str]:
+        """The nodes that only items run that start again."""
+        return frozenset(name for body in self.bodies() for name in self.members(body))
+
     def members(self, root: str) -> tuple[str, ...]:
-        """The nodes of a component, then those of the sub-graphs that they call."""
-        found = dict.fromkeys(self.component(root))
+        """The nodes of a component, those of its loop, then those of the sub-graphs that they call."""
+        bodies = self.loops[root].bodies.values() if root in self.loops else ()
+        found = dict.fromkeys(name for one in (root, *bodies) for name in self.component(one))
         waiting = list(found)
         while waiting:
             name = waiting.pop(0)

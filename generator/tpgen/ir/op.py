@@ -192,6 +192,10 @@ class Op:
         """The keys this call takes away."""
         return self.removes
 
+    def texts(self) -> Mapping[str, str]:
+        """The keys that this call always writes the same text to, with the text."""
+        return {}
+
     def wants(self, key: str) -> Type | None:
         """The type an entry input gets when this call is its first reader; None: no preference."""
         return None

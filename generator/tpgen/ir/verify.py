@@ -56,7 +56,7 @@ def _stages(graph: Graph) -> list[str]:
         return []
     staged = [name for stage in graph.stages if not stage.is_called for name in stage.nodes]
     known = set(staged)
-    shared = {name for root in graph.called() for name in graph.members(root)}
+    shared = {name for root in (*graph.called(), *graph.bodies()) for name in graph.members(root)}
     problems = [f"node '{name}' is in no stage" for name in graph.nodes if name not in known | shared]
     if len([name for name in staged if name not in shared]) != len(known - shared):
         problems.append("a node is in two stages")

@@ -137,8 +137,12 @@ class Add(_Constants):
     def derive(self, types: Mapping[str, Type]) -> Mapping[str, tuple[str, ...]]:
         return {"constants": tuple(self._constants().values())}
 
+    def texts(self) -> Mapping[str, str]:
+        return self._constants()
+
     def infer(self, call: InferCall) -> Mapping[str, Type]:
-        return self._types(call, Text())
+        types = self._types(call, Text())
+        return {**types, **{key: Text(constant=text) for key, text in self._constants().items()}}
 
 
 @operator("AddInt", group="keys", kernel="keys:add_numbers", traits={Trait.PURE}, note=_ORIGINAL)

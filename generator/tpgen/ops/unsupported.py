@@ -35,15 +35,12 @@ _REASONS: Mapping[str, tuple[str, ...]] = {
         "CatTensor",
         "ContinuousBatching",
         "EmbedTokensTensor",
-        "EventLoop",
         "FIAppendTensor",
         "KVCache",
         "KVCacheTensor",
         "KVCacheV2",
         "MergePromptTensor",
         "MultiModalEmbedsTensor",
-        "Restart",
-        "Ring",
         "TensorPage",
     ),
     _ENGINE: ("LoadTensorrtEngine", "ModelLoadder", "Onnx2Tensorrt", "TensorrtInferTensor"),
@@ -81,7 +78,10 @@ _REASONS: Mapping[str, tuple[str, ...]] = {
     _YOLO: ("BatchingPostProcYolox", "BatchingPostProcYolox_45_30", "PostProcYolox", "PostProcYoloxV8"),
 }
 
+_LOOP = 'it runs a whole pipeline in rounds: write entrypoint = "Restart[DagDispatcher]" above the first node'
+
 _SINGLE: Mapping[str, str] = {
+    **dict.fromkeys(("EventLoop", "Restart", "Ring"), _LOOP),
     "EmbeddingTensor": "write IndexSelectTensor, which picks rows of a weight file in the same way",
     "FixTensor": "leave it out: a model casts its input, and Mat2Tensor in front moves the channels",
     "LoadTensors": "write one LoadTensor per tensor and keep each with Result2Key",

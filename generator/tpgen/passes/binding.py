@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from ..ir.filters import RESULT, Equals, Has, Lacks, OwnStatus, UserStatus
-from ..ir.graph import Call, Graph, Mapped, Node, Port
+from ..ir.graph import RESTART, Call, Graph, Mapped, Node, Port
 from ..ir.op import Trait
 from ..types import Bytes, Text, Type, crosses_wire, present
 from .base import Context, DeclaredPort
@@ -41,8 +41,19 @@ class Binder:
         self._inputs = {}
         options = self.context.options
         self._declared = {**options.inputs, **options.entry_inputs.get(self.graph.title(root), {})}
-        self._component(root, _Written())
+        end = self._component(root, _Written())
+        if root in self.graph.loops:
+            self._loop(root, end)
         return tuple(self._inputs.values())
+
+    def _loop(self, root: str, end: _Written) -> None:
+        """What runs again reads what stands at the ends, and else what clients send."""
+        keys: frozenset[str] = end.keys
+        before: frozenset[str] | None = None
+        while keys != before:
+            before = keys
+            for body in self.graph.loops[root].bodies.values():
+                keys |= self._component(body, _Written(keys - {RESTART}, end.closed)).keys
 
     def _component(self, root: str, start: _Written) -> _Written:
         """The keys that stand at the end of a component."""

@@ -13,6 +13,7 @@ from ..types import ABSENT, State, Type, fits
 from .asked import Asked
 from .base import Context
 from .flow import End, Keys, after_call, divided, early_end, failed_end, join_ends, split_by
+from .restarts import looped, without_dead_calls
 
 _MOST_ROUNDS = 6
 
@@ -34,19 +35,23 @@ def infer_types(graph: Graph, context: Context) -> Graph:
     may depend on another one: it is done again until nothing changes.
     """
     arriving: dict[str, Keys] = {}
-    for _ in range(_MOST_ROUNDS):
+    for _ in range(_MOST_ROUNDS + len(graph.bodies())):
         bag = Bag()
         run = _Inference(graph, replace(context, bag=bag), arriving)
         for entry in graph.entries:
             keys = {port.key: _given(port) for port in entry.inputs}
-            run.final[entry.root] = run.component(entry.root, keys) or {}
+            run.final[entry.root] = run.entry(entry.root, keys)
         if not run.is_open:
             break
+    else:
+        for loop in graph.loops.values():
+            message = "the types of what items bring when they start again change with every round"
+            bag.error("TP222", message, loop.span)
     context.bag.extend(bag.diagnostics)
     ended = frozenset(run.ends_quietly), frozenset(run.ends_with_result)
     entering, leaving = ({n: keys.get(n, {}) for n in graph.nodes} for keys in (run.entering, run.leaving))
     table = TypeTable(run.before, entering, leaving, run.final, run.written, run.results, *ended, run.turned)
-    return replace(graph, types=table)
+    return replace(graph, nodes=without_dead_calls(graph, run.before), types=table)
 
 
 def _given(port: Port) -> State:
@@ -75,13 +80,30 @@ class _Inference:
         """The keys at the end of what begins at a root; None if no item gets there."""
         return _Walk(self, root, keys).final()
 
+    def entry(self, root: str, keys: Keys) -> Keys:
+        """The keys at the end of an entry; of a loop, those of items that are done."""
+        loop = self.graph.loops.get(root)
+        if loop is None:
+            return self.component(root, keys) or {}
+        return looped(loop, root, keys, self)
+
+    def ends(self, root: str, keys: Keys) -> list[End]:
+        """The ways to the end of what begins at a root, which has one leaf."""
+        walk = _Walk(self, root, keys)
+        walk.final()
+        return walk.all_ends()
+
     def subgraph(self, root: str, keys: Keys) -> Keys:
+        self.arrive(root, [End(keys)])
+        return self.component(root, self.arriving[root]) or {}
+
+    def arrive(self, root: str, ends: list[End]) -> None:
+        """Note what comes to a sub-graph, or to where items go on."""
         known = self.arriving.get(root)
-        joined = keys if known is None else join_ends([End(known), End(keys)], root)
+        joined = join_ends([*([End(known)] if known is not None else []), *ends], root)
         if known is not None and _shown(joined) != _shown(known):
             self.is_open = True
         self.arriving[root] = joined
-        return self.component(root, joined) or {}
 
 
 def _shown(keys: Keys) -> dict[str, str]:
@@ -106,6 +128,8 @@ class _Walk:
         self.skipped: list[tuple[frozenset[str], Keys]] = []
         self.leaves = self.graph.leaves(root)
         self.ends: dict[str, list[End]] = {leaf: [] for leaf in self.leaves}
+        self.ways: dict[str, list[Keys]] = {}  # behind each node, before they are joined
+        self.is_again = root in self.graph.again
         self.leaves_behind = self.graph.leaves_behind(root)
 
     def final(self) -> Keys | None:
@@ -132,6 +156,12 @@ class _Walk:
             prefix = f"{self.graph.title(leaf)}." if len(self.leaves) > 1 else ""
             found.update({prefix + key: state for key, state in join_ends(ends, self.root).items()})
         return found
+
+    def all_ends(self) -> list[End]:
+        """The ways to the end of a component with one leaf, each by itself."""
+        (leaf,) = self.leaves
+        passing = [keys for nodes, keys in self.skipped if leaf in nodes]
+        return [*self.ends[leaf], *map(early_end, [*self.ways.get(leaf, ()), *passing])]
 
     def _view(self, name: str, seen_from: str | None) -> Keys | None:
         """The keys behind a node as another node (None: whoever stands behind all) finds them."""
@@ -182,7 +212,7 @@ class _Walk:
             skipping: list[Keys] = []
             for otherwise, aside in split.aside:
                 self._aside(node, position, otherwise, aside, skipping, leaving)
-            if split.running is None and not call.filter.is_constant:
+            if split.running is None and not call.filter.is_constant and not self.is_again:
                 self._report_never_runs(node, call, was_asked=split.asked is not None)
                 return None
             if split.running is not None:
@@ -194,22 +224,22 @@ class _Walk:
                     arriving.setdefault(next_position, []).append(one)
             if skipping:
                 arriving.setdefault(node.following(position), []).extend(skipping)
-        ways = arriving.get(len(node.calls))
-        current = _joined(node.name, *ways) if ways else None
-        if node.on_error is not None and current is not None:
-            current = self._recovered(node, keys, current)
-        return self._behind_node(node, current, leaving)
+        ways = arriving.get(len(node.calls), [])
+        if node.on_error is not None and ways:
+            ways = [self._recovered(node, keys, _joined(node.name, *ways))]
+        return self._behind_node(node, ways, leaving)
 
-    def _behind_node(self, node: Node, current: Keys | None, leaving: list[Keys]) -> Keys | None:
+    def _behind_node(self, node: Node, ways: list[Keys], leaving: list[Keys]) -> Keys | None:
         """The keys of the items that go on behind a node: those at its end, and those that left it before."""
         takes_all = self._takes_all(node)
         going_on = [one for one in leaving if one.get(RESULT, ABSENT).present or takes_all]
         for one in leaving:
             if one not in going_on:
                 self._end(node.name, early_end(one))
-        if current is None:
+        self.ways[node.name] = [*ways, *going_on]
+        if not ways:
             return join_ends([End(one) for one in going_on], node.name) if going_on else None
-        return _joined(node.name, current, *going_on)
+        return _joined(node.name, _joined(node.name, *ways), *going_on)
 
     def _behind(self, node: Node, position: int, keys: Keys) -> list[tuple[int, Keys]] | None:
         """The keys behind a call, with the positions where items go on; None if something was reported."""
@@ -222,7 +252,7 @@ class _Walk:
 
     def _may_be_missed(self, node: Node, call: Call) -> bool:
         """True if nothing is lost with a call that no item gets to; else that is reported."""
-        if call.op.has(Trait.NEUTRAL) or isinstance(call.op, Nothing):
+        if call.op.has(Trait.NEUTRAL) or isinstance(call.op, Nothing) or self.is_again:
             return True
         fork, side = call.arms[-1] if call.arms else ("", True)
         key = next((one.fork for one in node.calls if one.label == fork), None)

@@ -8,7 +8,7 @@ from itertools import zip_longest
 
 from ..diagnostics import did_you_mean
 from ..ir.filters import DATA, RESULT, SWAP
-from ..ir.graph import Entry, Graph, Node, Port, companion_of
+from ..ir.graph import RESTART, Entry, Graph, Node, Port, companion_of
 from ..ir.op import Trait
 from ..types import Layout, Opaque, State, TupleOf, crosses_wire, turned
 from .base import Context, DeclaredPort
@@ -28,8 +28,8 @@ class BindInputs:
 
     def run(self, graph: Graph, context: Context) -> Graph:
         binder = Binder(graph, context)
-        called = graph.called()
-        roots = [root for root in graph.roots() if root not in called]
+        inner = {*graph.called(), *graph.bodies()}
+        roots = [root for root in graph.roots() if root not in inner]
         is_only_one = len(set(roots) - set(graph.added)) == 1
         entries = []
         for root in roots:
@@ -126,11 +126,12 @@ class BindOutputs:
             leaves = [graph.nodes[name] for name in graph.leaves(entry.root)]
             final: dict[str, State] = {}
             defaults: list[str] = []
+            has_loop = entry.root in graph.loops
             for leaf in leaves:
                 prefix = f"{leaf.title}." if len(leaves) > 1 else ""
                 states = _final_states(graph, entry, leaf, prefix)
                 final |= {prefix + key: state for key, state in states.items()}
-                defaults += [prefix + key for key in _default_outputs(leaf, states)]
+                defaults += [prefix + key for key in _default_outputs(leaf, states, has_loop=has_loop)]
             keys = _chosen(entry, final, context) or tuple(defaults)
             ports = tuple(
                 port for key in keys if (port := _output_port(key, final, leaves[-1], context)) is not None
@@ -158,14 +159,15 @@ def _final_states(graph: Graph, entry: Entry, leaf: Node, prefix: str) -> dict[s
     ``prefix`` stands before the leaf's keys at the end.
     """
     assert graph.types is not None
-    leaving = graph.types.leaving[leaf.name]
+    bodies = graph.loops[entry.root].bodies.values() if entry.root in graph.loops else ()
+    leaving: dict[str, State] = {}
+    for name in (*(name for body in bodies for name in graph.leaves(body)), leaf.name):
+        leaving.update({k: s for k, s in graph.types.leaving[name].items() if s.present})
     final = graph.types.final[entry.root]
-    return {
-        key: final[prefix + key] for key, state in leaving.items() if state.present and prefix + key in final
-    }
+    return {key: final[prefix + key] for key in leaving if prefix + key in final}
 
 
-def _default_outputs(leaf: Node, final: Mapping[str, State]) -> tuple[str, ...]:
+def _default_outputs(leaf: Node, final: Mapping[str, State], *, has_loop: bool) -> tuple[str, ...]:
     declared = [
         RESULT,
         *(one.target for one in leaf.map),
@@ -175,7 +177,7 @@ def _default_outputs(leaf: Node, final: Mapping[str, State]) -> tuple[str, ...]:
     return tuple(
         key
         for key in dict.fromkeys(declared)
-        if key not in (DATA, CONTEXT)
+        if key not in (DATA, CONTEXT, *((RESTART,) if has_loop else ()))
         and key in final
         and final[key].present
         and not (key == RESULT and several)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..ir.filters import RESULT, Check, Has, Otherwise
-from ..ir.graph import Call, Entry, Graph
+from ..ir.graph import RESTART, Call, Entry, Graph, Loop
 
 Keys = frozenset[str]
 
@@ -37,6 +37,10 @@ def _walked(graph: Graph, entry: Entry) -> _Walk:
         for leaf in leaves
     }
     walk = _Walk(graph)
+    loop = graph.loops.get(entry.root)
+    if loop is not None:
+        again = walk.loop(loop, next(iter(answered.values())))
+        answered = {leaf: keys | again for leaf, keys in answered.items()}
     walk.component(entry.root, answered)
     return walk
 
@@ -48,6 +52,20 @@ class _Walk:
     graph: Graph
     before_node: dict[str, Keys] = field(default_factory=dict)
     after_call: dict[str, Keys] = field(default_factory=dict)
+
+    def loop(self, loop: Loop, answered: Keys) -> Keys:
+        """The keys that are read behind an end because its items may go on: a body's, or another one's."""
+        found: Keys = frozenset()
+        while True:
+            ends = answered | found | {RESTART}
+            before = (
+                self.component(body, dict.fromkeys(self.graph.leaves(body), ends))
+                for body in loop.bodies.values()
+            )
+            more = frozenset({RESTART}).union(*before)
+            if more <= found:
+                return found
+            found |= more
 
     def component(self, root: str, answered: Mapping[str, Keys]) -> Keys:
         """The keys that are live before a component; ``answered`` are those read behind each leaf."""

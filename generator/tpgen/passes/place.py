@@ -89,6 +89,11 @@ def _stages_of(graph: Graph, entry: Entry, context: Context, groups: list[_Group
     for group in groups:
         of_entry = f" of {entry.name}" if entry.is_added else ""
         context.decisions.append(f"stage {', '.join(graph.titles(group.nodes))}{of_entry}: {group.why}")
+    loop = graph.loops.get(entry.root)
+    if loop is not None:
+        at = ", ".join(loop.bodies)
+        message = f"items of {entry.name} that end with 'restart' go on at: {at}; at most {loop.most} times"
+        context.decisions.append(message)
     # What stands ready for the next stage, as the port of the stage (or the client) that it comes from.
     ready = {port.key: port for port in entry.inputs}
     answered = {port.key: port for port in entry.outputs}
@@ -152,6 +157,8 @@ def _step(graph: Graph, entry: Entry, group: _Group, context: Context) -> Stage:
 
 def _reason_for_one(graph: Graph, entry: Entry) -> str | None:
     """Why an entry has to be one model, if it has to: only a chain can be taken apart."""
+    if entry.root in graph.loops:
+        return "its items may start again"
     if not graph.is_straight(entry.root):
         return "branches share the keys of one item"
     for name in graph.members(entry.root):

@@ -60,7 +60,8 @@ def _leaves_data(graph: Graph, node: Node) -> bool:
 
 
 def _subgraph_ends(graph: Graph) -> set[str]:
-    return {leaf for root in graph.called() for leaf in graph.leaves(root)}
+    roots = {*graph.called(), *graph.loops, *graph.bodies()}
+    return {leaf for root in roots for leaf in graph.leaves(root)}
 
 
 def _forwards(graph: Graph, call: Call) -> bool:

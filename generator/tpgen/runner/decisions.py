@@ -28,7 +28,7 @@ def status_of(filter_: Filter, values: Mapping[str, Any], asked: Asked | None) -
         if not _holds(check.condition, values):
             return check.otherwise.value
     if isinstance(filter_.verdict, OwnStatus):
-        status = _text(values[filter_.verdict.key])
+        status = text_of(values[filter_.verdict.key])
         known = (RUNS, *(one.value for one in Otherwise))
         return status if status in known else Otherwise.ERROR.value
     status = asked(values) if asked is not None else RUNS
@@ -42,12 +42,13 @@ def _holds(condition: Condition, values: Mapping[str, Any]) -> bool:
         case Lacks(key):
             return key not in values
         case Equals(key, value):
-            return key in values and _text(values[key]) == value
+            return key in values and text_of(values[key]) == value
         case Never():
             return False
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """A value as text."""
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 

@@ -16,9 +16,11 @@ from ..ir.filters import RESULT, RUNS, SWAPS, TO_DATA, Otherwise
 from ..ir.graph import Call, Entry, Graph, Node, sent
 from ..ir.op import Trait
 from ..passes.looks import default_look, gives, look, tagged_writers, takes
-from ..types import Array, varying
+from ..types import Array, ListOf, Type, varying
 from .decisions import default_value, status_of
 from .kernels import Asked, Kernel, answered, load_kernel, load_verdict, looking, tag_of, tagged
+from .restarts import run_again
+from .walkers import Keys, Walker
 
 
 class ItemError(Exception):
@@ -37,46 +39,6 @@ class ItemsError(Exception):
 
     def __init__(self, found: int, most: int) -> None:
         super().__init__(f"{found} elements are more than max_items = {most}")
-
-
-@dataclass
-class _Keys:
-    """The dictionary of an item at one place of the graph.
-
-    ``reason``: why ``result`` is absent. ``passes_by``: the nodes that a filter lets it pass by.
-    ``left``: it passes by what is left of its node; ``goes_on``: at which of the node's calls it goes on.
-    """
-
-    values: dict[str, Any]
-    reason: str | None = None
-    passes_by: frozenset[str] = frozenset()
-    left: bool = False
-    goes_on: int = 0
-
-    def copy(self) -> _Keys:
-        return _Keys(dict(self.values), self.reason, self.passes_by)
-
-
-@dataclass
-class _Walker:
-    """One item on its way through a component: its dictionaries behind each node, and how it ended.
-
-    ``answers`` are the dictionaries at the leaves, ``here`` the one that the current node works on.
-    """
-
-    label: str
-    start: _Keys
-    behind: dict[str, _Keys] = field(default_factory=dict)
-    answers: dict[str, _Keys] = field(default_factory=dict)
-    failure: str | None = None
-    here: _Keys = field(default_factory=lambda: _Keys({}))
-    came: _Keys = field(default_factory=lambda: _Keys({}))  # as it came to the current node
-
-    @property
-    def reason(self) -> str | None:
-        """Why the item has no answer: an operator could not work on it."""
-        lost = (keys for keys in self.answers.values() if RESULT not in keys.values)
-        return next((keys.reason for keys in lost if keys.reason is not None), None)
 
 
 @dataclass(frozen=True)
@@ -120,19 +82,21 @@ class Interpreter:
         The items stay as they are, also where user code changes its inputs in place.
         """
         walkers = [
-            _Walker(f"item {index}", _Keys(self._given(entry, item))) for index, item in enumerate(items)
+            Walker(f"item {index}", Keys(self._given(entry, item))) for index, item in enumerate(items)
         ]
         self._run_component(entry.root, walkers)
+        if entry.root in self.graph.loops:
+            run_again(self.graph.loops[entry.root], walkers, self._run_component)
         return [_outcome(self.graph, walker, entry) for walker in walkers]
 
     def _given(self, entry: Entry, item: Mapping[str, Any]) -> dict[str, Any]:
         values = copy.deepcopy(dict(item))
         for port in entry.inputs:
-            if port.key in values and sent(port.key) in self.tagging and isinstance(port.type, Array):
-                values[port.key] = tagged(values[port.key], look(port.type))
+            if port.key in values and sent(port.key) in self.tagging:
+                values[port.key] = _tagged(values[port.key], port.type)
         return values
 
-    def _run_component(self, root: str, walkers: list[_Walker]) -> None:
+    def _run_component(self, root: str, walkers: list[Walker]) -> None:
         leaves = self.graph.leaves_behind(root)
         for name in self.graph.component(root):
             node = self.graph.nodes[name]
@@ -152,11 +116,11 @@ class Interpreter:
             found = walker.answers
             walker.answers = {leaf: found[leaf] for leaf in self.graph.leaves(root) if leaf in found}
 
-    def _arriving(self, node: Node, walker: _Walker) -> _Keys:
+    def _arriving(self, node: Node, walker: Walker) -> Keys:
         before = [walker.behind[name] for name in self.graph.predecessors()[node.name]]
         if not node.map or node.name in before[0].passes_by:
             return before[0].copy()
-        made = _Keys({})
+        made = Keys({})
         for one in node.map:
             source = walker.behind[one.node]
             if one.source in source.values:
@@ -165,7 +129,7 @@ class Interpreter:
                 made.reason = made.reason or source.reason
         return made
 
-    def _run_node(self, node: Node, walkers: list[_Walker], leaves: frozenset[str]) -> None:
+    def _run_node(self, node: Node, walkers: list[Walker], leaves: frozenset[str]) -> None:
         for position, call in enumerate(node.calls):
             ready = [
                 walker
@@ -189,16 +153,16 @@ class Interpreter:
             for walker in ready:
                 walker.here.goes_on = node.following(position)
 
-    def _run_graph(self, node: Node, call: Call, walkers: list[_Walker]) -> None:
+    def _run_graph(self, node: Node, call: Call, walkers: list[Walker]) -> None:
         """Run a sub-graph: on each element of a list (``MapReduce``), or on the item itself (``Jump``)."""
         assert call.jump is not None
         op: Any = call.op
-        running: list[_Walker] = []
-        parts: list[list[_Walker]] = []
+        running: list[Walker] = []
+        parts: list[list[Walker]] = []
         for walker in walkers:
             if not call.op.writes:
                 running.append(walker)
-                parts.append([_Walker(walker.label, walker.here.copy())])
+                parts.append([Walker(walker.label, walker.here.copy())])
                 continue
             elements = walker.here.values[op.element]
             if len(elements) > op.max_items:
@@ -207,9 +171,9 @@ class Interpreter:
             running.append(walker)
             parts.append(
                 [
-                    _Walker(
+                    Walker(
                         f"{walker.label}, [{node.title}] element {number}",
-                        _Keys({**walker.here.values, op.element: element}),
+                        Keys({**walker.here.values, op.element: element}),
                     )
                     for number, element in enumerate(elements)
                 ]
@@ -223,7 +187,7 @@ class Interpreter:
                 continue
             if not call.op.writes:
                 end = part[0].answers[leaf]
-                walker.here = _Keys(dict(end.values), end.reason)
+                walker.here = Keys(dict(end.values), end.reason)
                 if part[0].reason is not None:
                     self._decline(node, call, walker, part[0].reason)
                 continue
@@ -237,7 +201,7 @@ class Interpreter:
             walker.here.reason = None if RESULT in op.merge else walker.here.reason
             walker.here.values.update({key: [row[key] for row in rows] for key in op.merge})
 
-    def _run_one(self, node: Node, call: Call, walker: _Walker) -> None:
+    def _run_one(self, node: Node, call: Call, walker: Walker) -> None:
         values = [walker.here.values[key] for key in call.op.inputs()]
         kernel = self.kernels[call.label]
         try:
@@ -252,7 +216,7 @@ class Interpreter:
             return
         self._store(node, call, walker, result)
 
-    def _run_batch(self, node: Node, call: Call, ready: list[_Walker]) -> None:
+    def _run_batch(self, node: Node, call: Call, ready: list[Walker]) -> None:
         kernel = self.kernels[call.label]
         assert kernel is not None
         columns = [[walker.here.values[key] for walker in ready] for key in call.op.inputs()]
@@ -270,7 +234,7 @@ class Interpreter:
             values = tuple(column[position] for column in results) if several else results[position]
             self._store(node, call, walker, values)
 
-    def _store(self, node: Node, call: Call, walker: _Walker, result: Any) -> None:
+    def _store(self, node: Node, call: Call, walker: Walker, result: Any) -> None:
         keys = call.op.outputs()
         values = tuple(result) if len(keys) > 1 and result is not None else (result,)
         problem = next((value for value in values if _is_item_error(value)), None)
@@ -285,14 +249,14 @@ class Interpreter:
             return
         walker.here.values.update(zip(keys, values, strict=True))
 
-    def _note_problem(self, node: Node, call: Call, walker: _Walker, problem: BaseException) -> None:
+    def _note_problem(self, node: Node, call: Call, walker: Walker, problem: BaseException) -> None:
         where = f"{node.location} [{node.title}] {walker.label}: "
         if _is_item_error(problem):
             self._decline(node, call, walker, where + str(problem))
         else:
             self._fail(node, walker, where + f"{type(problem).__name__}: {problem}")
 
-    def _decline(self, node: Node, call: Call, walker: _Walker, reason: str) -> None:
+    def _decline(self, node: Node, call: Call, walker: Walker, reason: str) -> None:
         """A call could not work on the item: what it writes is absent, with a reason."""
         if node.on_error is not None:
             self._recover(node, walker)
@@ -301,14 +265,14 @@ class Interpreter:
             walker.here.values.pop(key, None)
         walker.here.reason = reason
 
-    def _fail(self, node: Node, walker: _Walker, failure: str) -> None:
+    def _fail(self, node: Node, walker: Walker, failure: str) -> None:
         """An operator broke on an item."""
         if node.on_error is not None:
             self._recover(node, walker)
         else:
             walker.failure = failure
 
-    def _recover(self, node: Node, walker: _Walker) -> None:
+    def _recover(self, node: Node, walker: Walker) -> None:
         """The item goes on as it came to the node, with a default result if there is one."""
         walker.here = walker.came.copy()
         walker.here.left = True
@@ -324,7 +288,7 @@ class Interpreter:
         default = default_look(self.graph, node, self.tagging)
         return value if default is None else tagged(value, default)
 
-    def _runs(self, node: Node, call: Call, position: int, walker: _Walker, leaves: frozenset[str]) -> bool:
+    def _runs(self, node: Node, call: Call, position: int, walker: Walker, leaves: frozenset[str]) -> bool:
         """Apply the call's filter to the item; False if it does not run for it."""
         keys = walker.here
         if keys.left or keys.goes_on > position:
@@ -361,11 +325,18 @@ class Interpreter:
         return False
 
 
+def _tagged(value: Any, type_: Type) -> Any:
+    """A client's image, or list of images, that says what it is."""
+    if isinstance(type_, ListOf):
+        return [_tagged(element, type_.item) for element in value]
+    return tagged(value, look(type_)) if isinstance(type_, Array) else value
+
+
 def _is_item_error(value: object) -> bool:
     return isinstance(value, Exception) and type(value).__name__ in ("ItemError", "ItemsError")
 
 
-def _outcome(graph: Graph, walker: _Walker, entry: Entry) -> dict[str, Any] | ItemError:
+def _outcome(graph: Graph, walker: Walker, entry: Entry) -> dict[str, Any] | ItemError:
     if walker.failure is not None:
         return ItemError(walker.failure, is_input=False)
     if walker.reason is not None:

@@ -262,6 +262,18 @@ def decoupled_steps_exclude_the_cache(model: Model) -> Iterator[Diagnostic]:
             return
 
 
+def decoupled_is_what_steps_are(model: Model) -> Iterator[Diagnostic]:
+    """TP854: whether an ensemble is decoupled follows from its steps, whatever it says."""
+    policy = model.config.model_transaction_policy
+    if not steps(model) or not policy.decoupled:
+        return
+    known = all(step.model_name in model.repository.models for step in steps(model))
+    if known and not any(_is_decoupled(model.repository, step.model_name) for step in steps(model)):
+        message = f"ensemble '{model.name}' says that it is decoupled, and none of its steps is: it is not"
+        hint = "remove model_transaction_policy"
+        yield model.warning("TP854", message, "model_transaction_policy", "decoupled", hint=hint)
+
+
 def optional_inputs_may_be_absent(model: Model) -> Iterator[Diagnostic]:
     """TP897: who leaves out an optional input of an ensemble fails where a step requires it."""
     optional = {tensor.name: index for index, tensor in enumerate(model.config.input) if tensor.optional}

@@ -83,6 +83,10 @@ class Model:
         """The server loads this model, but does not run it as written."""
         return self._finding(code, Severity.WARNING, message, hint, self._place(path))
 
+    def note(self, code: str, message: str, *path: Step, hint: str) -> Diagnostic:
+        """The server runs this model as written if it was started for it, which no file says."""
+        return self._finding(code, Severity.NOTE, message, hint, self._place(path))
+
     def error_at(self, code: str, message: str, span: Span | None, *, hint: str | None) -> Diagnostic:
         """As `error`, for a place that is no field."""
         return self._finding(code, Severity.ERROR, message, hint, span)

@@ -47,6 +47,10 @@ def environment_exists(model: Model) -> Iterator[Diagnostic]:
         yield model.error("TP868", message, *_path(name), hint=hint)
         return
     is_inside = value.startswith(_MODEL_DIRECTORY)
+    if is_inside and ".." in value.split("/"):
+        message = f"{name} of '{model.name}' leads out of the model's directory: '{value}'"
+        hint = "put it into the model's directory: later releases refuse the model"
+        yield model.warning("TP868", message, *_path(name), hint=hint)
     path = model.path_of(value.removeprefix(_MODEL_DIRECTORY).lstrip("/")) if is_inside else Path(value)
     # The server may run elsewhere, where an absolute path exists.
     report = model.error if is_inside else model.warning
@@ -56,6 +60,28 @@ def environment_exists(model: Model) -> Iterator[Diagnostic]:
     elif path.is_dir() and not (path / "bin" / "activate").exists():
         message = f"{name} of '{model.name}' names a directory without bin/activate"
         yield report("TP868", message, *_path(name), hint="unpack a conda-pack environment there")
+
+
+def batch_strategy_exists(model: Model) -> Iterator[Diagnostic]:
+    """TP875: a library that forms batches, by an absolute path, for models without sequences."""
+    name = "TRITON_BATCH_STRATEGY_PATH"
+    value = _parameter(model, name)
+    if value is None or model.is_ensemble:
+        return
+    if model.config.HasField("sequence_batching"):
+        message = f"{name} of '{model.name}' does not go with sequence_batching"
+        yield model.error("TP875", message, *_path(name), hint="remove it")
+    elif not value.startswith("/"):
+        message = f"{name} of '{model.name}' is '{value}', relative to where the server happens to run"
+        hint = "write an absolute path; or remove it, and name the file batchstrategy.so: it is found so"
+        yield model.error("TP875", message, *_path(name), hint=hint)
+    elif not Path(value).exists():
+        message = f"{name} of '{model.name}' names '{value}', which does not exist here"
+        yield model.warning("TP875", message, *_path(name), hint="the server refuses the model without it")
+    elif not Path(value).resolve().is_relative_to(model.directory.resolve()):
+        message = f"{name} of '{model.name}' is outside the model's directory"
+        hint = "put the library into the model's directory: later releases refuse the model"
+        yield model.warning("TP875", message, *_path(name), hint=hint)
 
 
 def strategies_are_known(model: Model) -> Iterator[Diagnostic]:
@@ -89,10 +115,18 @@ def metrics_are_complete(model: Model) -> Iterator[Diagnostic]:
                     yield model.error_at("TP872", message, span, hint=hint)
 
 
+_IGNORED = {
+    backends.PYTHON: ("execution_accelerators", "graph", "cuda"),
+    backends.DALI: ("execution_accelerators", "graph", "cuda"),
+    backends.TENSORRT: ("execution_accelerators",),
+    backends.ONNX: ("cuda",),
+}
+
+
 def optimizations_are_read(model: Model) -> Iterator[Diagnostic]:
-    """TP871: a Python model optimizes nothing."""
+    """TP871: a backend ignores the optimizations of others."""
     optimization = model.config.optimization
-    for field in ("execution_accelerators", "graph", "cuda"):
-        if model.backend == backends.PYTHON and optimization.HasField(field):
-            message = f"optimization.{field} of '{model.name}' has no effect on a Python model"
+    for field in _IGNORED.get(model.backend, ()):
+        if optimization.HasField(field):
+            message = f"optimization.{field} of '{model.name}' has no effect on a model of {model.backend}"
             yield model.warning("TP871", message, "optimization", field, hint="remove it")

@@ -197,6 +197,22 @@ def execute_answers(model: Model) -> Iterator[Diagnostic]:
         yield model.error_at("TP836", message, code.span(method), hint=hint)
 
 
+def decoupled_answers_are_sent(model: Model) -> Iterator[Diagnostic]:
+    """TP836: what execute of a decoupled model returns is refused: answers go through senders."""
+    if not model.config.model_transaction_policy.decoupled:
+        return
+    for version, code in _codes(model):
+        cls = code.model_class
+        method = _method(cls, "execute") if cls is not None else None
+        if method is None or method.decorator_list or _sends(model, version):
+            continue
+        last = method.body[-1]
+        if isinstance(last, ast.Return) and not isinstance(last.value, ast.Constant | None):
+            message = f"execute of model '{model.name}', decoupled, returns responses: every request fails"
+            hint = "send them through request.get_response_sender(), or remove model_transaction_policy"
+            yield model.error_at("TP836", message, code.span(last), hint=hint)
+
+
 def _may_answer(method: _Function) -> bool:
     for node in ast.walk(method):
         if isinstance(node, ast.Yield | ast.YieldFrom | ast.Raise):

@@ -1,0 +1,216 @@
+"""Rules about models that run on native backends: onnxruntime, pytorch, tensorrt."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from ...diagnostics import Diagnostic, did_you_mean
+from ..config_pbtxt import messages
+from . import backends
+from .model import Model
+from .scan import Key, Step
+from .schema import data_type, enum_name
+
+_ACCELERATORS = {
+    "gpu_execution_accelerator": ("tensorrt", "cuda"),
+    "cpu_execution_accelerator": ("openvino",),
+}
+# Of the accelerator `tensorrt`, beside those that begin with trt_.
+_TENSORRT_OPTIONS = frozenset(
+    {
+        "precision_mode",
+        "max_workspace_size_bytes",
+        "int8_calibration_table_name",
+        "int8_use_native_calibration_table",
+    }
+)
+_OFTEN_USED = ("trt_engine_cache_enable", "trt_engine_cache_path", "trt_timing_cache_enable")
+_PRECISIONS = ("FP16", "FP32", "INT8")
+_GRAPH_LEVELS = (-1, 0, 1, 2)
+_THREADS = ("intra_op_thread_count", "inter_op_thread_count")
+_INDEXED = re.compile(r".*?__(\d+)")
+_NOT_OF_TORCH = frozenset({"TYPE_UINT16", "TYPE_UINT32", "TYPE_UINT64"})
+_RAISES_BATCH = {
+    backends.ONNX: "4, or what --backend-config=onnxruntime,default-max-batch-size says",
+    backends.TENSORRT: "the largest batch of the engine's profile",
+}
+
+
+def _accelerators(model: Model) -> Iterator[tuple[tuple[Step, ...], Any, tuple[str, ...]]]:
+    """Each accelerator with its path, and the names that there are in its list."""
+    chosen = model.config.optimization.execution_accelerators
+    for field, known in _ACCELERATORS.items():
+        for index, value in enumerate(getattr(chosen, field)):
+            yield ("optimization", "execution_accelerators", field, index), value, known
+
+
+def accelerators_are_known(model: Model) -> Iterator[Diagnostic]:
+    """TP866: ONNX Runtime refuses accelerators, and options of TensorRT, that it does not know."""
+    for path, value, known in _accelerators(model) if model.backend == backends.ONNX else ():
+        if value.name not in known:
+            message = f"'{value.name}' of '{model.name}' is no accelerator of this kind"
+            yield model.error("TP866", message, *path, "name", hint=f"one of {', '.join(known)}")
+        for key in sorted(value.parameters) if value.name == "tensorrt" else ():
+            place = (*path, "parameters", Key(key))
+            if key not in _TENSORRT_OPTIONS and not key.startswith("trt_"):
+                message = f"the accelerator tensorrt of '{model.name}' has no option '{key}'"
+                close = did_you_mean(key, _TENSORRT_OPTIONS) or did_you_mean(f"trt_{key}", _OFTEN_USED)
+                hint = f"did you mean '{close}'?" if close else "its options begin with trt_"
+                yield model.error("TP866", message, *place, "key", hint=hint)
+        precision = value.parameters.get("precision_mode") if value.name == "tensorrt" else None
+        if precision is not None and precision not in _PRECISIONS:
+            message = f"precision_mode of '{model.name}' is '{precision}'"
+            place = (*path, "parameters", Key("precision_mode"), "value")
+            yield model.error("TP866", message, *place, hint=f"one of {', '.join(_PRECISIONS)}")
+
+
+def onnx_settings_are_numbers(model: Model) -> Iterator[Diagnostic]:
+    """TP866: numbers of threads are whole numbers, and there are three levels of optimization."""
+    if model.backend != backends.ONNX:
+        return
+    for name in _THREADS:
+        if name not in model.config.parameters:
+            continue
+        value = model.config.parameters[name].string_value
+        if not re.fullmatch(r"\s*[-+]?\d+", value):
+            message = f"{name} of '{model.name}' is '{value}'"
+            path = ("parameters", Key(name), "value", "string_value")
+            yield model.error("TP866", message, *path, hint='write a number as a string: "2"')
+    level = model.config.optimization.graph.level
+    if level not in _GRAPH_LEVELS:
+        message = f"optimization.graph.level of '{model.name}' is {level}, which means nothing"
+        hint = "-1: basic optimizations, 1: extended ones, 2: none; leave it out for all of them"
+        yield model.warning("TP866", message, "optimization", "graph", "level", hint=hint)
+
+
+def engines_are_kept(model: Model) -> Iterator[Diagnostic]:
+    """TP876: ONNX Runtime builds its TensorRT engines anew with every start, unless they are cached."""
+    for path, value, _ in _accelerators(model) if model.backend == backends.ONNX else ():
+        enabled = value.parameters.get("trt_engine_cache_enable", "").lower()
+        if value.name == "tensorrt" and enabled not in ("true", "1"):
+            message = f"'{model.name}' builds its TensorRT engines anew whenever the server starts"
+            hint = (
+                'add parameters { key: "trt_engine_cache_enable" value: "true" }, and trt_engine_cache_path'
+            )
+            yield model.warning("TP876", message, *path, "name", hint=hint)
+
+
+def threads_are_shared_out(model: Model) -> Iterator[Diagnostic]:
+    """TP876: each instance of ONNX Runtime on the CPU starts a thread for every core, if nobody says less."""
+    if model.backend != backends.ONNX or "intra_op_thread_count" in model.config.parameters:
+        return
+    kinds = messages().ModelInstanceGroup.Kind
+    for index, group in enumerate(model.config.instance_group):
+        if group.count > 1 and enum_name(kinds, group.kind) == "KIND_CPU":
+            message = (
+                f"{group.count} instances of '{model.name}' start a thread for each core, "
+                f"{group.count} times as many as there are"
+            )
+            hint = (
+                'add parameters { key: "intra_op_thread_count" value { string_value: "…" } }: cores ÷ count'
+            )
+            yield model.warning("TP876", message, "instance_group", index, "count", hint=hint)
+
+
+def batch_is_not_raised(model: Model) -> Iterator[Diagnostic]:
+    """TP877: a backend that completes inputs and outputs turns a max_batch_size of 0 into another one."""
+    what = _RAISES_BATCH.get(model.backend)
+    if what is None or model.config.max_batch_size != 0 or model.knows_tensors or not model.text.exists:
+        return
+    node = model.text.places.find("max_batch_size")
+    how = "is 0" if node is not None else "is left out"
+    message = (
+        f"max_batch_size of '{model.name}' {how}, and so are inputs or outputs: the server makes it {what}"
+    )
+    hint = "write all inputs and outputs, or the max_batch_size that you want"
+    yield model.warning("TP877", message, "max_batch_size" if node is not None else "name", hint=hint)
+
+
+def torch_names_have_an_order(model: Model) -> Iterator[Diagnostic]:
+    """TP839: PyTorch knows its tensors by number, as in INPUT__0, or else by their order."""
+    if model.backend != "pytorch" or model.config.runtime:
+        return
+    for kind in ("input", "output"):
+        names = [tensor.name for tensor in getattr(model.config, kind)]
+        numbers = [int(match[1]) if (match := _INDEXED.fullmatch(name)) else None for name in names]
+        if None in numbers:
+            if any(number is not None for number in numbers):
+                index = numbers.index(None)
+                message = (
+                    f"{kind} '{names[index]}' of '{model.name}' has no number, so those of the others don't "
+                    f"count: {kind}s are taken in the order of the configuration"
+                )
+                hint = f"name all of them as in {kind.upper()}__0, or none"
+                yield model.warning("TP839", message, kind, index, "name", hint=hint)
+            continue
+        for index, number in enumerate(numbers):
+            twice = number in numbers[:index]
+            if twice or (kind == "input" and number is not None and number >= len(names)):
+                why = "is given twice" if twice else f"is none of 0 to {len(names) - 1}"
+                message = f"the number of {kind} '{names[index]}' of '{model.name}' {why}"
+                yield model.error(
+                    "TP839", message, kind, index, "name", hint="count from 0, each number once"
+                )
+
+
+def torch_types_exist(model: Model) -> Iterator[Diagnostic]:
+    """TP839: TorchScript has no unsigned integers but uint8."""
+    for kind in ("input", "output") if model.backend == "pytorch" and not model.config.runtime else ():
+        for index, tensor in enumerate(getattr(model.config, kind)):
+            name = data_type(tensor.data_type)
+            if name in _NOT_OF_TORCH:
+                message = (
+                    f"{kind} '{tensor.name}' of '{model.name}' is {name}, which the backend pytorch lacks"
+                )
+                hint = "use a signed type, and convert in the model"
+                yield model.error("TP839", message, kind, index, "data_type", hint=hint)
+
+
+def ragged_items_have_ends(model: Model) -> Iterator[Diagnostic]:
+    """TP825: a native backend strings items of all sizes together; a batch_input says where they end."""
+    if model.backend not in (backends.ONNX, backends.TENSORRT, "pytorch", "tensorflow"):
+        return
+    sources = {name for value in model.config.batch_input for name in value.source_input}
+    for index, tensor in enumerate(model.config.input):
+        if tensor.allow_ragged_batch and tensor.name not in sources:
+            message = (
+                f"items of input '{tensor.name}' of '{model.name}' reach the model as one vector, "
+                "and nothing tells it where they end"
+            )
+            hint = "add a batch_input that is made from it, or remove allow_ragged_batch"
+            yield model.warning("TP825", message, "input", index, "allow_ragged_batch", hint=hint)
+
+
+def profiles_share_memory(model: Model) -> Iterator[Diagnostic]:
+    """TP869: with several profiles, each context takes the memory of the largest unless it is told not to."""
+    name = "execution_context_allocation_strategy"
+    if model.backend != backends.TENSORRT or name in model.config.parameters:
+        return
+    for index, group in enumerate(model.config.instance_group):
+        if len(group.profile) > 1:
+            message = (
+                f"each of the {len(group.profile)} profiles of '{model.name}' has memory for the largest"
+            )
+            hint = f'add parameters {{ key: "{name}" value {{ string_value: "ON_PROFILE_CHANGE" }} }}'
+            yield model.warning("TP869", message, "instance_group", index, "profile", hint=hint)
+
+
+def gpu_files_fit_a_gpu(model: Model) -> Iterator[Diagnostic]:
+    """TP809: cc_model_filenames: keys are such as "9.0", and the files are there."""
+    if model.is_ensemble:
+        return
+    for capability, file in sorted(model.config.cc_model_filenames.items()):
+        path = ("cc_model_filenames", Key(capability))
+        if not re.fullmatch(r"\d+\.\d+", capability):
+            message = f"'{capability}' of '{model.name}' is no compute capability, so no GPU takes '{file}'"
+            yield model.warning("TP809", message, *path, "key", hint='write it as in "9.0"')
+            continue
+        for version in model.loaded:
+            if not model.path_of(f"{version.number}/{file}").exists():
+                message = (
+                    f"version {version.number} of '{model.name}' has no {file}, "
+                    f"the file for GPUs of capability {capability}"
+                )
+                yield model.error("TP809", message, *path, "value", hint="put it there, or remove the entry")
