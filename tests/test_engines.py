@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 import examples
 from small_models import write_models
 from tpgen.cli import run_command

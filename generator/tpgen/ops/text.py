@@ -24,13 +24,13 @@ class CTCGreedyDecode(Op):
     """
 
     writes = ("result", "score")
-    derived = ("classes",)
+    derived = ("classes", "is_reduced")
 
     labels: str = attr("UTF-8 file with one character per line, in the order of the classes.", file=True)
     blank: int = attr("The class that stands for nothing; the labels fill the others.", default=0, ge=0)
     space: bool = attr("The class behind the last label is a space.", default=False)
     logits: bool = attr("The values are logits: the score needs a softmax.", default=False)
-    is_reduced: bool = attr("", default=False, from_toml=False)
+    is_reduced: bool = attr("", default=False, from_toml=False, compile_only=True)
 
     def wants(self, key: str) -> Type:
         return Array(DType.FLOAT32, (Symbol("T"), Symbol("C")))
@@ -39,7 +39,9 @@ class CTCGreedyDecode(Op):
         found = types["data"]
         assert isinstance(found, Array)
         classes = found.shape[1]
-        return {"classes": classes if isinstance(classes, int) and not self.is_reduced else None}
+        if self.is_reduced:
+            return {"classes": None, "is_reduced": True}
+        return {"classes": classes if isinstance(classes, int) else None}
 
     def infer(self, call: InferCall) -> Mapping[str, Type]:
         found = number_input(call, ranks=(2,), dtypes=FLOATS)
