@@ -353,6 +353,13 @@ def test_what_is_no_model_is_refused(content: bytes) -> None:
         convert_precision(content, FP16)
 
 
+def test_weights_in_another_file_are_asked_for() -> None:
+    built = network()
+    onnx.external_data_helper.set_external_data(built.graph.initializer[0], "weights.bin")
+    with pytest.raises(ModelError, match="the weights 'w' lie in another file"):
+        convert(built)
+
+
 def test_the_report_is_text() -> None:
     made = convert(network(), PrecisionRequest("fp16", keep=("product",)))
     assert made.report.text() == (
