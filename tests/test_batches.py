@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from all_ways import compare
 from engines.onnx_build import compute, model, node, save, tensor
 from random_pipelines import read_pipeline
+from tpgen.diagnostics import PipelineError
 from tpgen.driver import BuildOptions, build, load_interpreter
 from tpgen.driver.explain import explain
 from tpgen.driver.explain_text import explanation_text
@@ -47,6 +48,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, batch in [("any", "N"), *((f"fixed{size}", size) for size in (1, 3, 4, 8))]:
         ports = [tensor("x", [batch, 4])], [tensor("y", [batch, 4])]
         save(model(layers, *ports, {"w": weight}), made / f"{name}.onnx")
+    image = np.random.default_rng(4).normal(size=(4, 3, 3, 3)).astype(np.float32)
+    pooled = [
+        node("Conv", "image w", "maps", kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+        node("GlobalAveragePool", "maps", "mean"),
+        node("Flatten", "mean", "y"),
+    ]
+    for size in (1, 4):
+        ports = [tensor("image", [size, 3, 8, 8])], [tensor("y", [size, 4])]
+        save(model(pooled, *ports, {"w": image}), made / f"image{size}.onnx")
     (made / "scoring.py").write_text(SCORING, encoding="utf-8")
     return made
 
@@ -197,6 +207,40 @@ PIPELINES = {
         map = "a[result:data],b[result:other]"
         """,
 }
+
+
+IMAGES = """
+    [pipeline.inputs]
+    data = "uint8[H,W,3] bgr"
+    [net]
+    backend = "Sequential[ResizeMat(8,8),cvtColorMat(color=rgb),Mat2Tensor,TensorrtTensor]"
+    model = "image1.onnx&image4.onnx"
+    max = "1&4"
+    min = "1&4"
+    mean = "123.675,116.28,103.53"
+    std = "58.4,57.1,57.4"
+    """
+
+
+def test_normalisation_moves_into_the_models_of_all_groups(folder: Path, tmp_path: Path) -> None:
+    made = read_pipeline(textwrap.dedent(IMAGES), folder, "images")
+    compare(made, folder, "images", random.Random(1))
+    build(folder / "images.toml", tmp_path / "repository", BuildOptions(cores=2))
+    for size in (1, 4):
+        written = tmp_path / "repository" / "images" / "1" / f"image{size}.onnx"
+        assert written.read_bytes() != (folder / f"image{size}.onnx").read_bytes()
+
+
+def test_one_file_for_fixed_batches(folder: Path, tmp_path: Path) -> None:
+    """With --dynamic-batch, a group whose batch the file does not have gets a rewritten copy."""
+    path = folder / "copied.toml"
+    text = '[net]\nbackend = "Onnx"\nmodel = "fixed1.onnx"\nmax = "1&4"\nmin = "1&4"\n'
+    path.write_text(INPUT + text, encoding="utf-8")
+    with pytest.raises(PipelineError, match="fixed at 1, but max = 4"):
+        build(path, tmp_path / "repository", BuildOptions(cores=2))
+    build(path, tmp_path / "repository", BuildOptions(cores=2, dynamic_batch=True))
+    files = sorted((tmp_path / "repository").rglob("*.onnx"))
+    assert [one.name for one in files] == ["fixed1.onnx"] * 2
 
 
 @pytest.mark.parametrize("what", PIPELINES)

@@ -96,10 +96,17 @@ def test_the_answers_of_the_emulation_are_those_of_numpy_in_half_precision() -> 
     assert np.abs(found - x @ m1 @ m2).max() > 1e-5
 
 
-@given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=20))
+def _with_low_bits(high: int) -> st.SearchStrategy[int]:
+    """Bits of a float32; half of them lie just between two bfloat16 numbers, or next to the middle."""
+    middle = st.sampled_from([0x7FFF, 0x8000, 0x8001])
+    return st.one_of(middle, st.integers(0, 2**16 - 1)).map(lambda low: (high << 16) | low)
+
+
+@given(st.lists(st.integers(0, 2**16 - 1).flatmap(_with_low_bits), min_size=1, max_size=20))
 @settings(max_examples=100)
-def test_bfloat16_is_rounded_as_onnx_does(values: list[float]) -> None:
-    array = np.array(values, np.float32)
+def test_bfloat16_is_rounded_as_onnx_does(bits: list[int]) -> None:
+    array = np.array(bits, np.uint32).view(np.float32)
+    array = array[np.isfinite(array)]
     with np.errstate(over="ignore"):
         stored = helper.make_tensor(
             "t", TensorProto.BFLOAT16, array.shape, half_values(array, "bf16")[1], raw=True
@@ -351,6 +358,13 @@ def test_the_same_model_gives_the_same_bytes() -> None:
 def test_what_is_no_model_is_refused(content: bytes) -> None:
     with pytest.raises(ModelError):
         convert_precision(content, FP16)
+
+
+def test_weights_in_another_file_are_asked_for() -> None:
+    built = network()
+    onnx.external_data_helper.set_external_data(built.graph.initializer[0], "weights.bin")
+    with pytest.raises(ModelError, match="the weights 'w' lie in another file"):
+        convert(built)
 
 
 def test_the_report_is_text() -> None:

@@ -179,6 +179,11 @@ def test_the_command_line_of_trtexec() -> None:
     )
 
 
+def test_trtexec_gets_names_with_colons_in_quotes() -> None:
+    request = replace(REQUEST, profiles=((InputRange("x:0", (1, 3), (2, 3), (4, 3)),),))
+    assert "--optShapes='x:0':2x3" in trtexec(request, "m.onnx", "m.plan")
+
+
 @pytest.fixture(scope="module")
 def convert() -> Any:
     """Polygraphy's own tool, with its own parser."""

@@ -163,6 +163,24 @@ NATIVE = (
         **{**_NAMED, "input": tensors("input", "INPUT__0 data_type: TYPE_UINT16 dims: [4]")},
     ),
     _torch(
+        "torch_strings",
+        "TP839 error",
+        **{**_NAMED, "input": tensors("input", "I__0 data_type: TYPE_STRING dims: [1]")},
+    ),
+    _torch(
+        "torch_string_per_item",
+        None,
+        **{**_NAMED, "input": tensors("input", "I__0 data_type: TYPE_STRING dims: [1] reshape { }")},
+    ),
+    _torch(
+        "torch_batch_input",
+        None,
+        input=tensors("input", "I__1"),
+        more="""batch_input [{
+          kind: BATCH_ELEMENT_COUNT target_name: "N__0" data_type: TYPE_INT32 source_input: "I__1"
+        }]""",
+    ),
+    _torch(
         "torch_bytes", None, **{**_NAMED, "input": tensors("input", "I__0 data_type: TYPE_UINT8 dims: [4]")}
     ),
     _engine("engine_missing", "TP809 error", "readme"),

@@ -45,10 +45,15 @@ def _port_option(service: str, default: int) -> Callable[[_Command], _Command]:
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @tritonserver_option
 @isolated_option
+@click.option("--docker", "in_container", is_flag=True, help="Build an image with docker, and run that.")
 @json_option
 @click.pass_obj
-def command(report: Report, /, path: Path, options: BuildOptions, **settings: Any) -> int:
+def command(
+    report: Report, /, path: Path, options: BuildOptions, *, in_container: bool, **settings: Any
+) -> int:
     """Serve a model repository, or a pipeline, until Ctrl-C."""
+    if in_container:
+        return _in_container(report, path, options, settings)
     from ..services.server import TritonServer
 
     with _ends_with_signals(), repository_of(path, report, options) as repository:
@@ -62,6 +67,27 @@ def command(report: Report, /, path: Path, options: BuildOptions, **settings: An
     return 0
 
 
+def _in_container(report: Report, path: Path, options: BuildOptions, settings: dict[str, Any]) -> int:
+    for name in ("tritonserver", "isolated"):
+        if settings[name]:
+            raise click.UsageError(
+                f"--{name} is for a server on this machine; --docker takes that of an image"
+            )
+    from ..driver import check
+    from ..services.containers import container_plan, known_pipelines, serve_in_container
+
+    ports = [settings[f"{service}_port"] for service in ("http", "grpc", "metrics")]
+    with _ends_with_signals(), repository_of(path, report, options) as repository:
+        compiled = known_pipelines(path) if path.is_dir() else check(path, options).compiled
+        plan = container_plan(repository, compiled, settings["host"], ports)
+        if plan.note:
+            report.progress(plan.note)
+        report.put(docker=[list(plan.build), list(plan.run)])
+        with contextlib.suppress(KeyboardInterrupt):
+            serve_in_container(plan, report.progress)
+    return 0
+
+
 @contextlib.contextmanager
 def _ends_with_signals() -> Iterator[None]:
     """Within it, SIGTERM and SIGHUP end the command as Ctrl-C does; what is ignored (nohup) stays so."""
@@ -69,7 +95,8 @@ def _ends_with_signals() -> Iterator[None]:
     def interrupt(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
-    numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is not signal.SIG_IGN]
+    known = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    numbers = [number for number in known if signal.getsignal(number) is not signal.SIG_IGN]
     former = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield

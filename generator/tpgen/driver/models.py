@@ -103,6 +103,9 @@ def _attach(
     return replace(call, op=op)
 
 
+_ONE_NETWORK = "export one network for all groups: only the batch may differ"
+
+
 def _united(one: Any, other: Any) -> Any:
     low, high = min(one.min_batch, other.min_batch), max(one.max_batch, other.max_batch)
     return replace(one, min_batch=low, max_batch=high, groups=())
@@ -112,6 +115,14 @@ def _are_one_model(node: Node, parts: Sequence[Any], span: Span, bag: Bag) -> bo
     """True if the models of all instance groups take and give the same; else that is reported."""
     first, *others = parts
     for other in others:
+        takes = [part.signature.batch is not BatchAxis.NONE for part in (first, other)]
+        if takes[0] is not takes[1]:
+            names = first.model, other.model
+            with_, without = names if takes[0] else names[::-1]
+            what = f"{with_!r} takes batches, {without!r} doesn't"
+            message = f"the models of the instance groups are not alike: {what}"
+            bag.error("TP410", message, span, hint=_ONE_NETWORK, node=node.title)
+            return False
         for side in ("inputs", "outputs"):
             one, two = (_interface(part.signature, side) for part in (first, other))
             if one == two:
@@ -120,8 +131,7 @@ def _are_one_model(node: Node, parts: Sequence[Any], span: Span, bag: Bag) -> bo
                 f"the models of the instance groups are not alike: {side} of {first.model!r} are"
                 f" {_shown(one)}, those of {other.model!r} {_shown(two)}"
             )
-            hint = "export one network for all groups: only the batch may differ"
-            bag.error("TP410", message, span, hint=hint, node=node.title)
+            bag.error("TP410", message, span, hint=_ONE_NETWORK, node=node.title)
             return False
     return True
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..ir.filters import RUN
-from ..ir.graph import Entry, Graph, Stage, TypeTable
+from ..ir.graph import Entry, Graph, Stage
+from ..ir.type_table import TypeTable
 
 
 def alone(graph: Graph, stage: Stage) -> Graph:

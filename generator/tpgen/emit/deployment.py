@@ -42,6 +42,11 @@ class Deployment:
         return re.sub(r"[^a-z0-9_-]+", "-", "-".join(self.pipelines).lower()).strip("-_")[:60] or "pipelines"
 
     @property
+    def pool_flag(self) -> str:
+        """The flag of tritonserver for what each process keeps in the shared memory."""
+        return f"--backend-config=python,shm-default-byte-size={self.pool}"
+
+    @property
     def dockerfile(self) -> str:
         """The smallest image that runs it: the wheel's server has Python models only, and one release."""
         newer = parse_release(self.release) > parse_release(DEFAULT_TARGET)
@@ -71,7 +76,7 @@ def _compose(deployment: Deployment) -> str:
         dockerfile=deployment.dockerfile,
         release=deployment.release,
         repository=deployment.repository,
-        pool=deployment.pool,
+        pool_flag=deployment.pool_flag,
         shm_size=f"{deployment.shm_size}m",
         assumes=deployment.assumes,
         memory_mib=memory_mib,

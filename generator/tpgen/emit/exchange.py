@@ -81,6 +81,8 @@ def _holds_us(root: Path) -> bool:
 
 
 def _has_access_list(root: Path) -> bool:
+    if not hasattr(os, "listxattr"):
+        return False
     try:
         return bool(_ACCESS_LISTS.intersection(os.listxattr(root)))
     except OSError:  # no such directory yet, or a file system without attributes

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..system import READ
+
 CACHE_DIR = "__pycache__"  # Python writes these while the server runs; nobody misses them
 
 
@@ -76,7 +78,7 @@ def _stamp(info: os.stat_result) -> Stamp:
 def sha256_of(path: Path) -> str | None:
     """The hash of a file's content, through a symbolic link too; None if there is no such regular file."""
     try:
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # a pipe must not hold us up
+        with open(os.open(path, READ), "rb") as file:  # a pipe must not hold us up
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 return None
             return hashlib.file_digest(file, "sha256").hexdigest()

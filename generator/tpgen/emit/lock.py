@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ..system import READ_DIRECTORY, READ_WRITE, lock
 from .findings import failure
 from .staging import sibling
 
@@ -58,7 +58,7 @@ def sweep(root: Path) -> None:
     """Removes the file that a killed holder left, if it can be removed."""
     path = sibling(root, "lock")
     with suppress(OSError):
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(path, READ_WRITE)
         try:
             if _take(descriptor, path):
                 path.unlink()
@@ -72,17 +72,16 @@ def _open(root: Path) -> tuple[int, Path | None]:
     try:
         if not root.name:
             raise PermissionError(errno.EACCES, "no parent", str(root))
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644), path
+        return os.open(path, READ_WRITE | os.O_CREAT, 0o644), path
     except OSError as error:
-        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS) or not root.is_dir():
+        refused = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+        if not refused or not root.is_dir() or READ_DIRECTORY is None:
             raise
-        return os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), None
+        return os.open(root, READ_DIRECTORY), None
 
 
 def _take(descriptor: int, path: Path | None) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not lock(descriptor, wait=False):
         return False
     try:  # a lock on a file that has lost its name protects nothing
         return path is None or os.fstat(descriptor).st_ino == path.stat().st_ino

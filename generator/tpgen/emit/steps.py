@@ -11,9 +11,12 @@ import errno
 import os
 import shutil
 import stat
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
+
+from ..system import READ_DIRECTORY
 
 FILE_MODE = 0o644
 DIR_MODE = 0o755
@@ -95,7 +98,9 @@ def copy_file(origin: BinaryIO, path: Path) -> None:
     with path.open("xb") as file:
         _step("write", path)
         try:
-            while os.copy_file_range(origin.fileno(), file.fileno(), 1 << 30):
+            while hasattr(os, "copy_file_range") and os.copy_file_range(
+                origin.fileno(), file.fileno(), 1 << 30
+            ):
                 pass
         except OSError as error:
             if error.errno not in _NO_SHARING:
@@ -112,7 +117,7 @@ def copy_file(origin: BinaryIO, path: Path) -> None:
 
 
 def _settle(descriptor: int, path: Path) -> None:
-    os.fchmod(descriptor, FILE_MODE)
+    path.chmod(FILE_MODE)
     _step("fsync", path)
     os.fsync(descriptor)
 
@@ -120,7 +125,9 @@ def _settle(descriptor: int, path: Path) -> None:
 def sync_dir(path: Path) -> None:
     """Flushes the names in a directory; some network file systems cannot, and have no need to."""
     _step("fsync", path)
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    if READ_DIRECTORY is None:
+        return
+    descriptor = os.open(path, READ_DIRECTORY)
     try:
         os.fsync(descriptor)
     except OSError:
@@ -133,7 +140,7 @@ def adopt(path: Path, model: Path) -> None:
     """Gives the directory `path` the owner and the mode of `model`. OSError when this user may not."""
     wanted = model.stat()
     _step("chown", path)
-    if (wanted.st_uid, wanted.st_gid) != (path.stat().st_uid, path.stat().st_gid):
+    if hasattr(os, "chown") and (wanted.st_uid, wanted.st_gid) != (path.stat().st_uid, path.stat().st_gid):
         os.chown(path, wanted.st_uid, wanted.st_gid)
     path.chmod(stat.S_IMODE(wanted.st_mode))
 
@@ -155,7 +162,7 @@ _RENAME_EXCHANGE = 2
 def exchange(first: Path, second: Path) -> None:
     """Swaps two paths in one atomic call. OSError (ENOSYS, EINVAL, EBUSY, EXDEV…) where the system can't."""
     _step("exchange", second)
-    libc = ctypes.CDLL(None, use_errno=True)
+    libc = ctypes.CDLL(None, use_errno=True) if sys.platform != "win32" else None
     call = getattr(libc, "renameat2", None)
     if call is None:
         raise OSError(errno.ENOSYS, "renameat2 is not in this C library", str(second))

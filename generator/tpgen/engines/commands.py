@@ -20,7 +20,7 @@ def trtexec(
         if len(request.profiles) > 1:
             line.append(f"--profile={number}")
         for option, key in (("minShapes", "low"), ("optShapes", "opt"), ("maxShapes", "high")):
-            shapes = ",".join(f"{one.name}:{_by_x(getattr(one, key))}" for one in profile)
+            shapes = ",".join(f"{_quoted(one.name)}:{_by_x(getattr(one, key))}" for one in profile)
             line.append(f"--{option}={shapes}")
     line += ["--noTF32"] if not flags.tf32 else []
     line += ["--versionCompatible"] if flags.version_compatible else []
@@ -85,6 +85,11 @@ def _polygraphy_shapes(profile: Profile) -> list[str]:
 
 def _polygraphy_shape(one: InputRange, shape: Shape) -> str:
     return f"{one.name}:[{','.join(map(str, shape))}]"
+
+
+def _quoted(name: str) -> str:
+    """A name as trtexec takes it: one with its own separators in quotes."""
+    return f"'{name}'" if any(mark in name for mark in ":,") else name
 
 
 def _by_x(shape: Shape) -> str:

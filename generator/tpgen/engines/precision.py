@@ -72,7 +72,7 @@ def parse_model(model: bytes) -> ModelProto:
     """The model in a file's content.
 
     Raises:
-        ModelError: it is none.
+        ModelError: it is none, or its weights are elsewhere.
     """
     from google.protobuf.message import DecodeError
     from onnx import ModelProto
@@ -83,6 +83,10 @@ def parse_model(model: bytes) -> ModelProto:
         raise ModelError(NOT_A_MODEL, "this is no ONNX model") from None
     if not parsed.graph.node:
         raise ModelError(NOT_A_MODEL, "this ONNX model has no nodes")
+    outside = next((t for t in parsed.graph.initializer if t.data_location == t.EXTERNAL), None)
+    if outside is not None:
+        message = f"the weights '{outside.name}' lie in another file; the whole model is needed"
+        raise ModelError(REWRITE, message, "save it as one file of less than 2 GB")
     return parsed
 
 

@@ -34,7 +34,7 @@ def part(values: NodeValues, key: str, index: int) -> Value | None:
 
 
 def build_model(use: Use, values: NodeValues) -> tuple[Op, Any] | None:
-    """`build_op` for an operator that runs a model: one that holds those of all groups, where they differ."""
+    """`build_op` for an operator that runs a model: one that holds those of all groups, if there are some."""
     count = group_count(values)
     if count == 1:
         return build_op(use, values)
@@ -50,8 +50,6 @@ def build_model(use: Use, values: NodeValues) -> tuple[Op, Any] | None:
             message = f"'{attribute.key}' differs between the instance groups, which are one model"
             values.error(CODE, message, spans[attribute.name], "give one value for all groups")
             return None
-    if all(op == first for op in ops):
-        return first, spans
     changed: Any = first
     return replace(changed, groups=tuple(ops)), spans
 

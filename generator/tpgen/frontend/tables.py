@@ -120,7 +120,7 @@ WITHOUT_EFFECT = {
     "cal_request_size_method": "a request's size is its batch dimension",
     "device_id": "instance groups decide the device",
     "fake_instance_num": "one instance takes every batch size of its range here",
-    "Interpreter::backend": "Triton is the interpreter",
+    "Interpreter::backend": "Triton is the interpreter (Ring and EventLoop run loops)",
     "Interpreter::env": "Triton is the interpreter",
     "PipelineV3::backend": "Triton is the interpreter",
     "PhysicalView::backend": "Triton is the interpreter",
@@ -133,5 +133,5 @@ WITHOUT_EFFECT = {
     "Logger::pattern": "Triton writes the log",
     "Logger::flush_every": "Triton writes the log",
     "node_entrypoint": "Triton is the interpreter",
-    "entrypoint": "Triton is the interpreter",
+    "entrypoint": "Triton is the interpreter (Restart[...] runs loops)",
 }

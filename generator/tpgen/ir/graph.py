@@ -22,6 +22,7 @@ from ..types import State, Type, varying
 from .filters import Filter, Otherwise
 from .op import Fork, Op, Trait
 from .rewrite import ModelRewrite
+from .type_table import TypeTable
 
 PYTHON = "python"  # Triton's name of the backend that stages run on
 # What stands behind a key in the names of the tensors that travel with it: its sizes, whether it is there.
@@ -275,32 +276,6 @@ class Stage:
     def is_called(self) -> bool:
         """True if another stage calls it; else it is the entry, or a step of its ensemble."""
         return bool(self.runs) and not self.reads
-
-
-@dataclass(frozen=True)
-class TypeTable:
-    """What inference found: the keys before each call (after its filter) and after each node.
-
-    A call that no item gets to, because a filter before it never lets one run, is not in ``before``.
-    """
-
-    before: Mapping[str, Mapping[str, State]]  # by call label
-    entering: Mapping[str, Mapping[str, State]]  # by node, before its first filter
-    leaving: Mapping[str, Mapping[str, State]]  # by node
-    final: Mapping[str, Mapping[str, State]]  # by root: at the end, early ends included
-    written: Mapping[str, Mapping[str, Type]] = field(default_factory=dict)  # by call label
-    results: Mapping[str, Type] = field(default_factory=dict)  # by node: of those that may give a default
-    ends_quietly: frozenset[str] = frozenset()  # nodes at or before whose end an item may have ended quietly
-    ends_with_result: frozenset[str] = frozenset()  # ... may have ended although it has a result
-    turned: Mapping[str, Mapping[str, Type]] = field(default_factory=dict)  # see `read_by`
-
-    def read_by(self, label: str) -> dict[str, Type]:
-        """The types of the keys before a call, as it gets them.
-
-        Images whose layout or colour order varies are turned to what the call asks for.
-        """
-        known = {key: s.type for key, s in self.before.get(label, {}).items() if s.type is not None}
-        return {**known, **self.turned.get(label, {})}
 
 
 @dataclass(frozen=True)

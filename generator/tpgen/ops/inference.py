@@ -333,7 +333,7 @@ class TensorrtTensor(ModelOp):
         choices=("", "rgb", "bgr", "any"),
         compile_only=True,
     )
-    derived = ("inputs", "outputs", "batched", "channels_last")
+    derived = ("inputs", "outputs", "batched", "channels_last", "groups")
 
     signature: ModelSignature | None = attr("", default=None, from_toml=False, compile_only=True)
     source: tuple[str, ...] = attr("", default=(DATA,), from_toml=False, compile_only=True)

@@ -50,7 +50,7 @@ class TorchScriptTensor(ModelOp):
     max_batch: int = attr("Largest batch of one call (the node's max).", default=1, from_toml=False)
     min_batch: int = attr("Smallest batch of one call (the node's min).", default=1, from_toml=False)
     groups: tuple[ModelOp, ...] = attr("", default=(), from_toml=False, compile_only=True)
-    derived = ("inputs", "outputs", "batched", "dtypes", "channels_last")
+    derived = ("inputs", "outputs", "batched", "dtypes", "channels_last", "groups")
 
     def declared_signature(self) -> ModelSignature:
         return ModelSignature(

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 
 from ..diagnostics import Bag, did_you_mean
 from ..ir.filters import DATA, RESULT, SWAP, Has, Otherwise, UserStatus
-from ..ir.graph import Call, Graph, Node, Port, TypeTable, sent
+from ..ir.graph import Call, Graph, Node, Port, sent
 from ..ir.op import InferError, Nothing, Trait
+from ..ir.type_table import TypeTable
 from ..types import ABSENT, State, Type, fits
 from .asked import Asked
 from .base import Context

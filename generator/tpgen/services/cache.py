@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from ..system import lock
 
 # tritonserver 24.10 starts its Python stubs through a shell line that it does not quote: a path with a space
 # (or worse) in it makes the server wait for ever.
@@ -60,5 +61,5 @@ def locked(path: Path) -> Iterator[None]:
     """Holds an exclusive lock on the file ``path`` (made if needed) against other processes and threads."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        lock(handle.fileno(), wait=True)
         yield

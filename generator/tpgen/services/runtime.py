@@ -29,7 +29,8 @@ from .isolation import isolated_environment
 __all__ = ["Runtime", "find_perf_analyzer", "find_tritonserver", "isolated_environment", "server_runtime"]
 
 _INSTALL = "pip install 'tpgen[serve]'"
-_CONTAINER = "nvcr.io/nvidia/tritonserver:24.10-py3"
+_CONTAINER = "'tpgen serve --docker' runs it in a container"
+_OLDEST_GLIBC = (2, 35)  # of the wheel
 _LIBRARIES = "nvidia_pytriton.libs"  # beside the package, made when the wheel was
 _STUB = "triton_python_backend_stub"
 _LIBRARY_FOLDERS = ("/usr/lib", "/usr/local/lib", "/usr/lib64", "/lib64", "/usr/lib/x86_64-linux-gnu")
@@ -71,7 +72,7 @@ def find_tritonserver(named: str | os.PathLike[str] | None = None) -> Path:
     wheel = _wheel()
     if wheel is not None and (wheel / "tritonserver" / "bin" / "tritonserver").is_file():
         return wheel / "tritonserver" / "bin" / "tritonserver"
-    raise ToolMissing(_no_server(), _INSTALL if _wheel_fits() else f"docker pull {_CONTAINER}")
+    raise ToolMissing(_no_server(), _INSTALL if _wheel_fits() else None)
 
 
 def server_runtime(
@@ -140,15 +141,25 @@ def _wheel() -> Path | None:
 
 
 def _wheel_fits() -> bool:
-    return sys.platform == "linux" and platform.machine() == "x86_64"
+    return sys.platform == "linux" and platform.machine() == "x86_64" and _glibc() >= _OLDEST_GLIBC
+
+
+def _glibc() -> tuple[int, ...]:
+    """The version of the C library; of another one than glibc, nothing."""
+    name, version = platform.libc_ver()
+    return _version_key(version)[:2] if name == "glibc" else ()
 
 
 def _no_server() -> str:
     if _wheel_fits():
-        return "no tritonserver: none on the PATH, and the one of nvidia-pytriton is not installed"
+        missing = "none on the PATH, and the one of nvidia-pytriton is not installed"
+        return f"no tritonserver: {missing}; {_CONTAINER}"
+    here = f"{platform.system()} {platform.machine()}"
+    if sys.platform == "linux":
+        here += f" with {' '.join(platform.libc_ver()).strip() or 'this C library'}"
     return (
-        f"no tritonserver on the PATH, and none can be installed on {platform.system()} {platform.machine()} "
-        "(the wheel is for Linux x86_64); copy the repository to a machine or container that has one"
+        f"no tritonserver on the PATH, and the packaged one does not run on {here}: it is for Linux x86_64 "
+        f"with glibc {'.'.join(map(str, _OLDEST_GLIBC))} or later; {_CONTAINER}"
     )
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from .cache import is_shell_safe
 
-_TICKS = os.sysconf("SC_CLK_TCK")
 # A server that waits for a dead stub uses about 0.0001 of a core; one that loads anything, more than a tenth.
 _IDLE_SHARE = 0.01
 
@@ -31,7 +30,7 @@ class Watchdog:
     def idle_seconds(self) -> float:
         """For how long nothing was written and next to no processor time used."""
         elapsed = time.monotonic() - self._since
-        used = (self._ticks() - self._used) / _TICKS
+        used = (self._ticks() - self._used) / os.sysconf("SC_CLK_TCK")
         if self._log_size() != self._size or used > _IDLE_SHARE * elapsed + 0.02:
             self._mark()
             return 0.0

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 from ...diagnostics import Diagnostic
 from . import backends
+from .engine_file import REQUEST
 from .model import Entry, Model, Version, is_too_big
 
 # The server starts a Python model's process through a shell line in which its path is not quoted.
 _BREAKS_SHELL = re.compile(r"""[\s'"`;&$|<>\\()]""")
-_PENDING = "engine.json"  # what is to be built, in place of the engine
 _READS_AS_VERSION = re.compile(r"0\d+|[vV]\d+")
 
 
@@ -136,12 +136,12 @@ def model_file_exists(model: Model) -> Iterator[Diagnostic]:
         path = model.path_of(f"{version.number}/{file}")
         if _is_misread(model, version) or _is_there(model, path.is_file(), path.exists()):
             continue
-        if model.backend == backends.TENSORRT and (path.parent / _PENDING).is_file():
+        if model.backend == backends.TENSORRT and (path.parent / REQUEST).is_file():
             message = (
-                f"the engine of '{model.name}' has not been built yet: there is {_PENDING}, and no {file}"
+                f"the engine of '{model.name}' has not been built yet: there is {REQUEST}, and no {file}"
             )
             way_out = "build it where the GPU is: tpgen engines build"
-            yield model.warning_in("TP809", message, f"{version.number}/{_PENDING}", hint=way_out)
+            yield model.warning_in("TP809", message, f"{version.number}/{REQUEST}", hint=way_out)
             continue
         waits = model.backend == backends.PYTHON and not path.exists()
         message = f"version {version.number} of '{model.name}' has no {file}"

@@ -145,18 +145,26 @@ def torch_names_have_an_order(model: Model) -> Iterator[Diagnostic]:
                 hint = f"name all of them as in {kind.upper()}__0, or none"
                 yield model.warning("TP839", message, kind, index, "name", hint=hint)
             continue
+        count = len(names) + _made_by_server(model)
         for index, number in enumerate(numbers):
             twice = number in numbers[:index]
-            if twice or (kind == "input" and number is not None and number >= len(names)):
-                why = "is given twice" if twice else f"is none of 0 to {len(names) - 1}"
+            if twice or (kind == "input" and number is not None and number >= count):
+                why = "is given twice" if twice else f"is none of 0 to {count - 1}"
                 message = f"the number of {kind} '{names[index]}' of '{model.name}' {why}"
                 yield model.error(
                     "TP839", message, kind, index, "name", hint="count from 0, each number once"
                 )
 
 
+def _made_by_server(model: Model) -> int:
+    """The inputs that no client sends: of the batch, and of sequences."""
+    sequences = model.config.sequence_batching
+    of_batch = sum(len(value.target_name) for value in model.config.batch_input)
+    return of_batch + len(sequences.control_input) + len(sequences.state)
+
+
 def torch_types_exist(model: Model) -> Iterator[Diagnostic]:
-    """TP839: TorchScript has no unsigned integers but uint8."""
+    """TP839: TorchScript has no unsigned integers but uint8, and takes strings in one dimension only."""
     for kind in ("input", "output") if model.backend == "pytorch" and not model.config.runtime else ():
         for index, tensor in enumerate(getattr(model.config, kind)):
             name = data_type(tensor.data_type)
@@ -166,6 +174,11 @@ def torch_types_exist(model: Model) -> Iterator[Diagnostic]:
                 )
                 hint = "use a signed type, and convert in the model"
                 yield model.error("TP839", message, kind, index, "data_type", hint=hint)
+            dims = tensor.reshape.shape if tensor.HasField("reshape") else tensor.dims
+            if name == "TYPE_STRING" and len(dims) + (model.config.max_batch_size > 0) > 1:
+                message = f"{kind} '{tensor.name}' of '{model.name}' holds strings in more than one dimension"
+                hint = "use reshape { shape: [] } on dims: [1]; without max_batch_size one dimension"
+                yield model.error("TP839", message, kind, index, "dims", hint=hint)
 
 
 def ragged_items_have_ends(model: Model) -> Iterator[Diagnostic]:

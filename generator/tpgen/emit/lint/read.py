@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 from ...source import SourceFile
+from ...system import READ
 from ..config_pbtxt import ConfigSyntaxError, messages, parse
 from .model import CONFIG, ConfigText, Entry, Model, Repository
 from .scan import Places, scan
@@ -56,8 +57,7 @@ def read_text(path: Path) -> tuple[str, bool]:
         Unreadable: it is something else, is too large, or may not be read.
     """
     try:
-        # Without O_NONBLOCK a pipe would hold us up until somebody writes to it.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+        with open(os.open(path, READ), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise Unreadable("is no file")
             data = file.read(_MAX_BYTES + 1)

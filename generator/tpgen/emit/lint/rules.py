@@ -9,6 +9,7 @@ from ...diagnostics import Diagnostic
 from . import (
     dali,
     deployed,
+    engine_file,
     ensemble,
     ensemble_types,
     instances,
@@ -76,6 +77,7 @@ MODEL_RULES: tuple[Rule, ...] = (
     dali.code_fits_configuration,
     onnx_file.model_can_be_read,
     onnx_file.configuration_fits_model,
+    engine_file.configuration_fits_engine,
     python_code.file_is_a_module,
     python_code.code_compiles,
     python_code.class_exists,
@@ -100,6 +102,7 @@ MODEL_RULES: tuple[Rule, ...] = (
     sequences.states_begin_with_data,
     instances.gpus_are_for_gpu_groups,
     instances.profiles_are_for_tensorrt,
+    engine_file.profiles_hold_all_batches,
     instances.some_instance_works,
     instances.counts_are_positive,
     instances.resources_have_one_scope,

@@ -1,0 +1,108 @@
+"""A repository served in a container: the commands of docker, and running them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..diagnostics import Diagnostic, PipelineError, Severity, ToolMissing
+from ..driver import Compiled
+from ..driver.deploy import deployment_of
+from ..emit.deployment import CPU
+from ..emit.versions import DEFAULT_TARGET
+from ..resources import docker_dir
+from .deployment import compiled_of
+from .network import free_ports
+
+_INSIDE = (8000, 8001, 8002)
+# Where the pipelines are not known: the server's processes grow into it.
+_USUAL_SHM = "1g"
+_INSTALL = "https://docs.docker.com/engine/install/"
+
+
+@dataclass(frozen=True)
+class ContainerPlan:
+    """Two command lines, and what they could not be computed from."""
+
+    build: tuple[str, ...]
+    run: tuple[str, ...]
+    note: str
+
+    def text(self) -> str:
+        """Both as lines of a shell."""
+        return f"{shlex.join(self.build)}\n{shlex.join(self.run)}"
+
+
+def container_plan(
+    repository: Path, compiled: Sequence[Compiled], host: str, ports: Sequence[int]
+) -> ContainerPlan:
+    """How docker builds an image of a repository and runs it until it is stopped.
+
+    Args:
+        repository: its folder.
+        compiled: its pipelines; none if they are not known.
+        host: the address of this machine to listen on.
+        ports: of HTTP, gRPC and metrics; 0 takes a free one.
+    """
+    repository = repository.resolve()
+    dockerfile, release, shm, flags, note = CPU, DEFAULT_TARGET, _USUAL_SHM, [], ""
+    if compiled:
+        deployment = deployment_of(compiled, str(repository))
+        dockerfile, release, shm = deployment.dockerfile, deployment.release, f"{deployment.shm_size}m"
+        flags = [deployment.pool_flag]
+    else:
+        note = f"the pipelines of '{repository}' are not beside it, so their shared memory is a guess: {shm}"
+    tag = _tag(repository)
+    files = docker_dir()
+    build = ["docker", "build", "--file", str(files / dockerfile), "--tag", tag]
+    build += ["--build-arg", f"TRITON_RELEASE={release}"] * (dockerfile != CPU)
+    build += ["--build-context", f"repository={repository}", str(files)]
+    address = f"[{host}]" if ":" in host else host
+    published = [
+        word
+        for outside, inside in zip(free_ports(host, ports), _INSIDE, strict=True)
+        for word in ("--publish", f"{address}:{outside}:{inside}")
+    ]
+    run = ["docker", "run", "--rm", "--init", f"--shm-size={shm}", *published, tag, *flags]
+    return ContainerPlan(tuple(build), tuple(run), note)
+
+
+def known_pipelines(repository: Path) -> tuple[Compiled, ...]:
+    """The pipelines that a repository was built from; none where their files are not found."""
+    try:
+        return compiled_of(repository)
+    except PipelineError as problem:
+        if {found.code for found in problem.diagnostics} == {"TP711"}:
+            return ()
+        raise
+
+
+def serve_in_container(plan: ContainerPlan, progress: Callable[[str], None]) -> None:
+    """Builds the image, and runs it until it is stopped.
+
+    Raises:
+        ToolMissing: there is no docker; with the commands that it would have been given.
+        PipelineError: TP727, a command of docker failed.
+    """
+    if shutil.which("docker") is None:
+        commands = plan.text().replace("\n", "\n  ")
+        raise ToolMissing(f"docker is not installed; it would be given\n  {commands}", _INSTALL)
+    for command in (plan.build, plan.run):
+        progress(shlex.join(command))
+        status = subprocess.run(command, check=False).returncode
+        if status:
+            words = f"docker {command[1]} ended with status {status}; its own words are above"
+            hint = "build contexts need Docker 23 or docker-buildx" if command is plan.build else None
+            raise PipelineError([Diagnostic("TP727", Severity.ERROR, words, hint=hint)])
+
+
+def _tag(repository: Path) -> str:
+    """A name for the image: the folder's, told apart from others of that name."""
+    name = re.sub(r"[^a-z0-9]+", "-", repository.name.lower()).strip("-") or "repository"
+    return f"tpgen-{name}:{hashlib.sha256(str(repository).encode()).hexdigest()[:8]}"
