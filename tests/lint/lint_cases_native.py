@@ -6,6 +6,9 @@ sources of the backends, which say what they refuse.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import pairwise
+
 from lint_repositories import (
     MODEL,
     SENDER,
@@ -59,6 +62,15 @@ _BETWEEN_ASKED = {
     for path, text in _BETWEEN.items()
 }
 
+_BY_DLPACK = MODEL.replace("tensor.as_numpy()", "np.full((1, 4), bool(tensor.to_dlpack()), np.float32)")
+_BF16 = tensors("input", "x data_type: TYPE_BF16 dims: [4]")
+
+
+def _chain(length: int) -> Files:
+    names = ["x", *(f"t{index}" for index in range(1, length)), "y"]
+    return ensemble(*(step(reads=(("x", a),), writes=(("y", b),)) for a, b in pairwise(names)))
+
+
 DEPLOYED = (
     warned("optional_input", "TP853", input=_OPTIONAL),
     good("optional_of_one", input=_OPTIONAL, batch="max_batch_size: 1", batching=""),
@@ -88,6 +100,10 @@ DEPLOYED = (
     # The server at hand comes without agents; that of the container has the one for check sums.
     Case("agent_foreign", "TP879 warning", Server.UNSEEN, python(more=_agent("unpack"))),
     Case("agent_known", None, Server.UNSEEN, python(more=_agent("checksum"))),
+    Case("bfloat16_as_numpy", "TP839 error", Server.FAILS, python(input=_BF16)),
+    Case("bfloat16_by_dlpack", None, Server.LOADS, python(_BY_DLPACK, input=_BF16)),
+    Case("hops_of_four", "TP860 warning", Server.WORKS, _chain(4), ("lib_step",)),
+    Case("hops_of_three", None, Server.WORKS, _chain(3), ("lib_step",)),
     # Without GPUs, KIND_AUTO is KIND_CPU.
     Case("auto_beside_gpu", "TP860 warning", Server.WORKS, python(instances=""), ("lib_engine",)),
     Case("cpu_beside_gpu", None, Server.WORKS, python(), ("lib_engine",)),
@@ -143,6 +159,7 @@ NATIVE = (
     _onnx("ort_threads_word", "TP866 error", more=_parameter("intra_op_thread_count", "all")),
     _onnx("ort_threads_number", None, instances=_CPU, more=_parameter("intra_op_thread_count", "2")),
     _onnx("ort_threads_of_two", "TP876 warning", instances=_CPU),
+    _onnx("ort_bfloat16", "TP839 error", input=_BF16),
     _onnx("ort_level_99", "TP866 warning", more="optimization { graph { level: 99 } }"),
     _onnx("ort_level_1", None, more="optimization { graph { level: 1 } }"),
     _onnx("ort_cuda_graphs", "TP871 warning", more="optimization { cuda { graphs: true } }"),
@@ -231,6 +248,11 @@ def _dali(name: str, finding: str | None, code: str = _PIPELINE, **parts: str) -
     return Case(name, finding, Server.UNSEEN, {"config.pbtxt": config(**own), "1/dali.py": code})
 
 
+def _dali_variant(name: str, finding: str | None, size: int) -> Case:
+    case = _dali(name, finding)
+    return replace(case, files={**case.files, "configs/h100.pbtxt": f"max_batch_size: {size}"})
+
+
 DALI = (
     _dali("images_good", None),
     _dali(
@@ -243,6 +265,8 @@ DALI = (
     _dali("images_not_serialised", "TP878 error", _PIPELINE.replace("@autoserialize\n", "")),
     _dali("images_name_of_run_time", None, _PIPELINE.replace('name="image"', "name=NAME")),
     _dali("images_level", "TP871 warning", more="optimization { graph { level: 1 } }"),
+    _dali_variant("images_variant", "TP878 warning", 4),
+    _dali_variant("images_same_variant", None, 8),
     Case(
         "images_no_pipeline",
         "TP809 error",

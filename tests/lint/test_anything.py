@@ -129,7 +129,8 @@ def test_ensembles_in_great_number_and_depth(tmp_path: Path) -> None:
     for index in range(1_000):
         name = f"nested{index}"
         write_files(tmp_path / name, name, ensemble(step(f"nested{index - 1}" if index else "lib_step")))
-    assert lint(tmp_path) == []
+    (finding,) = lint(tmp_path)
+    assert finding.code == "TP860" and finding.model == "chain", "it is slow, and nothing worse"
 
 
 def _mutated(text: str, seed: int) -> str:

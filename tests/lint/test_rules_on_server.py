@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tritonclient import grpc
+from tritonclient.utils import InferenceServerException
 
 from lint_cases import CASES
 from lint_cases_native import DEPLOYED
@@ -128,6 +129,20 @@ def test_a_decoupled_model_has_to_send(name: str, works: bool, server: TritonSer
         client.stop_stream(cancel_requests=True)
     assert (error is None) == works, error
     assert works or "decoupled" in str(error)
+
+
+@pytest.mark.parametrize(("name", "works"), [("bfloat16_as_numpy", False), ("bfloat16_by_dlpack", True)])
+def test_numpy_has_no_bfloat16(name: str, works: bool, server: TritonServer) -> None:
+    """TP839; as JSON the server takes no such tensor at all."""
+    assert load(server, name)[0] == 200
+    tensor = grpc.InferInput("x", [1, 4], "BF16")
+    tensor.set_data_from_numpy(np.ones((1, 4), np.float32))
+    with grpc.InferenceServerClient(server.grpc_url.partition("//")[2]) as client:
+        try:
+            answer = client.infer(name, [tensor]).as_numpy("y").tolist()
+        except InferenceServerException as error:
+            answer = str(error.message())
+    assert (answer == [[1, 1, 1, 1]]) == works, answer
 
 
 @pytest.mark.slow

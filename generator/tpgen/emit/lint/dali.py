@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from ...diagnostics import Diagnostic
-from ..config_pbtxt import messages
+from ..config_pbtxt import messages, parse
 from . import backends
 from .model import Model
 from .read import Unreadable, read_text
@@ -56,6 +56,22 @@ def code_fits_configuration(model: Model) -> Iterator[Diagnostic]:
             yield model.error_in("TP878", message, file, hint=hint)
         elif model.knows_tensors:
             yield from _compare(model, pipelines[0], file)
+
+
+def variants_have_the_same_batch(model: Model) -> Iterator[Diagnostic]:
+    """TP878: DALI reads max_batch_size of config.pbtxt, whatever --model-config-name says."""
+    folder = model.path_of("configs")
+    for path in sorted(folder.glob("*.pbtxt")) if model.backend == backends.DALI else ():
+        try:
+            size = parse(read_text(path)[0]).max_batch_size
+        except (Unreadable, ValueError):
+            continue
+        if size != model.config.max_batch_size:
+            message = (
+                f"configs/{path.name} of '{model.name}' has max_batch_size {size}, "
+                f"but DALI reads {model.config.max_batch_size} in config.pbtxt"
+            )
+            yield model.warning_in("TP878", message, f"configs/{path.name}", hint="write the same in both")
 
 
 def _serialises(function: ast.FunctionDef) -> bool:

@@ -16,6 +16,7 @@ from .schema import enum_name
 
 _FORCE_CPU = "FORCE_CPU_ONLY_INPUT_TENSORS"
 _LARGE = 256 << 20  # bytes of a version, above which copies of it matter
+_MANY_HOPS = 3  # between Python steps of an ensemble, 0.2 to 0.3 ms each and as much for each MB
 _AGENTS = frozenset({"checksum"})  # that come with the server's container
 
 
@@ -68,6 +69,33 @@ def python_processes_are_wanted(model: Model) -> Iterator[Diagnostic]:
         index = next(i for i, group in enumerate(groups) if group.count > 1) if len(groups) == 1 else 0
         hint = "use count: 1 and larger batches, or give the weights a native backend"
         yield model.warning("TP860", message, "instance_group", index, "count", hint=hint)
+
+
+def hops_are_few(model: Model) -> Iterator[Diagnostic]:
+    """TP860: each Python step of an ensemble costs a hop to another process and back."""
+    if MANIFEST in model.repository.entries:
+        return  # tpgen was asked for it
+    all_steps = steps(model)
+    models = model.repository.models
+    python = {
+        index
+        for index, step in enumerate(all_steps)
+        if (target := models.get(step.model_name)) is not None and target.backend == backends.PYTHON
+    }
+    writers = {use.tensor: use.step for use in uses(model, "output_map") if use.step in python}
+    hops = {
+        (writers[use.tensor], use.step)
+        for use in uses(model, "input_map")
+        if use.step in python and use.tensor in writers
+    }
+    if len(hops) >= _MANY_HOPS:
+        message = (
+            f"{len(hops)} times a Python step of ensemble '{model.name}' hands on to a Python step: "
+            "each time tensors are copied out of a process and into another one"
+        )
+        index = min(reader for _, reader in hops)
+        hint = f"do the work of '{all_steps[index].model_name}' and of the step before in one model"
+        yield model.warning("TP860", message, *STEP, index, "model_name", hint=hint)
 
 
 def _uses_gpus(repository: Repository) -> bool:

@@ -32,6 +32,7 @@ _GRAPH_LEVELS = (-1, 0, 1, 2)
 _THREADS = ("intra_op_thread_count", "inter_op_thread_count")
 _INDEXED = re.compile(r".*?__(\d+)")
 _NOT_OF_TORCH = frozenset({"TYPE_UINT16", "TYPE_UINT32", "TYPE_UINT64"})
+_WITHOUT_BFLOAT16 = (backends.ONNX, backends.DALI, "openvino", "tensorflow")
 _RAISES_BATCH = {
     backends.ONNX: "4, or what --backend-config=onnxruntime,default-max-batch-size says",
     backends.TENSORRT: "the largest batch of the engine's profile",
@@ -179,6 +180,18 @@ def torch_types_exist(model: Model) -> Iterator[Diagnostic]:
                 message = f"{kind} '{tensor.name}' of '{model.name}' holds strings in more than one dimension"
                 hint = "use reshape { shape: [] } on dims: [1]; without max_batch_size one dimension"
                 yield model.error("TP839", message, kind, index, "dims", hint=hint)
+
+
+def bfloat16_is_known(model: Model) -> Iterator[Diagnostic]:
+    """TP839: only some backends have bfloat16."""
+    for kind in ("input", "output") if model.backend in _WITHOUT_BFLOAT16 else ():
+        for index, tensor in enumerate(getattr(model.config, kind)):
+            if tensor.data_type == messages().TYPE_BF16:
+                message = (
+                    f"{kind} '{tensor.name}' of '{model.name}' is TYPE_BF16, which {model.backend} lacks"
+                )
+                hint = "keep inputs and outputs TYPE_FP32 or TYPE_FP16, whatever is computed inside"
+                yield model.error("TP839", message, kind, index, "data_type", hint=hint)
 
 
 def ragged_items_have_ends(model: Model) -> Iterator[Diagnostic]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ...diagnostics import Diagnostic
 from ...source import SourceFile, Span
+from ..config_pbtxt import messages
 from . import backends
 from .model import Model, Version
 from .read import Unreadable, read_text
@@ -222,11 +223,31 @@ def _may_answer(method: _Function) -> bool:
     return False
 
 
+def bfloat16_is_taken_by_dlpack(model: Model) -> Iterator[Diagnostic]:
+    """TP839: numpy has no bfloat16, so as_numpy fails."""
+    for index, tensor in enumerate(model.config.input):
+        if tensor.data_type != messages().TYPE_BF16:
+            continue
+        for version, code in _codes(model):
+            if "as_numpy" in code.source.text and not _speaks_of(model, version, "dlpack"):
+                message = (
+                    f"the code of model '{model.name}' can't read input '{tensor.name}': it is TYPE_BF16"
+                )
+                hint = "take it by to_dlpack() instead of as_numpy(), or use TYPE_FP32"
+                yield model.error("TP839", message, "input", index, "data_type", hint=hint)
+                break
+
+
 def _sends(model: Model, version: Version) -> bool:
     """True if a file of the version speaks of response senders."""
+    return _speaks_of(model, version, "get_response_sender")
+
+
+def _speaks_of(model: Model, version: Version, word: str) -> bool:
+    """True if the word is in a file of the version."""
     for path in sorted(model.path_of(str(version.number)).rglob("*.py"))[:1000]:
         try:
-            if "get_response_sender" in read_text(path)[0]:
+            if word in read_text(path)[0]:
                 return True
         except Unreadable:
             continue
