@@ -1,0 +1,127 @@
+"""Decoders against the kernels, format by format; the serialised pipeline; what a bad image does."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from dali.chains import (
+    BATCH,
+    Chain,
+    compiled_chain,
+    encoded_images,
+    furthest,
+    needs_dali,
+    nodes,
+    pipeline_of,
+    reference,
+    run_dali,
+)
+from tpgen.emit.dali import serialized
+
+needs_dali()
+
+DETECTOR = nodes(
+    'backend = "DecodeMat"',
+    'backend = "S[LetterBoxMat,cvtColorMat,Mat2Tensor]"\nresize_h = 96\nresize_w = 128\n'
+    'pad_val = 114\ncolor = "rgb"',
+)
+SAME_SIZE = nodes('backend = "DecodeMat"', 'backend = "ResizeMat"\nresize_h = 43\nresize_w = 61')
+
+
+def _picture() -> Image.Image:
+    small = np.random.default_rng(1).integers(0, 256, (9, 7, 3), dtype=np.uint8)
+    return Image.fromarray(cv2.resize(small, (61, 43), interpolation=cv2.INTER_CUBIC))
+
+
+def _file(kind: str, image: Image.Image, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def _upright(kind: str, orientation: int) -> bytes:
+    """A picture that is 43 × 61 once it has been turned as its EXIF data says."""
+    image = _picture() if orientation < 5 else _picture().transpose(Image.Transpose.ROTATE_90)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return _file(kind, image, exif=exif)
+
+
+def _formats() -> dict[str, bytes]:
+    image, pixels = _picture(), np.asarray(_picture())
+    deep = pixels.astype(np.uint16) * 257 - 3
+    return {
+        "PNG": _file("PNG", image),
+        "grey PNG": _file("PNG", image.convert("L")),
+        "PNG with alpha": _file("PNG", Image.fromarray(np.dstack([pixels, pixels[:, :, 0]]))),
+        "PNG with a palette": _file("PNG", image.convert("P")),
+        "BMP": _file("BMP", image),
+        "TIFF": _file("TIFF", image),
+        "WebP": _file("WEBP", image, quality=80),
+        "JPEG": _file("JPEG", image, quality=70),
+        "progressive JPEG": _file("JPEG", image, progressive=True),
+        "grey JPEG": _file("JPEG", image.convert("L")),
+        "JPEG with zeros behind it": _file("JPEG", image) + bytes(999),
+        **{f"JPEG with orientation {number}": _upright("JPEG", number) for number in range(1, 9)},
+        **{f"PNG with orientation {number}": _upright("PNG", number) for number in (3, 6)},
+        "CMYK JPEG (1)": _file("JPEG", image.convert("CMYK")),
+        "16-bit PNG (1)": cv2.imencode(".png", deep)[1].tobytes(),
+    }
+
+
+@pytest.fixture(scope="module")
+def same_size(tmp_path_factory: pytest.TempPathFactory) -> Chain:
+    """Decodes what is 43 × 61 already: its resizing changes nothing."""
+    return compiled_chain(tmp_path_factory.mktemp("chain"), SAME_SIZE)
+
+
+def test_decoders_agree(same_size: Chain) -> None:
+    formats = _formats()
+    rng = np.random.default_rng(0)
+    found = run_dali(pipeline_of(same_size.code()), same_size.outputs, list(formats.values()), rng)
+    expected = reference(same_size, list(formats.values()))
+    for name, one, other in zip(formats, expected, found, strict=True):
+        difference = furthest(same_size.outputs, [one], [other])
+        assert difference <= (1 if "(1)" in name else 0), name
+
+
+def test_one_bad_image_fails_its_batch(same_size: Chain) -> None:
+    good = _file("JPEG", _picture())
+    for bad in (good[: len(good) // 2], good[:-2], b"no image", b"\0"):
+        batch = [np.frombuffer(image, np.uint8) for image in (good, bad)]
+        with pytest.raises(RuntimeError):
+            pipeline_of(same_size.code()).run(data=batch)
+
+
+def test_the_serialised_pipeline_computes_the_same(tmp_path: Path) -> None:
+    from nvidia.dali.pipeline import Pipeline
+
+    chain = compiled_chain(tmp_path, DETECTOR, outputs=("result", "scale", "offset"))
+    rng = np.random.default_rng(2)
+    images = encoded_images(rng, 40)
+    file = tmp_path / "model.dali"
+    file.write_bytes(serialized(chain.code()))
+    loaded = Pipeline.deserialize(filename=str(file), batch_size=BATCH, prefetch_queue_depth=1)
+    again = run_dali(loaded, chain.outputs, images, rng)
+    first = run_dali(pipeline_of(chain.code()), chain.outputs, images, rng)
+    assert furthest(chain.outputs, first, again) == 0
+    assert furthest(chain.outputs, reference(chain, images), again) <= 1
+
+
+def test_aligned_corners_hold_on_wide_images(tmp_path: Path) -> None:
+    tables = ('backend = "DecodeMat"', 'backend = "ResizeTensor"\nresize_h = 160\nresize_w = 700')
+    chain = compiled_chain(tmp_path, nodes(*tables))
+    rng = np.random.default_rng(3)
+    shapes = [(200, 5000), (5000, 100), (1, 5000), (3000, 2)]
+    images = [
+        cv2.imencode(".png", rng.integers(0, 256, (*s, 3), dtype=np.uint8))[1].tobytes() for s in shapes
+    ]
+    found = run_dali(pipeline_of(chain.code()), chain.outputs, images, rng)
+    assert furthest(chain.outputs, reference(chain, images), found) <= 0.15
