@@ -86,6 +86,10 @@ class CallingNode(Node):
                 yield item
             if status != RUN:
                 continue
+            if not _is_list(item[split]):
+                if self._break(item, TypeError(f"'{split}' is no list")):
+                    yield item
+                continue
             if len(item[split]) > max_items:
                 problem = f"{len(item[split])} elements are more than max_items = {max_items}"
                 self._decline(item, problem, merge)
@@ -280,6 +284,11 @@ def answers(*ends):
             answer = item.owner.answer(item, 1 << position)
             if answer is not None:
                 yield answer
+
+
+def _is_list(value):
+    """True for what has elements; code without types may leave anything."""
+    return isinstance(value, list | tuple) or getattr(value, "ndim", 0) > 0
 
 
 def _copy(item, owner):

@@ -165,6 +165,9 @@ class Interpreter:
                 parts.append([Walker(walker.label, walker.here.copy())])
                 continue
             elements = walker.here.values[op.element]
+            if not _is_list(elements):
+                self._note_problem(node, call, walker, TypeError(f"'{op.element}' is no list"))
+                continue
             if len(elements) > op.max_items:
                 self._note_problem(node, call, walker, ItemsError(len(elements), op.max_items))
                 continue
@@ -330,6 +333,11 @@ def _tagged(value: Any, type_: Type) -> Any:
     if isinstance(type_, ListOf):
         return [_tagged(element, type_.item) for element in value]
     return tagged(value, look(type_)) if isinstance(type_, Array) else value
+
+
+def _is_list(value: object) -> bool:
+    """True for what has elements; code without types may leave anything."""
+    return isinstance(value, list | tuple) or getattr(value, "ndim", 0) > 0
 
 
 def _is_item_error(value: object) -> bool:

@@ -1,0 +1,57 @@
+"""Branches that run at the same time mean what they mean one after the other: random graphs, all of them so."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from all_ways import compare, lay_out
+from random_graphs import make_graph, write_status_code
+from random_pipelines import read_pipeline, write_files
+from tpgen.emit.tracks import Tracks
+
+COUNT = int(os.environ.get("TPGEN_EQUIVALENCE_PARALLEL", "25"))
+BRANCHES = """
+[pipeline]
+inputs = {data = "float32[3,8,8]"}
+[begin]
+backend = "Identity"
+next = "left, right"
+[left]
+backend = "TensorrtTensor"
+model = "small.onnx"
+max = 4
+[right]
+backend = "TensorrtTensor"
+model = "any.onnx"
+max = 4
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("parallel")
+    write_files(made)
+    write_status_code(made)
+    return made
+
+
+@pytest.mark.parametrize("seed", range(2001, 2001 + COUNT))
+def test_random_graphs_with_all_branches_in_parallel(
+    seed: int, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Tracks, "_infers", lambda _self, _name: True)
+    monkeypatch.setattr(Tracks, "_wait_for_others", lambda _self, _due: True)
+    rng = random.Random(-seed)
+    compare(make_graph(rng, folder, f"graph{seed}", more=True), folder, f"graph{seed}", rng)
+
+
+def test_branches_with_models_run_in_parallel(folder: Path) -> None:
+    made = read_pipeline(BRANCHES, folder, "branches")
+    compare(made, folder, "branches", random.Random(1))
+    lay_out(made.compiled, folder / "shown")
+    code = (folder / "shown" / "branches" / "1" / "stage.py").read_text()
+    assert "left_items, right_items = in_parallel(left_items, right_items, where=len(items) == 1)" in code
