@@ -29,6 +29,7 @@ Files = dict[str, str | bytes | None]
 _DECOUPLED = "model_transaction_policy { decoupled: true }"
 _OPTIONAL = tensors("input", "x", "o data_type: TYPE_FP32 dims: [4] optional: true")
 _CPU_ONLY = "FORCE_CPU_ONLY_INPUT_TENSORS"
+_DLA = "instance_group [{ kind: KIND_GPU secondary_devices [{ kind: KIND_NVDLA device_id: 0 }] }]"
 _RATE = "instance_group [{ kind: KIND_CPU rate_limiter { priority: 2 } }]"
 
 
@@ -97,6 +98,7 @@ DEPLOYED = (
     Case("strategy_absolute", "TP875 warning", Server.UNSEEN, python(more=_strategy("/no/b.so"))),
     good("strategy_of_others", more=_parameter("BATCH_STRATEGY", "b.so")),
     Case("rate_limited", "TP879 note", Server.WORKS, python(instances=_RATE)),
+    warned("secondary_of_python", "TP824", instances=_DLA.replace("KIND_GPU", "KIND_CPU")),
     # The server at hand comes without agents; that of the container has the one for check sums.
     Case("agent_foreign", "TP879 warning", Server.UNSEEN, python(more=_agent("unpack"))),
     Case("agent_known", None, Server.UNSEEN, python(more=_agent("checksum"))),
@@ -223,6 +225,7 @@ NATIVE = (
         more='cc_model_filenames { key: "sm_90" value: "model.plan" }',
     ),
     _engine("engine_accelerator", "TP871 warning", "model.plan", more=_accelerator("tensorrt", _CACHED)),
+    _engine("engine_dla", None, "model.plan", instances=_DLA),
     _engine("engine_graphs", None, "model.plan", more="optimization { cuda { graphs: true } }"),
     _engine("engine_batch", "TP877 warning", "model.plan", batch="max_batch_size: 0", batching="", output=""),
 )

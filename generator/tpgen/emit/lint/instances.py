@@ -36,6 +36,15 @@ def profiles_are_for_tensorrt(model: Model) -> Iterator[Diagnostic]:
                 yield model.error("TP856", message, *path, hint='write an index as a string: "0"')
 
 
+def accelerators_beside_gpus_are_for_tensorrt(model: Model) -> Iterator[Diagnostic]:
+    """TP824: a secondary device is a DLA, which TensorRT alone runs layers on."""
+    for index, group in enumerate(model.config.instance_group):
+        if group.secondary_devices and model.backend != backends.TENSORRT:
+            message = f"secondary_devices of '{model.name}' have no effect: only tensorrt uses them"
+            path = ("instance_group", index, "secondary_devices")
+            yield model.warning("TP824", message, *path, hint="leave them out")
+
+
 def some_instance_works(model: Model) -> Iterator[Diagnostic]:
     """TP857: passive instances take no requests; with no other, the first request ends the server."""
     groups = model.config.instance_group

@@ -106,6 +106,7 @@ MODEL_RULES: tuple[Rule, ...] = (
     instances.gpus_are_for_gpu_groups,
     instances.profiles_are_for_tensorrt,
     engine_file.profiles_hold_all_batches,
+    instances.accelerators_beside_gpus_are_for_tensorrt,
     instances.some_instance_works,
     instances.counts_are_positive,
     instances.resources_have_one_scope,
