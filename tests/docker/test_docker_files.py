@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -102,7 +103,8 @@ def test_sizes_are_those_that_the_compiler_computes(deployed: Path) -> None:
     assert service["shm_size"] == f"{needs.shm_size}m"
     assert service["command"] == [f"--backend-config=python,shm-default-byte-size={needs.pool}"]
     assert needs.shm_size << 20 >= (needs.processes - 1) * needs.pool
-    assert int(service["mem_limit"].removesuffix("m")) << 20 > needs.memory
+    assert int(service["mem_reservation"].removesuffix("m")) << 20 > needs.memory
+    assert "deploy" not in service
 
 
 def test_needs_of_several_pipelines_are_added_with_one_server() -> None:
@@ -179,6 +181,19 @@ def test_a_newer_release_takes_nvidias_image(tmp_path: Path) -> None:
     compose = deployment_files(deployment)["compose.yaml"].decode()
     assert "${DOCKERFILE:-Dockerfile}" in compose
     assert 'TRITON_RELEASE: "25.03"' in compose
+
+
+def test_a_gpu_and_odd_paths_are_given_as_compose_wants_them(tmp_path: Path) -> None:
+    compiled = check(examples.pipeline("hello"), BuildOptions(cores=2)).compiled
+    deployment = replace(deployment_of(compiled, "../a $b: 'c\"d"), target="gpu")
+    path = tmp_path / "compose.yaml"
+    path.write_bytes(deployment_files(deployment)["compose.yaml"])
+    run(TOOLS / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", path)
+    service = read_yaml(path)["services"]["triton"]
+    (device,) = service["deploy"]["resources"]["reservations"]["devices"]
+    assert device["capabilities"] == ["gpu"]
+    assert service["build"]["dockerfile"] == "${DOCKERFILE:-Dockerfile}"
+    assert service["build"]["additional_contexts"]["repository"] == "../a $$b: 'c\"d"
 
 
 def test_a_repository_is_enough_where_its_toml_is_beside_it(tmp_path: Path) -> None:

@@ -68,18 +68,17 @@ def deployment_files(deployment: Deployment) -> dict[str, bytes]:
 
 
 def _compose(deployment: Deployment) -> str:
-    memory_mib = -(-deployment.memory // _MIB)
     return render_text(
         "docker/compose.yaml.j2",
         title=", ".join(deployment.pipelines),
         project=deployment.project,
         dockerfile=deployment.dockerfile,
         release=deployment.release,
-        repository=deployment.repository,
+        repository=deployment.repository.replace("$", "$$"),  # compose fills in variables
         pool_flag=deployment.pool_flag,
         shm_size=f"{deployment.shm_size}m",
         assumes=deployment.assumes,
-        memory_mib=memory_mib,
-        mem_limit=2 * memory_mib + deployment.shm_size,
+        mem_reservation=-(-deployment.memory // _MIB) + deployment.shm_size,
+        gpu=deployment.target == "gpu",
         processes=deployment.processes,
     )

@@ -51,11 +51,14 @@ def container_plan(
         ports: of HTTP, gRPC and metrics; 0 takes a free one.
     """
     repository = repository.resolve()
-    dockerfile, release, shm, flags, note = CPU, DEFAULT_TARGET, _USUAL_SHM, [], ""
+    dockerfile, release, shm, note = CPU, DEFAULT_TARGET, _USUAL_SHM, ""
+    flags: list[str] = []
+    devices: list[str] = []
     if compiled:
         deployment = deployment_of(compiled, str(repository))
         dockerfile, release, shm = deployment.dockerfile, deployment.release, f"{deployment.shm_size}m"
         flags = [deployment.pool_flag]
+        devices = ["--gpus", "all"] if deployment.target == "gpu" else []
     else:
         note = f"the pipelines of '{repository}' are not beside it, so their shared memory is a guess: {shm}"
     tag = _tag(repository)
@@ -69,7 +72,7 @@ def container_plan(
         for outside, inside in zip(free_ports(host, ports), _INSIDE, strict=True)
         for word in ("--publish", f"{address}:{outside}:{inside}")
     ]
-    run = ["docker", "run", "--rm", "--init", f"--shm-size={shm}", *published, tag, *flags]
+    run = ["docker", "run", "--rm", "--init", f"--shm-size={shm}", *devices, *published, tag, *flags]
     return ContainerPlan(tuple(build), tuple(run), note)
 
 
