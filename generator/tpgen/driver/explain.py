@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ..emit.tracks import Tracks
 from ..emit.wire_form import wire_tensors
 from ..ir.graph import Call, Entry, Graph, Node, Port, Stage
 from ..ir.op import Trait, attributes_of
@@ -61,6 +62,7 @@ class StageFacts:
     """A Triton model that runs nodes; ``threads`` is what each instance uses on this machine.
 
     ``runs_on`` is a backend of Triton's own that runs it, and the device ("" for a Python stage).
+    ``parallel`` are branches that run at the same time, each by its first node.
     """
 
     name: str
@@ -72,6 +74,7 @@ class StageFacts:
     inputs: tuple[PortFacts, ...]
     outputs: tuple[PortFacts, ...]
     runs_on: str = ""
+    parallel: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -192,10 +195,28 @@ def _stage(stage: Stage, compiled: Compiled) -> StageFacts:
         else stage.why,
         _ports(stage.inputs, names),
         _ports(stage.outputs, names),
+        _runs_on(stage),
+        tuple(_parallel(stage, compiled.graph)),
+    )
+
+
+def _runs_on(stage: Stage) -> str:
+    return (
         ""
         if stage.is_python
-        else f"backend {stage.backend} {'on each GPU' if stage.on_gpu else 'on the CPU'}",
+        else f"backend {stage.backend} {'on each GPU' if stage.on_gpu else 'on the CPU'}"
     )
+
+
+def _parallel(stage: Stage, graph: Graph) -> Iterator[tuple[str, ...]]:
+    """The branches of a stage that run at the same time, sub-graphs included."""
+    inside = {name: name for name in stage.nodes}
+    roots = [name for name in inside if not any(one in inside for one in graph.predecessors()[name])]
+    for root in roots if stage.is_python and not stage.runs else ():
+        names = [name for name in graph.component(root) if name in inside]
+        tracks = Tracks.of(graph, names, inside, graph.called_models())
+        for branches in tracks.parallel if tracks else ():
+            yield graph.titles(branches)
 
 
 def _ports(ports: Sequence[Port], names: DimensionNames) -> tuple[PortFacts, ...]:

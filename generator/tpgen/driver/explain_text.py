@@ -58,6 +58,8 @@ def _stage(stage: StageFacts) -> Iterator[str]:
     yield f"  {instances}, {where}; batches of up to {stage.max_batch}"
     if stage.why:
         yield f"  because {stage.why}"
+    for branches in stage.parallel:
+        yield f"  at the same time: the branches that begin with {', '.join(branches)}"
 
 
 def _node(node: NodeFacts) -> Iterator[str]:

@@ -59,7 +59,16 @@ class Tracks:
     @property
     def is_parallel(self) -> bool:
         """True if tracks run at the same time."""
-        return any(self._run_in_parallel(due) for due in self._due.values())
+        return bool(self.parallel)
+
+    @property
+    def parallel(self) -> list[tuple[str, ...]]:
+        """The branches that run at the same time, each by its first node."""
+        return [
+            tuple(names[0] for names in due.values())
+            for due in self._due.values()
+            if self._run_in_parallel(due)
+        ]
 
     @property
     def begin(self) -> str:
