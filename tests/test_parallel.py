@@ -1,4 +1,4 @@
-"""Branches that run at the same time mean what they mean one after the other: random graphs, all of them so."""
+"""Branches at the same time mean what they mean one after the other: random graphs, all branches so."""
 
 from __future__ import annotations
 
