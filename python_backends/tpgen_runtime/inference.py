@@ -64,7 +64,7 @@ class Model:
         raise NotImplementedError
 
     def _run(self, positions, rows, answers, group, size):
-        """Run one batch of ``size`` rows; one that the model refuses is an `ItemError` for its items."""
+        """Run one batch of ``size`` rows. One that the model refuses is run row by row: one may be at fault."""
         columns = list(zip(*(rows[p] for p in positions), strict=True))
         try:
             if self._batched:
@@ -73,8 +73,12 @@ class Model:
                 arrays = [self._alone(index, value) for index, (value,) in enumerate(columns)]
             outputs = self._infer(arrays, group)
         except ItemError as problem:
+            if len(positions) == 1:
+                answers[positions[0]] = problem
+                return
+            ((group, _, size),) = self._sizes.cut(1)
             for position in positions:
-                answers[position] = problem
+                self._run([position], rows, answers, group, size)
             return
         padding.note_rows(size, size - len(positions))
         for row, position in enumerate(positions):
