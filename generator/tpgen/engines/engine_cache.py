@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
@@ -16,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..system import lock
 from .requests import BadRequest, EngineRequest, read_request
 
 _KEY = re.compile(r"[0-9a-f]{64}")
@@ -133,7 +133,7 @@ def _locked(path: Path) -> Iterator[None]:
     """Holds the lock of a key; one that `prune` removed while it was waited for is made anew."""
     while True:
         with open(path, "a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            lock(file.fileno(), wait=True)
             if _is_at(file.fileno(), path):
                 yield
                 return
@@ -143,12 +143,7 @@ def _locked(path: Path) -> Iterator[None]:
 def _try_locked(path: Path) -> Iterator[bool]:
     """As `_locked`, but does not wait: false if somebody holds it."""
     with open(path, "a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield _is_at(file.fileno(), path)
+        yield lock(file.fileno(), wait=False) and _is_at(file.fileno(), path)
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
