@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from dali.chains import (
+    Chain,
     compiled_chain,
     encoded_images,
     furthest,
@@ -133,5 +134,12 @@ def test_dali_is_as_near_as_declared(operator: str, case: int, tmp_path: Path) -
     pipeline = pipeline_of(chain.code(limit=100.0))
     found = run_dali(pipeline, chain.outputs, images, rng)
     difference = furthest(chain.outputs, reference(chain, images), found)
-    print(f"{operator}: {difference:.4g}, declared {lowered.tolerance:.4g}")
-    assert difference <= lowered.tolerance + 1e-6
+    assert difference <= _allowed(chain, lowered) + 1e-6
+
+
+def _allowed(chain: Chain, lowered: DaliChain) -> float:
+    """What is declared, less what decoders are allowed for: here are no images of 16 bits or in CMYK."""
+    declared = [TABLE[type(call.op).__name__] for call in chain.calls]
+    total = sum(one.tolerance for one in declared)
+    of_others = sum(one.tolerance for one in declared if not one.decodes)
+    return lowered.tolerance * of_others / total if total else 0.0

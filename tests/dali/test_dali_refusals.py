@@ -31,7 +31,7 @@ REFUSED = {
     "too far off": (
         (DECODE, 'backend = "PillowResizeMat"\nresize_h = 8\nresize_w = 9'),
         INPUTS,
-        "by up to 19 grey levels, of which 3 are accepted",
+        "by up to 31 grey levels, of which 3 are accepted",
     ),
     "an error of its own": (
         (f"{DECODE}\non_error = 'skip'", RESIZE),
@@ -82,12 +82,11 @@ def test_a_key_that_the_chain_does_not_compute_is_refused(tmp_path: Path) -> Non
 
 def test_keys_that_nobody_reads_are_not_returned(tmp_path: Path) -> None:
     letter_box = 'backend = "LetterBoxMat"\nresize_h = 8\nresize_w = 9'
-    alone = compiled_chain(tmp_path, nodes(DECODE, letter_box)).lowered()
-    all_three = compiled_chain(
-        tmp_path, nodes(DECODE, letter_box), outputs=("scale", "result", "offset")
-    ).lowered()
-    assert isinstance(alone, DaliChain) and alone.returned == ("n1",)
-    assert isinstance(all_three, DaliChain) and all_three.returned == ("n1_scale", "n1", "n1_offset")
+    tables = nodes(DECODE, 'backend = "cvtColorMat"\ncolor = "rgb"', letter_box)
+    alone = compiled_chain(tmp_path, tables).lowered()
+    all_three = compiled_chain(tmp_path, tables, outputs=("scale", "result", "offset")).lowered()
+    assert isinstance(alone, DaliChain) and alone.returned == ("n2",)
+    assert isinstance(all_three, DaliChain) and all_three.returned == ("n2_scale", "n2", "n2_offset")
 
 
 def test_the_gpu_is_marked_unverified(tmp_path: Path) -> None:
@@ -95,7 +94,7 @@ def test_the_gpu_is_marked_unverified(tmp_path: Path) -> None:
     on_cpu, on_gpu = chain.lowered(), chain.lowered(device="gpu")
     assert isinstance(on_cpu, DaliChain) and on_cpu.notes == (GIVEN_UP,)
     assert isinstance(on_gpu, DaliChain) and "unverified on GPU" in on_gpu.notes[1]
-    assert 'device="mixed"' in chain.code("gpu") and 'device="mixed"' not in chain.code()
+    assert '(data, "mixed")' in chain.code("gpu") and '(data, "cpu")' in chain.code()
 
 
 @pytest.mark.parametrize("name", ["resize", "fn", "math", "types", "images", "class", "autoserialize"])

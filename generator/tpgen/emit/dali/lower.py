@@ -9,7 +9,7 @@ from ...ir.filters import DATA, RESULT, RUN, SWAP, Check, Filter, Has, Otherwise
 from ...ir.graph import Call, Graph, Node, Port
 from ...ir.op import Trait
 from ...source import Span
-from ...types import Array, Bytes, Layout
+from ...types import Array, Bytes, Color, Layout
 from ..code_text import one_line
 from ..names import Identifiers
 from ..wire_form import wire_tensors
@@ -21,7 +21,7 @@ GIVEN_UP = (
     " of its batch; and max_pixels is not checked"
 )
 _WAY_OUT = 'preprocess = "opencv" keeps it'
-_RESERVED = frozenset({"fn", "math", "types", "pipeline_def", "autoserialize"})
+_RESERVED = frozenset({"GetSchema", "fn", "math", "types", "pipeline_def", "autoserialize"})
 
 
 @dataclass(frozen=True)
@@ -246,9 +246,9 @@ class _Lowering:
 
     def _targets(self, call: Call, job: Job, lowering: Lowering) -> list[str]:
         """New variables for the keys that the call writes."""
-        layout = Layout.HWC
+        layout, color = Layout.HWC, job.image.color if job.image is not None else Color.RGB
         if lowering.lies == "as declared":
-            layout = job.result.layout
+            layout, color = job.result.layout, job.result.color
         elif lowering.lies == "as read":
             layout = job.read.layout
         title = self.graph.title(call.node).lstrip("_") or RESULT  # functions of the code begin with one
@@ -256,7 +256,7 @@ class _Lowering:
         for key in call.op.outputs():
             if key == RESULT:
                 variable = self.identifiers.make(title)
-                self.keys[key] = Held(variable, layout, job.result)
+                self.keys[key] = Held(variable, layout, color, job.result)
             else:
                 variable = self.identifiers.make(f"{title}_{key}")
                 self.keys[key] = variable

@@ -28,7 +28,7 @@ def dali_code(chain: DaliChain, *, owner: str, source: str, version: str, batch:
 
     ``owner`` is the pipeline, ``source`` its file, ``batch`` the largest batch, ``threads`` the CPU threads.
     """
-    helpers = _helpers([*(step.code for step in chain.steps)])
+    helpers = _helpers([*(step.code for step in chain.steps), *chain.returned])
     function = Identifiers(frozenset({chain.variable, *_names(chain)})).make("images")
     return render_python(
         "dali.py.j2",
