@@ -17,6 +17,7 @@ from fake_triton import Server
 from random_pipelines import Pipeline, make_item, make_pipeline, read_pipeline, write_files
 from standins import stand_in
 from tpgen.driver import BuildOptions, build
+from tpgen.emit.config_pbtxt import parse
 
 SEEDS = range(1, 21)
 
@@ -85,3 +86,23 @@ def test_what_moves_to_the_end_of_a_model_answers_the_same(
     check(made, folder, name, random.Random(3))
     built = build(folder / f"{name}.toml", folder / "other", BuildOptions(target="gpu", cores=2))
     assert any("graph ends in" in decision for decision in built.compiled[0].decisions)
+
+
+def test_tensors_of_torchscript_go_by_number(folder: Path) -> None:
+    text = """
+        [pipeline]
+        inputs = {data = "float32[3,8,8]"}
+        [net]
+        backend = "TorchScriptTensor"
+        model = "net.pt"
+        max = 4
+        inputs = {image = "float32[3,8,8]"}
+        outputs = {scores = "float32[10]"}
+        """
+    (folder / "net.pt").write_bytes(b"no model: nothing opens it here")
+    (folder / "torch.toml").write_text(text)
+    build(folder / "torch.toml", folder / "torch", BuildOptions(target="gpu", cores=2))
+    config = parse((folder / "torch" / "torch__net" / "config.pbtxt").read_text())
+    assert config.backend == "pytorch"
+    assert [one.name for one in (*config.input, *config.output)] == ["INPUT__0", "OUTPUT__0"]
+    assert (folder / "torch" / "torch__net" / "1" / "model.pt").is_file()

@@ -56,14 +56,30 @@ def ports_of(graph: Graph, call: Call) -> tuple[tuple[Port, ...], tuple[Port, ..
     """
     assert graph.types is not None
     op: Any = call.op
+    names, answers = tensor_names(call)
     inputs = []
-    for key, info in zip(op.inputs(), op.signature.inputs, strict=True):
+    for key, info, name in zip(op.inputs(), op.signature.inputs, names, strict=True):
         arriving = graph.types.read_by(call.label)[key]
         assert isinstance(arriving, Array)
         dtype = arriving.dtype if is_foldable(graph, call) else info.dtype
-        inputs.append(_port(op.signature.item_shape(info), info.name, dtype))
-    outputs = [_port(op.signature.item_shape(info), info.name, info.dtype) for info in op.signature.outputs]
+        inputs.append(_port(op.signature.item_shape(info), name, dtype))
+    outputs = [
+        _port(op.signature.item_shape(info), name, info.dtype)
+        for info, name in zip(op.signature.outputs, answers, strict=True)
+    ]
     return tuple(inputs), tuple(outputs)
+
+
+def tensor_names(call: Call) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What the backend calls the inputs and outputs of a model.
+
+    TorchScript files name none: Triton's PyTorch backend goes by the numbers behind two underscores.
+    """
+    op: Any = call.op
+    if not op.has(Trait.REWRITABLE):
+        inputs, outputs = range(len(op.signature.inputs)), range(len(op.signature.outputs))
+        return tuple(f"INPUT__{i}" for i in inputs), tuple(f"OUTPUT__{i}" for i in outputs)
+    return tuple(info.name for info in op.signature.inputs), tuple(info.name for info in op.signature.outputs)
 
 
 def _port(shape: tuple[int | str | None, ...], name: str, dtype: DType) -> Port:

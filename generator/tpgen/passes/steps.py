@@ -152,5 +152,5 @@ def wires(call: Call) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str
     op: Any = call.op
     keys = [RESULT] if call.filter == SWAP else op.inputs()
     written = op.outputs() if len(op.signature.outputs) == 1 else op.outputs()[1:]
-    reads = zip((info.name for info in op.signature.inputs), keys, strict=True)
-    return tuple(reads), tuple(zip((info.name for info in op.signature.outputs), written, strict=True))
+    inputs, outputs = native.tensor_names(call)
+    return tuple(zip(inputs, keys, strict=True)), tuple(zip(outputs, written, strict=True))
