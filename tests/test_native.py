@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from all_ways import check_batches, check_single_items
-from equivalence import interpreted
+from equivalence import check_values, interpreted
 from fake_triton import Server
 from random_pipelines import Pipeline, make_item, make_pipeline, read_pipeline, write_files
 from standins import stand_in
-from tpgen.driver import BuildOptions, build
+from tpgen.driver import BuildOptions, build, pipe
 from tpgen.emit.config_pbtxt import parse
 
 SEEDS = range(1, 21)
@@ -106,3 +106,22 @@ def test_tensors_of_torchscript_go_by_number(folder: Path) -> None:
     assert config.backend == "pytorch"
     assert [one.name for one in (*config.input, *config.output)] == ["INPUT__0", "OUTPUT__0"]
     assert (folder / "torch" / "torch__net" / "1" / "model.pt").is_file()
+
+
+def test_a_pipeline_for_the_gpu_runs_in_process(folder: Path) -> None:
+    text = """
+        [pipeline]
+        target = "gpu"
+        inputs = {data = "float32[3,8,8]"}
+        [net]
+        backend = "TensorrtTensor"
+        model = "small.onnx"
+        """
+    made = read_pipeline(text, folder, "here")
+    (entry,) = made.compiled.graph.entries
+    item = make_item(random.Random(1), entry)
+    (expected,) = interpreted(made, entry, [item])
+    assert isinstance(expected, dict)
+    data = dict(item)
+    pipe(folder / "here.toml")(data)
+    check_values(entry, expected, {"result": data["result"]})

@@ -23,7 +23,8 @@ def pipe(path: str | Path, options: BuildOptions | None = None, *, entry: str | 
 
     Args:
         path: the TOML file.
-        options: of the build; everything runs in one stage, whatever they say of fusing.
+        options: of the build; everything runs in one stage, whatever they say of fusing, and models on ONNX
+            Runtime in this process, whatever the target.
         entry: the entry to run; by default the only one that no node goes on to.
 
     Raises:
@@ -41,7 +42,7 @@ def pipe(path: str | Path, options: BuildOptions | None = None, *, entry: str | 
 
 
 def _load(path: str | Path, repository: Path, options: BuildOptions, wanted: str | None) -> Pipe:
-    result = build(path, repository, replace(options, fuse="max"))
+    result = build(path, repository, replace(options, fuse="max", target="cpu", runtime="python"))
     entry = choose_entry(result.compiled[0].graph.entries, wanted, path)
     version = repository / entry.name / "1"
     with user_errors(version / "user", Path(path).parent):
