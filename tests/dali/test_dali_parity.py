@@ -20,7 +20,6 @@ from dali.chains import (
     run_dali,
 )
 from tpgen.emit.dali import TABLE, DaliChain
-from tpgen.ir.op import REGISTRY
 
 needs_dali()
 
@@ -96,7 +95,7 @@ CASES: dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {
         ((JPEG, sized("ResizePadTensor", *PAD, "pad_value = 114.5")), ("result", "inverse_trans")),
     ],
     "ResizePadMat": [
-        ((DECODE, sized("ResizePadMat", *PAD, 'pad_value = "1,20.5,255"')), ("result", "inverse_trans")),
+        ((DECODE, sized("ResizePadMat", *PAD, 'pad_value = "1,20.7,255"')), ("result", "inverse_trans")),
     ],
     "ResizeCenterPadMat": [
         ((DECODE, sized("ResizeCenterPadMat", *PAD, "pad_value = 114")), ("result", "inverse_trans")),
@@ -114,11 +113,6 @@ CASES: dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {
         ((JPEG, sized("CopyMakeBorderTensor", "bottom = 4"), sized("ResizeTensor", *SIZE)), ("result",)),
     ],
 }
-
-
-def test_every_entry_has_a_case() -> None:
-    assert set(CASES) == set(TABLE)
-    assert set(TABLE) <= {cls.__name__ for cls in REGISTRY.values()}
 
 
 @pytest.mark.parametrize(

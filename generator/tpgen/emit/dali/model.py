@@ -13,6 +13,7 @@ from ...diagnostics import ToolMissing
 from ...resources import templates_dir
 from ..code_text import broken_call, safe_name
 from ..config_pbtxt import messages
+from ..configs import Batching, set_batching
 from ..names import Identifiers
 from ..render import render_python, render_text
 from ..wire_form import WireTensor, wire_tensors
@@ -82,8 +83,16 @@ def _helpers(texts: Sequence[str]) -> list[str]:
     return [found[name] for name in sorted(found)]
 
 
-def dali_config(name: str, chain: DaliChain, *, max_batch: int, threads: int, instances: int = 1) -> Any:
-    """The configuration (a ``ModelConfig`` message) of a chain, without its batching.
+def dali_config(
+    name: str,
+    chain: DaliChain,
+    *,
+    max_batch: int,
+    threads: int,
+    instances: int = 1,
+    batching: Batching | None = None,
+) -> Any:
+    """The configuration (a ``ModelConfig`` message) of a chain.
 
     Outputs stand in the order in which the pipeline returns them: DALI knows no names of theirs.
     ``max_batch`` is at most the batch size that the pipeline was written with.
@@ -98,6 +107,7 @@ def dali_config(name: str, chain: DaliChain, *, max_batch: int, threads: int, in
     on_gpu = chain.device == "gpu"
     kind = pb.ModelInstanceGroup.KIND_GPU if on_gpu else pb.ModelInstanceGroup.KIND_CPU
     config.instance_group.add(count=instances, kind=kind)
+    set_batching(config, batching or Batching())
     config.parameters["num_threads"].string_value = str(threads)
     return config
 
