@@ -13,10 +13,10 @@ class Journey:
     """What the copies of one item share.
 
     ``open`` has a bit for every leaf that is still to answer. ``kept`` are the values that maps ask for, by
-    node and key.
+    node and key. ``lane`` is the one that the journey begins in.
     """
 
-    __slots__ = ("answers", "kept", "leaves", "open", "owner")
+    __slots__ = ("answers", "kept", "lane", "leaves", "open", "owner")
 
     def __init__(self, owner, leaves):
         self.owner = owner
@@ -24,6 +24,7 @@ class Journey:
         self.open = (1 << len(leaves)) - 1
         self.kept = {}
         self.answers = {}
+        self.lane = lanes.current()
 
     @property
     def caller(self):
@@ -31,11 +32,11 @@ class Journey:
 
     def failed(self, item, message):
         """An operator broke: no copy goes on."""
-        lanes.tell(lambda: self._failed(item, message))
+        lanes.tell(lambda: self._failed(item, message), self.lane)
 
     def ended(self, item, leaves):
         """A filter ended the item: it answers for these leaves."""
-        lanes.tell(lambda: self._ended(item, leaves))
+        lanes.tell(lambda: self._ended(item, leaves), self.lane)
 
     def answer(self, item, leaves):
         """The item answers for these leaves; gives what is answered once all have, else None."""

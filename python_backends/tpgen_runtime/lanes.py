@@ -39,13 +39,22 @@ def in_parallel(*tracks, where=True):
     return [lane.items for lane in ends]
 
 
-def tell(event):
-    """Call ``event``, which says what became of an item: now, in a lane when it is its turn."""
-    lane = getattr(_here, "lane", None)
-    if lane is None:
+def current():
+    """The lane that this thread works on; None where there is none."""
+    return getattr(_here, "lane", None)
+
+
+def tell(event, home=None):
+    """Call ``event``, which says what became of an item: now, in a lane when it is its turn.
+
+    ``home`` is the lane (None: no lane) that the item set out in. It may await the event, so nothing is put
+    off there, only in the lanes that it parts into.
+    """
+    lane = current()
+    if lane is home:
         event()
     else:
-        lane.section.tell(lane.number, event)
+        lane.section.tell(lane.number, lambda: tell(event, home))
 
 
 class _Lane:
@@ -59,7 +68,7 @@ class _Lane:
         self.problem = None
 
     def run(self):
-        outer, _here.lane = getattr(_here, "lane", None), self
+        outer, _here.lane = current(), self
         try:
             self.items = list(self._track)
         except BaseException as problem:  # noqa: BLE001  (raised again by `in_parallel`)
@@ -73,7 +82,7 @@ class _Section:
     """The lanes of one call of `in_parallel`: whose turn it is to tell, and what the others have to tell."""
 
     def __init__(self, lanes):
-        self._outer = getattr(_here, "lane", None)  # events may have something to tell there
+        self._outer = current()  # events may have something to tell there
         self._lock = threading.RLock()
         self._waiting = [[] for _ in range(lanes)]
         self._finished = [False] * lanes
@@ -96,7 +105,7 @@ class _Section:
                         self._call(event)
 
     def _call(self, event):
-        lane, _here.lane = getattr(_here, "lane", None), self._outer
+        lane, _here.lane = current(), self._outer
         try:
             event()
         finally:

@@ -127,6 +127,24 @@ def test_lanes_inside_of_lanes_tell_in_the_order_of_the_outer_ones() -> None:
     assert told == ["first", "second, a", "second, b"]
 
 
+def test_a_journey_inside_of_a_lane_waits_for_no_other_lane() -> None:
+    element = Owner()
+    is_heard = threading.Event()
+
+    def slow() -> Iterator[None]:
+        assert is_heard.wait(30)
+        yield None
+
+    def fast() -> Iterator[None]:
+        journey = Journey(element, ("",))  # of a sub-graph that a node of this lane runs
+        journey.ended(Item({"from": "fast"}, journey), 1)
+        if element.heard == ["finished: {'from': 'fast'}"]:
+            is_heard.set()
+        yield None
+
+    in_parallel(slow(), fast())
+
+
 def test_more_tracks_than_threads_all_come_to_their_ends() -> None:
     def outer(number: int) -> Iterator[int]:
         for ends in in_parallel(*(iter([number * 10 + inner]) for inner in range(6))):
