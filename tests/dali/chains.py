@@ -106,6 +106,10 @@ def run_dali(
     return found
 
 
+def _on_host(tensors: Any) -> Any:
+    return tensors.as_cpu() if "GPU" in type(tensors).__name__ else tensors
+
+
 def furthest(
     outputs: Sequence[Port], left: Sequence[Mapping[str, Any]], right: Sequence[Mapping[str, Any]]
 ) -> float:
@@ -122,9 +126,11 @@ def furthest(
 
 def encoded_images(rng: np.random.Generator, count: int, *, jpeg: bool = False) -> list[bytes]:
     """Images of odd sizes, one pixel and extreme aspect ratios; grey ones; PNG and JPEG of all samplings."""
-    return [_encoded(rng, jpeg=jpeg) for _ in range(count)]
+    sizes = [*_AT_HALVES, *(random_size(rng, int(rng.choice([80, 300]))) for _ in range(count))]
+    return [_encoded(rng, size, jpeg=jpeg) for size in sizes[:count]]
 
 
+_AT_HALVES = ((14, 7), (26, 13), (7, 14))  # fitted to 61 × 88, a side is n.5, and below that in float32
 _SAMPLINGS = (
     cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420,
     cv2.IMWRITE_JPEG_SAMPLING_FACTOR_422,
@@ -134,8 +140,7 @@ _SAMPLINGS = (
 )
 
 
-def _encoded(rng: np.random.Generator, *, jpeg: bool) -> bytes:
-    size = random_size(rng, 300) if rng.integers(3) else random_size(rng)
+def _encoded(rng: np.random.Generator, size: tuple[int, int], *, jpeg: bool) -> bytes:
     image = random_image(rng, channels=int(rng.choice([1, 3, 3])), size=size)
     if not jpeg and rng.integers(3) == 0:
         return bytes(cv2.imencode(".png", image)[1])

@@ -52,3 +52,12 @@ def test_our_own_check_accepts_the_model(tmp_path: Path) -> None:
     (model / "config.pbtxt").write_text(render(dali_config("images", lowered, max_batch=BATCH, threads=2)))
     found = check_repository(tmp_path / "repository")
     assert not [str(one) for one in found.diagnostics], found.diagnostics
+
+
+def test_pad_colours_are_rounded_and_follow_the_channels(tmp_path: Path) -> None:
+    pad = 'backend = "ResizePadMat"\nmax_h = 8\nmax_w = 9\npad_value = "1,20.7,255"'
+    rgb = 'backend = "cvtColorMat"\ncolor = "rgb"'
+    as_bgr = compiled_chain(tmp_path, nodes('backend = "DecodeMat"', pad)).code()
+    as_rgb = compiled_chain(tmp_path, nodes('backend = "DecodeMat"', rgb, pad)).code()
+    assert "[255.0, 21.0, 1.0]" in as_bgr  # the decoder's order is RGB
+    assert "[1.0, 21.0, 255.0]" in as_rgb

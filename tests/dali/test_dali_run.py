@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from dali.chains import (
     reference,
     run_dali,
 )
+from tpgen.diagnostics import ToolMissing
 from tpgen.emit.dali import serialized
 
 needs_dali()
@@ -125,3 +127,24 @@ def test_aligned_corners_hold_on_wide_images(tmp_path: Path) -> None:
     ]
     found = run_dali(pipeline_of(chain.code()), chain.outputs, images, rng)
     assert furthest(chain.outputs, reference(chain, images), found) <= 0.15
+
+
+@pytest.mark.skipif(os.path.exists("/dev/nvidia0"), reason="there is a GPU")
+def test_a_pipeline_for_a_gpu_cannot_be_serialised_without_one(same_size: Chain) -> None:
+    with pytest.raises(ToolMissing, match="the server makes it"):
+        serialized(same_size.code("gpu"))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(("jpeg", "most"), [(False, 1.0), (True, 16.0)])
+def test_the_gpu_is_as_near_as_its_decoder(jpeg: bool, most: float, tmp_path: Path) -> None:
+    """PNG is decoded on the CPU there, too; what nvJPEG does differently is printed."""
+    chain = compiled_chain(tmp_path, DETECTOR, outputs=("result", "scale", "offset"))
+    rng = np.random.default_rng(4)
+    kind = "JPEG" if jpeg else "PNG"
+    pictures = [_picture().resize((int(w), int(h))) for h, w in rng.integers(20, 400, (40, 2))]
+    images = [_file(kind, picture) for picture in pictures]
+    found = run_dali(pipeline_of(chain.code("gpu")), chain.outputs, images, rng)
+    difference = furthest(chain.outputs, reference(chain, images), found)
+    print(f"{kind} on the GPU: {difference:g} grey levels")
+    assert difference <= most

@@ -126,7 +126,7 @@ def serialized(code: str) -> bytes:
     """``model.dali`` of a pipeline's code; the server needs the DALI release that wrote it, or a later one.
 
     Raises:
-        ToolMissing: DALI is not installed here.
+        ToolMissing: DALI is not installed here, or the pipeline is for a GPU and there is none.
     """
     try:
         importlib.import_module("nvidia.dali")
@@ -135,5 +135,11 @@ def serialized(code: str) -> bytes:
     module = ModuleType(_MODULE)
     exec(compile(code, "dali.py", "exec", dont_inherit=True), module.__dict__)  # our own text, see dali_code
     (make,) = (value for value in vars(module).values() if getattr(value, "_is_autoserialize", False))
-    found: bytes = make().serialize()
+    try:
+        found: bytes = make().serialize()
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise ToolMissing(
+            f"DALI cannot make this pipeline here ({reason}); the server makes it of dali.py"
+        ) from error
     return found
