@@ -8,7 +8,7 @@ import sys
 import pytest
 
 HEAVY = {"cv2", "google", "jinja2", "numpy", "onnx", "onnxruntime", "tritonclient", "torch"}
-COMMANDS = ("build", "check", "run", "serve", "verify", "perf", "explain", "docker", "ci", "demo")
+COMMANDS = ("build", "check", "run", "serve", "verify", "perf", "explain", "engines", "docker", "ci", "demo")
 
 
 def imported(code: str) -> set[str]:

@@ -19,7 +19,7 @@ from ..diagnostics import did_you_mean
 from .exits import USAGE, status_of
 from .report import Report
 
-_COMMANDS = ("build", "check", "run", "serve", "verify", "perf", "explain", "docker", "ci", "demo")
+_COMMANDS = ("build", "check", "run", "serve", "verify", "perf", "explain", "engines", "docker", "ci", "demo")
 
 
 class _LazyGroup(click.Group):

@@ -24,6 +24,7 @@ from .files import file_contents, named_files
 from .models import model_contents
 from .options import BuildOptions
 from .packages import note_missing_packages
+from .precision import lower_models, note_default, sample_hashes
 from .shown import counted
 
 DEFAULT_DIRECTORY = "model_repository"
@@ -148,7 +149,14 @@ def _note_processes(compiled: Compiled, bag: Bag) -> None:
 def make_plan(compiled: Compiled, scratch: Path, bag: Bag, *, write_models: bool = True) -> RepoPlan:
     """The repository of a compiled pipeline; rewritten models lie in ``scratch`` until it is written."""
     contents = model_contents(compiled.graph, compiled.models, scratch, bag, write=write_models)
-    engines = plan_engines(compiled, contents, bag) if not bag.has_errors else {}
+    engines: dict[str, Engine] = {}
+    if not bag.has_errors:
+        contents, lowered = lower_models(
+            compiled.graph, contents, compiled.base, scratch, bag, write=write_models
+        )
+        engines = plan_engines(compiled, contents, lowered, bag)
+    if not bag.has_errors:
+        note_default(compiled.graph, bag)
     _note_pending(compiled, engines, bag)
     inputs = Inputs(
         version=__version__,
@@ -175,8 +183,7 @@ def _note_pending(compiled: Compiled, engines: Mapping[str, Engine], bag: Bag) -
         bag.warning(
             "TP906",
             f"{count} still to be built, from model.onnx beside engine.json: {', '.join(sorted(engines))}",
-            hint="build them where the GPU is, with the command in engine.json;"
-            " --runtime onnxruntime needs none",
+            hint="build them where the GPU is: tpgen engines build DIR; --runtime onnxruntime needs none",
             file=compiled.source.path,
         )
 
@@ -237,6 +244,7 @@ def fingerprint(compiled: Compiled) -> str:
         asdict(options),
         sorted([*place, value] for place, value in compiled.given.values.items()),
         sorted((label, *(file.sha256 for file in files)) for label, files in compiled.models.items()),
+        sample_hashes(compiled.graph, compiled.base),
         sorted(
             (call.label, attribute, hashlib.sha256(path.read_bytes()).hexdigest())
             for _, call, attribute, path in named_files(compiled.graph, compiled.base)

@@ -19,6 +19,7 @@ from .files import check_files
 from .models import ModelFile, attach_models
 from .options import BuildOptions, usable_cores
 from .plugins import load_plugins
+from .precision import precision_decisions
 from .spelling import promises_engine
 
 AfterPass = Callable[[str, Graph], None]
@@ -84,7 +85,7 @@ def compile_pipeline(
     warn_of_doubled_normalisation(reference, bag)
     if not (options.target or loaded.table.keys.target):
         _say_that_it_is_the_cpu(loaded, bag)
-    decisions = tuple(context.decisions)
+    decisions = (*context.decisions, *precision_decisions(optimised))
     return Compiled(source, reference, optimised, loaded, chosen, models, decisions, options)
 
 

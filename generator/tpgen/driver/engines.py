@@ -7,30 +7,33 @@ from typing import Any
 
 from ..diagnostics import Bag
 from ..emit.native_model import Engine
-from ..emit.repo_plan import Content, CopyFrom
+from ..emit.repo_plan import CopyFrom
 from ..engines.commands import polygraphy, trtexec
+from ..engines.plan_files import MODEL, PLAN
 from ..engines.profiles import Declared, PlanProblem, ProfilePlan, Shapes, plan_profiles
-from ..engines.requests import EngineRequest, Tensor
+from ..engines.requests import EngineRequest, Flags, Hardware
 from ..frontend.batches import parse_shapes
 from ..frontend.values import ValueProblem
-from ..ir.graph import Call, Graph, Node, Port, Stage
+from ..ir.graph import Call, Graph, Node, Stage
 from ..types import Array
 from .compile import Compiled
-
-TENSORRT = "tensorrt"
+from .precision import Contents, Lowered, engine_calls, tensor_of
 
 
 def plan_engines(
-    compiled: Compiled, contents: Mapping[tuple[str, str], tuple[Any, Mapping[str, Content]]], bag: Bag
+    compiled: Compiled, contents: Contents, lowered: Mapping[str, Lowered], bag: Bag
 ) -> dict[str, Engine]:
     """The engine of each stage that runs on TensorRT, by stage; what cannot be planned is reported."""
     found: dict[str, Engine] = {}
     graph = compiled.graph
-    for stage in graph.stages:
-        if stage.backend != TENSORRT:
+    for stage, node, call in engine_calls(graph):
+        op: Any = call.op
+        try:
+            flags, workspace = _flags(op), _workspace(op)
+        except ValueError as problem:
+            key = "max_workspace_size" if "max_workspace" in str(problem) else "hardware_compatibility"
+            bag.error("TP412", f"no engine can be planned: {problem}", call.spans.get(key, call.span))
             continue
-        node = graph.nodes[stage.nodes[0]]
-        (call,) = (one for one in node.calls if one.label == stage.runs[0])
         try:
             profiles = _profiles(graph, stage, node, call)
         except (PlanProblem, ValueProblem) as problem:
@@ -42,13 +45,35 @@ def plan_engines(
         model = next(iter(contents[stage.runs[0], "model"][1].values()), b"")
         request = EngineRequest(
             model_sha256=model.sha256 if isinstance(model, CopyFrom) else "",
-            inputs=tuple(map(_tensor, stage.inputs)),
-            outputs=tuple(map(_tensor, stage.outputs)),
+            inputs=tuple(map(tensor_of, stage.inputs)),
+            outputs=tuple(map(tensor_of, stage.outputs)),
             profiles=profiles.profiles,
+            precision=lowered[stage.name].precision,
+            flags=flags,
+            workspace_mib=workspace,
         )
-        lines = {tool.__name__: tool(request, "model.onnx", "model.plan") for tool in (trtexec, polygraphy)}
-        found[stage.name] = Engine(profiles.indices, profiles.allocation, request.text(lines))
+        lines = {tool.__name__: tool(request, MODEL, PLAN) for tool in (trtexec, polygraphy)}
+        about = {"notes": profiles.notes, "report": lowered[stage.name].report, "cache": op.model_cache}
+        text = request.text(lines, {name: value for name, value in about.items() if value})
+        found[stage.name] = Engine(profiles.indices, profiles.allocation, text)
     return found
+
+
+def _flags(op: Any) -> Flags:
+    levels: dict[str, Hardware] = {"": "none", "none": "none", "ampere_plus": "ampere_plus"}
+    level = levels.get(op.hardware_compatibility.strip().lower())
+    if level is None:
+        raise ValueError(
+            f"'hardward_compatibility' is NONE or AMPERE_PLUS, not {op.hardware_compatibility!r}"
+        )
+    return Flags(hardware_compatibility=level)
+
+
+def _workspace(op: Any) -> int | None:
+    text = op.max_workspace_size.strip()
+    if text and not (text.isascii() and text.isdigit() and int(text)):
+        raise ValueError(f"'max_workspace_size' is a number of MiB, not {text!r}")
+    return int(text) if text else None
 
 
 _HINT = 'write the smallest and the largest shape, as min = "1x3x32x32" and max = "8x3x32x512"'
@@ -91,11 +116,3 @@ def _completed(shapes: Shapes, arriving: tuple[tuple[int, ...] | None, ...]) -> 
 
 def _opt(text: str, arriving: tuple[tuple[int, ...] | None, ...]) -> Shapes:
     return _completed(parse_shapes("opt", text)[0], arriving) if text else ()
-
-
-def _tensor(port: Port) -> Tensor:
-    type_ = port.type
-    assert isinstance(type_, Array)
-    return Tensor(
-        port.key, type_.dtype.value, (None, *(d if isinstance(d, int) else None for d in type_.shape))
-    )

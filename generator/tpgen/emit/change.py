@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..diagnostics import Diagnostic, InternalError
+from ..engines.plan_files import PLAN
 from .findings import failure, note, warning
 from .listing import Digests, Listing, list_repository
 from .manifest import NAME, REQUIREMENTS, Manifest, PipelineEntry, requirements_text
+from .plans import look_at_plans
 from .repo_plan import Content, ModelPlan, RepoPlan, is_safe_path
 
 
@@ -250,16 +252,28 @@ class _Comparison:
             if self._differs(path, planned)
         ]
         present = self.listing.below(model.name)
+        plans = look_at_plans(self.root, present, planned)
+        self._note_plans(model.name, plans.dropped)
         drops = [path for path in present if path in self.listed and path not in planned]
+        drops += plans.dropped
         self._check_places(puts, set(drops))
-        self._rescue_edits([*drops, *(put.path for put in puts)])
-        extras = [path for path in present if path not in self.listed and path not in planned]
+        self._rescue_edits([*(path for path in drops if path not in plans.ours), *(put.path for put in puts)])
+        known = {*self.listed, *planned, *plans.kept, *plans.dropped}
+        extras = [path for path in present if path not in known]
         if extras:
             message = f"kept {_some(extras)}, which tpgen did not write"
             self.notes.append(note("TP610", message, model=model.name))
         yield from map(Drop, drops)
         yield from self._emptied(drops, {*present, *planned} - set(drops))
         yield from puts
+
+    def _note_plans(self, model: str, dropped: Mapping[str, Sequence[str]]) -> None:
+        """Name what changed since an engine was built: building it anew takes long."""
+        for path, why in dropped.items():
+            if path.endswith(f"/{PLAN}"):
+                message = f"'{path}' is removed, as it was built for something else: {'; '.join(why)}"
+                hint = f"tpgen engines build {shlex.quote(str(self.root))}"
+                self.notes.append(note("TP908", message, hint=hint, model=model))
 
     def _differs(self, path: str, planned: Mapping[str, Content]) -> bool:
         same = self.digests.of(path, self.listing.files.get(path)) == _digest(planned[path])
@@ -300,7 +314,8 @@ class _Comparison:
 
     def _vanish(self, model: str) -> list[Operation]:
         present = self.listing.below(model)
-        self._rescue_edits(present)
+        plans = look_at_plans(self.root, present, {})
+        self._rescue_edits([path for path in present if path not in plans.ours])
         deepest_first = sorted(
             (path for path in self.listing.dirs if f"{path}/".startswith(f"{model}/")),
             key=lambda path: (-path.count("/"), path),

@@ -39,6 +39,11 @@ class EngineCache:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    @property
+    def folder(self) -> Path:
+        """Where they are."""
+        return self._folder
+
     def find(self, request: EngineRequest) -> Path | None:
         """The plan that a request asks for, if it was built; for a pending request there is none."""
         if request.pending:

@@ -114,8 +114,13 @@ class EngineRequest:
         version = ".".join(self.tensorrt.split(".")[:2])
         return f"{stem}.trt{version}-sm{self.gpu.compute_capability.replace('.', '')}-{self.precision}.plan"
 
-    def text(self, commands: Mapping[str, Sequence[str]] | None = None) -> str:
-        """``engine.json``; ``commands`` are the equal command lines by tool, for whoever reads it."""
+    def text(
+        self, commands: Mapping[str, Sequence[str]] | None = None, about: Mapping[str, Any] | None = None
+    ) -> str:
+        """``engine.json``; ``commands`` are the equal command lines by tool, for whoever reads it.
+
+        ``about`` is added as it is: what else is known of the engine, and no part of the request.
+        """
         content: dict[str, Any] = {
             "format": FORMAT,
             "key": None if self.pending else self.key(),
@@ -124,6 +129,7 @@ class EngineRequest:
         }
         if commands:
             content["commands"] = {tool: list(line) for tool, line in commands.items()}
+        content.update(about or {})
         return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
     def _described(self) -> dict[str, Any]:

@@ -31,8 +31,7 @@ def sources_of(directory: Path, otherwise: str = "") -> list[tuple[Path, BuildOp
         raise _error("TP711", message, f"give the TOML file{named}{otherwise}")
     found = []
     for name, pipeline in manifest.pipelines.items():
-        candidates = [directory.resolve().parent / pipeline.source, Path(pipeline.source)]
-        source = next((path for path in candidates if path.is_file()), None)
+        source = source_file(directory, pipeline)
         if source is None:
             raise _error(
                 "TP711",
@@ -41,6 +40,12 @@ def sources_of(directory: Path, otherwise: str = "") -> list[tuple[Path, BuildOp
             )
         found.append((source, _options_of(name, pipeline, source)))
     return found
+
+
+def source_file(directory: Path, pipeline: PipelineEntry) -> Path | None:
+    """The TOML file of a pipeline, beside its repository or in the current folder."""
+    candidates = [directory.resolve().parent / pipeline.source, Path(pipeline.source)]
+    return next((path for path in candidates if path.is_file()), None)
 
 
 def _options_of(name: str, pipeline: PipelineEntry, source: Path) -> BuildOptions:

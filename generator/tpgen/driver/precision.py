@@ -1,0 +1,226 @@
+"""The precision of TensorRT engines: put into their ONNX files, as TensorRT 11 takes it from nowhere else.
+
+Numbers change only where the TOML asks for that: without `precision` an engine computes in fp32.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..diagnostics import Bag
+from ..emit.repo_plan import Content, CopyFrom
+from ..engines.calibration import BadSamples, read_samples, sample_files
+from ..engines.errors import REWRITE, ModelError
+from ..engines.external import copy_model
+from ..engines.precision_report import Half, PrecisionRequest
+from ..engines.requests import Tensor
+from ..engines.session import RunFailed
+from ..ir.graph import Call, Graph, Node, Port, Stage
+from ..types import Array
+
+TENSORRT = "tensorrt"
+Contents = Mapping[tuple[str, str], tuple[Path, dict[str, Content]]]  # as `models.model_contents` returns
+_LARGEST_FILE = (1 << 31) - (1 << 16)  # what protobuf can hold
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a node asks of its engine's numbers.
+
+    Attributes:
+        precision: fp32, fp16, bf16 or int8.
+        why: the key that says so, as a reader of the TOML knows it.
+        keep: parts of layer names that stay in fp32.
+        only: if given, parts of the names of the only layers that are converted.
+        layer_norm_fp32: layer normalisations stay in fp32.
+        samples: the folder with samples, as the TOML has it; empty for none.
+    """
+
+    precision: str
+    why: str
+    keep: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    layer_norm_fp32: bool = False
+    samples: str = ""
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """The precision that an engine's ONNX file is in now, and what became of its layers, line by line."""
+
+    precision: str
+    report: tuple[str, ...] = ()
+
+
+def engine_calls(graph: Graph) -> list[tuple[Stage, Node, Call]]:
+    """The stages that run on TensorRT, each with its node and its call."""
+    found = []
+    for stage in graph.stages:
+        if stage.backend == TENSORRT:
+            node = graph.nodes[stage.nodes[0]]
+            (call,) = (one for one in node.calls if one.label == stage.runs[0])
+            found.append((stage, node, call))
+    return found
+
+
+def asked_of(call: Call) -> Asked:
+    """What a call asks of its engine."""
+    op: Any = call.op
+    keep = (*_names(op.precision_fp32), *_names(op.output_fp32))
+    only = _names(op.precision_fp16)
+    layer_norm = op.force_layer_norm_pattern_fp32.strip().lower() not in ("", "0", "false")
+    if op.precision in ("", "fp32"):
+        why = 'precision = "fp32"' if op.precision else "no precision is given"
+        if only:
+            return Asked("fp16", "precision::fp16", keep, only, layer_norm, op.calibrate_input)
+        return Asked("fp32", why)
+    precision = "fp16" if op.precision == "best" else op.precision
+    return Asked(precision, f'precision = "{op.precision}"', keep, (), layer_norm, op.calibrate_input)
+
+
+def precision_decisions(graph: Graph) -> list[str]:
+    """What `explain` says of the engines' precision."""
+    lines = []
+    for stage, _, call in engine_calls(graph):
+        asked = asked_of(call)
+        line = f"{stage.name}: the engine computes in {asked.precision} ({asked.why})"
+        if not call.op.precision and asked.precision == "fp32":  # type: ignore[attr-defined]
+            line += ': answers stay those of the ONNX file; precision = "fp16" is faster'
+        lines.append(line)
+    return lines
+
+
+def note_default(graph: Graph, bag: Bag) -> None:
+    """Say once that engines compute in fp32 because nothing else was asked for."""
+    calls = engine_calls(graph)
+    plain = [
+        node.title for _, node, call in calls if asked_of(call) == Asked("fp32", "no precision is given")
+    ]
+    if plain:
+        names = ", ".join(dict.fromkeys(plain))
+        hint = 'precision = "fp16" on the node; tpgen engines plan shows what becomes of each layer'
+        message = f"engines in fp32, as no precision is given: {names}"
+        bag.note("TP909", message, hint=hint, file=graph.source.path)
+
+
+def sample_hashes(graph: Graph, base: Path) -> list[tuple[str, str]]:
+    """The files that engines are calibrated with, and their hashes: the repository depends on them."""
+    found = []
+    for _, _, call in engine_calls(graph):
+        folder = asked_of(call).samples
+        if folder and (base / folder).is_dir():
+            paths = sorted(path for path in (base / folder).iterdir() if path.is_file())
+            found += [(f"{folder}/{path.name}", _sha256(path)) for path in paths]
+    return found
+
+
+def lower_models(
+    graph: Graph, contents: Contents, base: Path, scratch: Path, bag: Bag, *, write: bool
+) -> tuple[dict[tuple[str, str], tuple[Path, dict[str, Content]]], dict[str, Lowered]]:
+    """The contents with the models of engines each in one file and in its precision; by stage, what was done.
+
+    Without ``write`` only what can be checked without converting is.
+    """
+    changed = dict(contents)
+    done: dict[str, Lowered] = {}
+    for stage, node, call in engine_calls(graph):
+        asked, place = asked_of(call), (call.label, "model")
+        done[stage.name] = Lowered(asked.precision)
+        try:
+            if asked.precision == "int8" and not asked.samples:
+                raise BadSamples("int8 needs samples to find ranges with: name a folder in calibrate_input")
+            if asked.samples:
+                sample_files(base / asked.samples)
+            if write and place in contents:
+                folder, files = contents[place]
+                name, file, report = _lowered(files, asked, stage, base, scratch)
+                changed[place] = (folder, {name: file})
+                done[stage.name] = Lowered(asked.precision, tuple(report))
+        except BadSamples as problem:
+            span = call.spans.get("calibrate_input", call.spans.get("precision", call.span))
+            bag.error("TP413", str(problem), span, hint=_SAMPLES_HINT, node=node.title)
+        except ModelError as problem:
+            span = call.spans.get("precision", call.span)
+            bag.error(problem.code, str(problem), span, hint=problem.hint, node=node.title)
+        for line in done[stage.name].report:
+            if line.startswith("FAILED"):
+                span = call.spans.get("precision", call.span)
+                bag.warning("TP910", line, span, hint=_GATE_HINT, node=node.title)
+    return changed, done
+
+
+_SAMPLES_HINT = (
+    "save what arrives at this node as .npy, one file per item (or .npz, by input name), in a folder,"
+    ' and write calibrate_input = "FOLDER"'
+)
+_GATE_HINT = "keep the layers that matter in fp32 with precision::fp32, or take bf16"
+
+
+def _lowered(
+    files: Mapping[str, Content], asked: Asked, stage: Stage, base: Path, scratch: Path
+) -> tuple[str, CopyFrom, list[str]]:
+    """The name of the model, its file, and the lines of the report."""
+    name, content = next(iter(files.items()))
+    assert isinstance(content, CopyFrom), "models are files"
+    if len(files) == 1 and asked.precision == "fp32":
+        return name, content, []
+    parts = [one.path for one in files.values() if isinstance(one, CopyFrom)]
+    if sum(path.stat().st_size for path in parts) > _LARGEST_FILE:
+        hint = "--runtime onnxruntime runs it without an engine"
+        raise ModelError(REWRITE, "an engine is built from one file of less than 2 GB", hint)
+    settings = repr((asked, [one.sha256 for one in files.values() if isinstance(one, CopyFrom)]))
+    target = scratch / hashlib.sha256(settings.encode()).hexdigest()[:16]
+    model = copy_model(content.path, target, name, threshold=sys.maxsize).model
+    report: list[str] = []
+    if asked.precision != "fp32":
+        converted, report = _converted(model.read_bytes(), asked, stage, base)
+        model.write_bytes(converted)
+    return name, CopyFrom(model, _sha256(model)), report
+
+
+def _converted(model: bytes, asked: Asked, stage: Stage, base: Path) -> tuple[bytes, list[str]]:
+    """The model in the precision that is asked for; compared with the original where there are samples."""
+    from ..engines.gates import compare, half_gates
+    from ..engines.precision import convert_precision
+    from ..engines.quantize import Int8Request, quantize_int8
+
+    folder = base / asked.samples
+    samples = read_samples(folder, tuple(map(tensor_of, stage.inputs))) if asked.samples else None
+    try:
+        if asked.precision == "int8":
+            request = Int8Request(asked.keep, rest="fp16", layer_norm_fp32=asked.layer_norm_fp32)
+            done = quantize_int8(model, request, samples or [])
+        else:
+            half: Half = "bf16" if asked.precision == "bf16" else "fp16"
+            wanted = PrecisionRequest(half, asked.keep, asked.only, asked.layer_norm_fp32)
+            done = convert_precision(model, wanted, samples)
+        comparisons = compare(model, done.emulated, samples) if samples else ()
+    except RunFailed as problem:
+        message = f"the model can't be computed on the samples in {folder}: {problem.reason}"
+        raise BadSamples(message) from None
+    lines = done.report.text().splitlines() + [one.text() for one in comparisons]
+    if asked.precision != "int8":  # whose limit is accuracy, which needs the truth
+        lines += [gate.text() for gate in half_gates(comparisons)]
+    return done.model, lines
+
+
+def tensor_of(port: Port) -> Tensor:
+    """A tensor of the engine, with the batch in front."""
+    type_ = port.type
+    assert isinstance(type_, Array)
+    dims = (dim if isinstance(dim, int) else None for dim in type_.shape)
+    return Tensor(port.key, type_.dtype.value, (None, *dims))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name for part in text.split(",") if (name := part.strip()))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,86 @@
+"""Samples of a model's inputs in a folder, for int8 and for finding layers that overflow.
+
+``.npy`` files hold the only input, ``.npz`` files the inputs by name, each as the pipeline gives it to the
+engine; with or without the batch axis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .requests import Tensor
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+MOST = 1000  # files that are read
+_SUFFIXES = (".npy", ".npz")
+
+
+class BadSamples(Exception):
+    """A folder that can't be calibrated with; the text names the file and what is wrong with it."""
+
+
+def sample_files(folder: Path) -> list[Path]:
+    """The files of samples, by name, at most `MOST`.
+
+    Raises:
+        BadSamples: there is no such folder, or nothing to read in it.
+    """
+    if not folder.is_dir():
+        raise BadSamples(f"there is no folder {folder}")
+    present = sorted(path for path in folder.iterdir() if path.is_file())
+    found = [path for path in present if path.suffix in _SUFFIXES]
+    if not found:
+        others = f", only {present[0].name}" if present else ""
+        raise BadSamples(f"{folder} holds no .npy or .npz file{others}")
+    return found[:MOST]
+
+
+def read_samples(folder: Path, inputs: Sequence[Tensor]) -> list[dict[str, NDArray[np.generic]]]:
+    """The samples of a folder as the model takes them: by input, with the batch axis.
+
+    ``inputs`` are the engine's, the first dimension of each being the batch.
+
+    Raises:
+        BadSamples: as in `sample_files`, or a file doesn't fit the inputs.
+    """
+    return [_sample(path, inputs) for path in sample_files(folder)]
+
+
+def _sample(path: Path, inputs: Sequence[Tensor]) -> dict[str, NDArray[np.generic]]:
+    import numpy as np
+
+    try:
+        loaded = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise BadSamples(f"{path} can't be read: {error}") from None
+    if isinstance(loaded, np.ndarray):
+        if len(inputs) != 1:
+            names = ", ".join(one.name for one in inputs)
+            raise BadSamples(f"{path} holds one array, and the model takes {names}: save them as .npz")
+        arrays = {inputs[0].name: loaded}
+    else:
+        with loaded:
+            missing = [one.name for one in inputs if one.name not in loaded.files]
+            if missing:
+                raise BadSamples(f"{path} has no '{missing[0]}', only {', '.join(loaded.files) or 'nothing'}")
+            arrays = {one.name: loaded[one.name] for one in inputs}
+    return {one.name: _fitted(path, arrays[one.name], one) for one in inputs}
+
+
+def _fitted(path: Path, array: NDArray[np.generic], wanted: Tensor) -> NDArray[np.generic]:
+    import numpy as np
+
+    if array.ndim == len(wanted.shape) - 1:
+        array = array[np.newaxis]
+    sizes = zip(array.shape[1:], wanted.shape[1:], strict=False)
+    fits = array.ndim == len(wanted.shape) and all(right in (None, size) for size, right in sizes)
+    if not fits or not np.can_cast(array.dtype, wanted.dtype, "same_kind"):
+        shape = ",".join("?" if size is None else str(size) for size in wanted.shape)
+        message = f"{path} is {array.dtype}{list(array.shape)}, and '{wanted.name}' of the engine"
+        raise BadSamples(f"{message} {wanted.dtype}[{shape}]")
+    return array.astype(wanted.dtype, copy=False)

@@ -1,0 +1,88 @@
+"""The files of an engine in a version directory, and whether its plan is the one that is asked for.
+
+``engine.json`` says what is wanted, ``model.plan`` is the engine, and ``model.plan.json`` says what it was
+built as: the request with GPU and TensorRT, and the hash of the plan.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from .requests import BadRequest, EngineRequest, differences, read_request
+
+REQUEST = "engine.json"
+MODEL = "model.onnx"
+PLAN = "model.plan"
+BUILT = ".json"  # behind the name of a plan
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a plan was built as; ``sha256`` is of the plan."""
+
+    request: EngineRequest
+    sha256: str
+
+
+def read_built(text: str) -> Built:
+    """What stands beside a plan.
+
+    Raises:
+        BadRequest: nothing that tpgen wrote.
+    """
+    request = read_request(text)
+    found = json.loads(text).get("plan_sha256")
+    if request.pending or not isinstance(found, str):
+        raise BadRequest("it does not say what the plan was built for")
+    return Built(request, found)
+
+
+def built_beside(plan: Path) -> Built | None:
+    """What a plan was built as, if tpgen put it there."""
+    try:
+        return read_built(Path(f"{plan}{BUILT}").read_text(encoding="utf-8"))
+    except (OSError, ValueError, BadRequest):
+        return None
+
+
+def changes(wanted: EngineRequest, built: EngineRequest) -> list[str]:
+    """What differs between a plan and what is wanted, a line each.
+
+    Where it is not known yet for what GPU or TensorRT it is wanted, any is right.
+    """
+    known = replace(
+        wanted,
+        gpu=wanted.gpu if wanted.gpu is not None else built.gpu,
+        tensorrt=wanted.tensorrt if wanted.tensorrt is not None else built.tensorrt,
+    )
+    return differences(built, known)
+
+
+def why_stale(plan: Path, wanted: EngineRequest, *, read: bool = True) -> list[str]:
+    """Why a plan that lies there is not the wanted one; nothing where it is.
+
+    A plan that was built by hand is taken for the wanted one: nothing says what it is. ``read``: look at the
+    plan itself, too, which takes a while for large ones.
+    """
+    built = built_beside(plan)
+    if built is None:
+        return []
+    found = changes(wanted, built.request)
+    if not found and read and hashlib.sha256(plan.read_bytes()).hexdigest() != built.sha256:
+        return [f"{plan.name} is not the one that {plan.name}{BUILT} describes"]
+    return found
+
+
+def place(plan: Path, content: bytes, request: EngineRequest) -> None:
+    """Put a plan and what it was built as in place.
+
+    The plan comes first: after a stop between the two, its hash shows that they don't belong together.
+    """
+    from .engine_cache import write_whole  # which only Linux has all of
+
+    write_whole(plan, content)
+    about = {"plan_sha256": hashlib.sha256(content).hexdigest()}
+    write_whole(Path(f"{plan}{BUILT}"), request.text(about=about).encode())
