@@ -12,6 +12,7 @@ import pytest
 
 import fake_triton
 from fake_triton import Logger, Server, TritonError
+from small_models import write_models
 from tpgen.driver import BuildOptions, build
 
 CODE = """
@@ -65,6 +66,24 @@ backend = "Python[mine:count]"
 
 [look]
 backend = "Python[mine:look]"
+"""
+MODELS = """
+[pipeline]
+inputs = {data = "float32[3,224,224]"}
+
+[begin]
+backend = "Identity"
+next = "left, right"
+
+[left]
+backend = "TensorrtTensor"
+model = "rgb.onnx"
+max = 1
+
+[right]
+backend = "TensorrtTensor"
+model = "any.onnx"
+max = 1
 """
 
 
@@ -156,3 +175,32 @@ def test_questions_take_a_small_share_of_the_time(served: Callable[[str], Server
     with served(PIPELINE.format(keys="")) as server:
         server.infer("p", [request(9000)])
     assert 5 <= len(clock.asked) <= 1 + clock.now
+
+
+def test_branches_that_run_at_the_same_time_know_for_whom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_models(tmp_path)
+    (tmp_path / "p.toml").write_text(MODELS)
+    build(tmp_path / "p.toml", tmp_path / "repository", BuildOptions(cores=1, fuse="none"))
+    calls: list[tuple[str, int, str]] = []
+    called = fake_triton.InferenceRequest.exec
+
+    def number(request: Any) -> int:
+        return int(request.inputs()[0].as_numpy().flat[0])
+
+    def exec_(self: Any) -> Any:
+        calls.append((self._model, number(self), self.request_id()))
+        return called(self)
+
+    def request_id(self: Any) -> str:
+        return self._id if self._model else f"client {number(self)}"
+
+    monkeypatch.setattr(fake_triton.InferenceRequest, "exec", exec_)
+    monkeypatch.setattr(fake_triton.InferenceRequest, "request_id", request_id)
+    with Server(tmp_path / "repository") as server:
+        server.infer("p", [{"data": np.full((1, 3, 224, 224), n, np.float32)} for n in (1, 2, 3)])
+    models = ("p__left", "p__right")
+    assert sorted(calls) == [(model, n, f"client {n}") for model in models for n in (1, 2, 3)]
+    code = (tmp_path / "repository" / "p" / "1" / "stage.py").read_text()
+    assert "in_parallel(left_items, right_items)" in code

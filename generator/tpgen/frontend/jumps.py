@@ -58,7 +58,7 @@ def _check_cycles(graph: Graph, roots: set[str], bag: Bag) -> None:
             if target in way:
                 cycle = " -> ".join([*way[way.index(target) :], target])
                 span = call.spans.get("jump", call.span)
-                hint = "a sub-graph cannot run itself; loops are not compiled"
+                hint = "a sub-graph cannot run itself; only an entry's items start again ('restart')"
                 bag.error("TP218", f"the jumps form a cycle: {cycle}", span, hint=hint, node=call.node)
                 return True
             if target not in done and visit(target, (*way, target)):
