@@ -107,6 +107,12 @@ CASES: dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {
         ((DECODE, sized("LetterBoxMat", *SIZE, 'pad_val = "114,3,2"')), ("result", "scale", "offset")),
     ],
     "TopLeftResizeMat": [((DECODE, sized("TopLeftResizeMat", *SIZE)), ("result", "scale", "offset"))],
+    "PPLResizeCenterPadTensor": [
+        (
+            (JPEG, sized("PPLResizeCenterPadTensor", *SIZE)),
+            ("result", "top", "bottom", "left", "right", "ratio"),
+        ),
+    ],
     "FixHResizePadMat": [((DECODE, sized("FixHResizePadMat", "resize_h = 32", "max_w = 100")), ("result",))],
     "CopyMakeBorderTensor": [
         ((DECODE, FIXED, sized("CopyMakeBorderTensor", "top = 1", "left = 3", "right = 2")), ("result",)),

@@ -107,3 +107,13 @@ def test_names_of_nodes_never_hide_names_of_the_code(name: str, tmp_path: Path) 
     taken = {one for names in variables for one in names.split(", ")}
     assert len(taken) == 5 and not taken & {"fn", "math", "types", "autoserialize", "class"}
     assert re.findall(r"^def ([a-z]\w*)\(\):", code, re.MULTILINE)[0] not in taken
+
+
+def test_a_chain_of_which_other_nodes_read_the_middle_is_refused(tmp_path: Path) -> None:
+    text = f'[a]\n{DECODE}\nnext = "b,c"\n\n[b]\n{RESIZE}\n\n[c]\n{RESIZE}\n\n[d]\nbackend = "Identity"\n'
+    text += 'map = "b[result:data], c[result:other]"\n'
+    text = text.replace(f"[b]\n{RESIZE}", f'[b]\n{RESIZE}\nnext = "d"')
+    text = text.replace(f"[c]\n{RESIZE}", f'[c]\n{RESIZE}\nnext = "d"')
+    found = compiled_chain(tmp_path, text).lowered(most=2)
+    assert isinstance(found, Refusal)
+    assert "node 'a' has other followers" in found.reason and found.place is not None

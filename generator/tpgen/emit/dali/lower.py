@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from ...ir.filters import DATA, RESULT, RUN, SWAP, Check, Filter, Has, Otherwise
 from ...ir.graph import Call, Graph, Node, Port
@@ -93,6 +94,7 @@ def lower(
     """
     try:
         _check_source(source)
+        _check_straight(graph, calls)
         _check_isolation(graph, calls)
         return _Lowering(graph, source, device, limit).run(calls, outputs)
     except _Refused as refused:
@@ -111,6 +113,20 @@ def _check_source(source: Port) -> None:
         raise _refuse(
             f"DALI takes bytes as UINT8 [-1] only, and '{source.key}' is BYTES: {way}", None, source.span
         )
+
+
+def _check_straight(graph: Graph, calls: Sequence[Call]) -> None:
+    """Refuse a chain of which more is read behind it than what its last node leaves."""
+    names = list(dict.fromkeys(call.node for call in calls))
+    for name, follower in pairwise(names):
+        if graph.nodes[name].next != (follower,):
+            raise _refuse(f"node '{graph.title(name)}' has other followers", None, graph.nodes[name].span)
+    for node in graph.nodes.values():
+        for mapped in node.map:
+            if mapped.node in names[:-1]:
+                raise _refuse(
+                    f"a map takes '{mapped.source}' of '{graph.title(mapped.node)}'", None, mapped.span
+                )
 
 
 def _check_isolation(graph: Graph, calls: Sequence[Call]) -> None:
@@ -264,9 +280,10 @@ class _Lowering:
         return targets
 
     def _returned(self, port: Port, last: Call) -> str:
-        if len(wire_tensors(port)) > 1:
-            reason = f"the images of a request leave DALI in one shape, and '{port.key}' is {port.state}"
-            raise _refuse(reason, last)
+        _, *companions = wire_tensors(port)
+        if companions:
+            what = f"'{port.key}' is {port.state} and needs '{companions[0].name}' beside it"
+            raise _refuse(f"the images of a request leave DALI in one shape, and {what}", last)
         match self.keys.get(port.key):
             case Held() as held:
                 return held.outgoing

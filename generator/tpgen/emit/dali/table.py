@@ -256,6 +256,11 @@ def _letter_box(job: Job) -> str:
     return f"_letter_box({job.read.hwc}, {job.op.resize_h}, {job.op.resize_w}, {fill}, centred={centred})"
 
 
+@_lowers("PPLResizeCenterPadTensor", convention=_FITTED, tolerance=_ONE_LEVEL)
+def _center_pad(job: Job) -> str:
+    return f"_center_pad({job.read.hwc}, {job.op.resize_h}, {job.op.resize_w})"
+
+
 @_lowers(
     "FixHResizePadMat",
     convention=_FITTED,
