@@ -322,6 +322,17 @@ def test_rows_that_fill_a_batch_are_counted(folder: Path, node_: Node) -> None:
     assert (node_.rows, node_.padding_rows) == (8, 3)
 
 
+def test_rows_of_a_call_that_broke_are_no_other_nodes(node_: Node) -> None:
+    def breaks(_: list[int]) -> None:
+        padding.note_rows(4, 1)
+        raise KeyError("broken")
+
+    other = Node("other", "p.toml:2")
+    assert list(node_.together([Item({"data": 1})], breaks, ("data",), ("result",))) == []
+    assert len(list(other.together([Item({"data": 1})], lambda values: values, ("data",), ("result",)))) == 1
+    assert (node_.rows, node_.padding_rows, other.rows) == (4, 1, 0)
+
+
 def exact(ranges: list[tuple[int, int]], most: int) -> Iterator[set[int]]:
     """What one call takes, two calls, and so on."""
     sizes = {size for low, high in ranges for size in range(low, high + 1)}

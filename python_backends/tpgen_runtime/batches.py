@@ -13,7 +13,7 @@ class Sizes:
     def __init__(self, ranges):
         self._ranges = tuple(ranges)
         self.largest = max(high for _, high in self._ranges)
-        self._takes_any = len(self._ranges) == 1 and self._ranges[0][0] == 1
+        self._takes_any = (1, self.largest) in self._ranges
         self._search = lru_cache(maxsize=1024)(self._searched)
 
     def cut(self, items):
@@ -26,7 +26,7 @@ class Sizes:
             taken = [self.largest] * (items // self.largest) + [items % self.largest] * (
                 items % self.largest > 0
             )
-            return [(0, size, size) for size in taken]
+            return [(self._group_of(size), size, size) for size in taken]
         # Of the fewest calls, less than `largest` are of other sizes: as many have some that add up to calls
         # of the largest size. So what is beyond that are calls of the largest size.
         largest = self.largest

@@ -251,12 +251,13 @@ class Node:
         try:
             columns = [[item[key] for item in ready] for key in reads]
             results = self._attempt(lambda: callers.run_for(ready, kernel, *columns))
-            padding.count(self)
         except (Exception, SystemExit) as problem:  # noqa: BLE001  (it must stay with these items)
             if len(ready) == 1:
                 goes_on = self._break(ready[0], problem)
                 return [item for item in items if goes_on or item is not ready[0]]
             return self._run_alone(items, ready, kernel, reads, writes)
+        finally:  # what was noted before a kernel broke is this node's, too
+            padding.count(self)
         columns = results if len(writes) > 1 else (results,)
         broken = set()
         for position, item in enumerate(ready):
