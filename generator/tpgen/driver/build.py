@@ -5,18 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
 
 from .. import __version__
 from ..diagnostics import Bag, Diagnostic
-from ..emit.native_model import Engine
 from ..emit.overrides import Override
 from ..emit.plan import Inputs, plan
 from ..emit.repo_plan import JSON, RepoPlan
 from ..emit.write import WriteResult, recover, write
+from ..engines.plan_files import PLAN, REQUEST
 from ..source import Span
 from .compile import AfterPass, Compiled, compile_pipeline
 from .engines import plan_engines
@@ -24,7 +24,7 @@ from .files import file_contents, named_files
 from .models import model_contents
 from .options import BuildOptions
 from .packages import note_missing_packages
-from .precision import lower_models, note_default, sample_hashes
+from .precision import Lowered, lower_models, note_default, sample_hashes
 from .shown import counted
 
 DEFAULT_DIRECTORY = "model_repository"
@@ -70,6 +70,7 @@ def check(
             _listed(pipelines), options or BuildOptions(), bag, Path(scratch), after, write_models=False
         )
     bag.raise_if_errors()
+    _note_pending(plans, None, bag)
     return BuildResult(tuple(p.pipeline for p in plans), tuple(bag.diagnostics), compiled=tuple(compiled))
 
 
@@ -92,6 +93,7 @@ def build(
         plans, compiled = _plan_all(_listed(pipelines), options or BuildOptions(), bag, Path(scratch), after)
         bag.raise_if_errors()
         written = write(plans, target)
+    _note_pending(plans, target, bag)
     return BuildResult(
         tuple(p.pipeline for p in plans),
         (*bag.diagnostics, *written.diagnostics),
@@ -149,15 +151,14 @@ def _note_processes(compiled: Compiled, bag: Bag) -> None:
 def make_plan(compiled: Compiled, scratch: Path, bag: Bag, *, write_models: bool = True) -> RepoPlan:
     """The repository of a compiled pipeline; rewritten models lie in ``scratch`` until it is written."""
     contents = model_contents(compiled.graph, compiled.models, scratch, bag, write=write_models)
-    engines: dict[str, Engine] = {}
+    lowered: dict[str, Lowered] = {}
     if not bag.has_errors:
         contents, lowered = lower_models(
             compiled.graph, contents, compiled.base, scratch, bag, write=write_models
         )
-        engines = plan_engines(compiled, contents, lowered, bag)
-    if not bag.has_errors:
+    engines = plan_engines(compiled, contents, lowered, bag) if not bag.has_errors else {}
+    if engines:
         note_default(compiled.graph, bag)
-    _note_pending(compiled, engines, bag)
     inputs = Inputs(
         version=__version__,
         source=compiled.source.path,
@@ -176,16 +177,29 @@ def make_plan(compiled: Compiled, scratch: Path, bag: Bag, *, write_models: bool
     return planned
 
 
-def _note_pending(compiled: Compiled, engines: Mapping[str, Engine], bag: Bag) -> None:
+def _note_pending(plans: Sequence[RepoPlan], directory: Path | None, bag: Bag) -> None:
     """Engines are built where the GPU is; until then no server loads the repository."""
-    if engines:
-        count = f"{len(engines)} TensorRT engine{'s' * (len(engines) > 1)}"
-        bag.warning(
-            "TP906",
-            f"{count} still to be built, from model.onnx beside engine.json: {', '.join(sorted(engines))}",
-            hint="build them where the GPU is: tpgen engines build DIR; --runtime onnxruntime needs none",
-            file=compiled.source.path,
+    for planned in plans:
+        folders = {
+            f"{model.name}/{path.removesuffix(REQUEST)}": model.name
+            for model in planned.models
+            for path in model.files
+            if path.endswith(f"/{REQUEST}")
+        }
+        names = sorted(
+            name
+            for folder, name in folders.items()
+            if directory is None or not (directory / folder / PLAN).is_file()
         )
+        if names:
+            count = f"{len(names)} TensorRT engine{'s' * (len(names) > 1)}"
+            bag.warning(
+                "TP906",
+                f"{count} still to be built, from model.onnx beside engine.json: {', '.join(names)}",
+                hint=f"where the GPU is: tpgen engines build {directory or 'DIR'};"
+                " --runtime onnxruntime needs none",
+                file=planned.source,
+            )
 
 
 def _lint_overridden(planned: RepoPlan, compiled: Compiled, inputs: Inputs, scratch: Path, bag: Bag) -> None:
