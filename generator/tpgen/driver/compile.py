@@ -107,6 +107,7 @@ def _pass_options(loaded: Loaded, options: BuildOptions, bag: Bag) -> Options:
         outputs=keys.outputs,
         outputs_span=spans.get("outputs"),
         max_batch=keys.max_batch or None,
+        preprocess=keys.preprocess,
     )
 
 

@@ -10,12 +10,13 @@ from typing import Any
 
 from ..diagnostics import Bag, did_you_mean
 from ..ir.filters import UserStatus
-from ..ir.graph import Call, Entry, Graph, Stage
+from ..ir.graph import DALI, Call, Entry, Graph, Stage
 from ..ir.op import attributes_of
 from . import configs
 from .called_model import alone
 from .code_text import safe_name
 from .config_pbtxt import render as render_config
+from .dali import Refusal, dali_code, dali_config, dali_files, lower
 from .native_model import Engine, native_config, native_files
 from .overrides import Override, apply_override
 from .render import render_python
@@ -56,6 +57,9 @@ def plan(graph: Graph, inputs: Inputs, bag: Bag) -> RepoPlan:
     for entry in graph.entries:
         stages = [stage for stage in graph.stages if stage.entry == entry.name]
         for stage in stages:
+            if stage.backend == DALI:
+                models += _dali_model(graph, stage, inputs, bag)
+                continue
             if not stage.is_python:
                 models.append(_native_model(graph, stage, inputs, bag))
                 continue
@@ -131,6 +135,37 @@ def _native_model(graph: Graph, stage: Stage, inputs: Inputs, bag: Bag) -> Model
             config = apply_override(config, inputs.overrides[name], inputs.target_triton, bag)
     files["config.pbtxt"] = render_config(config, _header(stage.name, inputs)).encode()
     return ModelPlan(stage.name, files)
+
+
+def _dali_model(graph: Graph, stage: Stage, inputs: Inputs, bag: Bag) -> list[ModelPlan]:
+    """A stage as a DALI pipeline; none if DALI cannot hold it, which is reported where it is written."""
+    calls = _calls(graph, stage)
+    chain = lower(graph, calls, stage.inputs[0], stage.outputs, device="gpu")
+    if len(stage.inputs) > 1:
+        chain = Refusal(f"the pipeline begins with several inputs, '{stage.inputs[1].key}' among them")
+    if isinstance(chain, Refusal):
+        bag.error(
+            "TP914",
+            f"DALI cannot do this: {chain}",
+            chain.place or calls[0].span,
+            hint='preprocess = "opencv" prepares the images in a Python stage',
+        )
+        return []
+    bag.note("TP915", "; ".join(chain.notes), calls[0].span, model=stage.name)
+    threads = stage.instances
+    code = dali_code(
+        chain,
+        owner=stage.entry,
+        source=inputs.source,
+        version=inputs.version,
+        batch=stage.max_batch,
+        threads=threads,
+    )
+    batching = _batching(graph, stage, inputs)
+    config = dali_config(stage.name, chain, max_batch=stage.max_batch, threads=threads, batching=batching)
+    files: dict[str, Content] = dict(dali_files(code))
+    files["config.pbtxt"] = render_config(config, _header(stage.name, inputs)).encode()
+    return [ModelPlan(stage.name, files)]
 
 
 def _code_labels(graph: Graph, stage: Stage) -> Iterator[str]:

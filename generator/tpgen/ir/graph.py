@@ -24,7 +24,7 @@ from .op import Fork, Op, Trait
 from .rewrite import ModelRewrite
 from .type_table import TypeTable
 
-PYTHON = "python"  # Triton's name of the backend that stages run on
+PYTHON, DALI = "python", "dali"  # Triton's names of the backends that stages run on
 # What stands behind a key in the names of the tensors that travel with it: its sizes, whether it is there.
 COMPANIONS = ("count", "count2", "shape", "valid", "tag")
 

@@ -41,6 +41,7 @@ class Options:
     outputs: tuple[str, ...] = ()
     outputs_span: Span | None = None
     max_batch: int | None = None
+    preprocess: str = "auto"
 
 
 @dataclass

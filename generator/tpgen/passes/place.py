@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from ..ir.filters import DATA, RESULT, SWAP
-from ..ir.graph import Entry, Graph, Port, Stage, companion_of
+from ..ir.graph import DALI, PYTHON, Entry, Graph, Port, Stage, companion_of
 from ..ir.op import Trait
 from ..types import State, crosses_wire
 from . import native, steps
@@ -47,6 +47,7 @@ class _Group:
     nodes: list[str]
     why: str
     is_model: bool = False
+    backend: str = PYTHON
 
 
 def _placed(graph: Graph, name: str, context: Context) -> tuple[Graph, list[Stage]]:
@@ -59,7 +60,15 @@ def _placed(graph: Graph, name: str, context: Context) -> tuple[Graph, list[Stag
         groups = steps.groups_of(*found)
         together = steps.reason_against(*found) or _reason_at_borders(*found, groups)
         if together is None:
-            return found[0], _stages_of(*found, context, [_as_step(found[0], nodes) for nodes in groups])
+            return found[0], _stages_of(*found, context, _as_steps(found[0], groups, context))
+    if is_native and context.options.preprocess == DALI:
+        context.bag.error(
+            "TP914",
+            f"DALI only prepares what goes into a model of fixed size in a straight pipeline: {together}",
+            graph.nodes[entry.root].span,
+            hint='preprocess = "opencv" prepares the images in a Python stage',
+            node=graph.title(entry.root),
+        )
     members = graph.members(entry.root)
     if together is not None:
         stages = _stages_of(graph, entry, context, [_Group([*members], together)])
@@ -71,10 +80,17 @@ def _placed(graph: Graph, name: str, context: Context) -> tuple[Graph, list[Stag
     return graph, _stages_of(graph, entry, context, [_Group([*members], why)])
 
 
-def _as_step(graph: Graph, nodes: list[str]) -> _Group:
-    if steps.is_model(graph, nodes[0]):
-        return _Group(nodes, "the model has a backend of its own", is_model=True)
-    return _Group(nodes, "one process runs what stands between models")
+def _as_steps(graph: Graph, groups: list[list[str]], context: Context) -> list[_Group]:
+    """The steps of an ensemble; with ``preprocess = "dali"`` what stands before the first model is DALI's."""
+    found = []
+    for index, nodes in enumerate(groups):
+        if steps.is_model(graph, nodes[0]):
+            found.append(_Group(nodes, "the model has a backend of its own", is_model=True))
+        elif index == 0 and len(groups) > 1 and context.options.preprocess == DALI:
+            found.append(_Group(nodes, 'preprocess = "dali" was asked for', backend=DALI))
+        else:
+            found.append(_Group(nodes, "one process runs what stands between models"))
+    return found
 
 
 def _reason_at_borders(graph: Graph, entry: Entry, groups: list[list[str]]) -> str | None:
@@ -127,6 +143,8 @@ def _stages_of(graph: Graph, entry: Entry, context: Context, groups: list[_Group
                 instances=_instances(graph, nodes, context, is_part=len(groups) > 1),
                 takes_over=takes_over,
                 why=group.why,
+                backend=group.backend,
+                on_gpu=group.backend != PYTHON,
             )
         )
     return stages

@@ -117,7 +117,7 @@ def _check_source(source: Port) -> None:
 
 def _check_straight(graph: Graph, calls: Sequence[Call]) -> None:
     """Refuse a chain of which more is read behind it than what its last node leaves."""
-    names = list(dict.fromkeys(call.node for call in calls))
+    names = list(_nodes(graph, calls))
     for name, follower in pairwise(names):
         if graph.nodes[name].next != (follower,):
             raise _refuse(f"node '{graph.title(name)}' has other followers", None, graph.nodes[name].span)
@@ -129,10 +129,16 @@ def _check_straight(graph: Graph, calls: Sequence[Call]) -> None:
                 )
 
 
+def _nodes(graph: Graph, calls: Sequence[Call]) -> dict[str, None]:
+    """The nodes that calls stand in, in order: not always those that they were written in."""
+    labels = {call.label for call in calls}
+    return {node.name: None for node in graph.nodes.values() if any(c.label in labels for c in node.calls)}
+
+
 def _check_isolation(graph: Graph, calls: Sequence[Call]) -> None:
     """Refuse a chain behind which a failed image would go on: DALI fails all images of its batch."""
     labels = {call.label for call in calls}
-    names = dict.fromkeys(call.node for call in calls)
+    names = _nodes(graph, calls)
     for node in map(graph.nodes.__getitem__, names):
         if node.on_error is not None:
             span = node.on_error.span
@@ -202,7 +208,8 @@ class _Lowering:
         job = self._job(call, lowering)
         self._account(call, lowering)
         code = lowering.write(job)
-        node = self.graph.nodes[call.node]
+        (name,) = _nodes(self.graph, [call])
+        node = self.graph.nodes[name]
         comment = one_line(f"{node.title}.{call.op.name}, {node.location}", 90)
         if job.image is not None and code == job.image.name:  # only the graph's type of it changes
             self.keys[RESULT] = replace(job.image, type=job.result)
@@ -210,7 +217,8 @@ class _Lowering:
         return Step(comment, f"{', '.join(self._targets(call, job, lowering))} = {code}")
 
     def _check_flow(self, call: Call, *, is_first: bool) -> None:
-        if self.graph.nodes[call.node].map:
+        (name,) = _nodes(self.graph, [call])
+        if self.graph.nodes[name].map:
             raise _refuse("a 'map' leads keys here; DALI holds straight chains", call)
         if call.fork is not None or call.arms or call.jump is not None:
             raise _refuse("items part their ways here; DALI holds straight chains", call)
