@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from engines.fake_tensorrt import FakeTensorRT
 from engines.onnx_build import model, node, save, tensor
 from small_models import write_models
 from tpgen.cli import run_command
-from tpgen.driver import BuildOptions, BuildResult, build
+from tpgen.diagnostics import Bag, PipelineError
+from tpgen.driver import BuildOptions, BuildResult, build, compile_pipeline
+from tpgen.driver.explain import explain
 from tpgen.engines.plan_files import read_built
 from tpgen.services.engines import find_engines
 
@@ -321,10 +324,41 @@ def test_half_precision_is_in_the_file(place: Place, precision: str, type_: str)
     (one,) = find_engines(place.repository)
     assert one.request.precision == ("fp16" if precision == "best" else precision)
     assert any("Conv" in line for line in one.report)
+    record = json.loads((place.repository / "tpgen.json").read_text())["pipelines"]["p"]["record"]
+    assert any("Conv" in line for line in record["decisions"])
     graph = onnx.load(place.plan.parent / "model.onnx").graph
     assert {value.type.tensor_type.elem_type for value in (*graph.input, *graph.output)} == {1}
     assert not any(one.code == "TP909" for one in found.diagnostics)
     assert any(f'precision = "{precision}"' in line for line in found.compiled[0].decisions)
+
+
+def test_keys_of_the_builder_have_an_effect(place: Place) -> None:
+    text = TEXT + 'precision = "fp16"\ncalibrate_cache = "table"\nmax_workspace_size = 512\n'
+    (place.folder / "pipeline.toml").write_text(text + 'hardward_compatibility = "AMPERE_PLUS"\n')
+    ignored = {}
+    for runtime in ("tensorrt", "onnxruntime"):
+        options = BuildOptions(target="gpu", runtime=runtime, cores=2)
+        with tempfile.TemporaryDirectory() as scratch:
+            bag = Bag()
+            compiled = compile_pipeline(place.folder / "pipeline.toml", options, bag, Path(scratch))
+            assert compiled is not None
+            ignored[runtime] = {one.key for one in explain(compiled).ignored}
+    assert ignored["tensorrt"] == {"calibrate_cache"}
+    assert {"precision", "max_workspace_size"} <= ignored["onnxruntime"]
+    build(place.folder / "pipeline.toml", place.repository, GPU)
+    (one,) = find_engines(place.repository)
+    assert one.request.workspace_mib == 512
+    assert one.request.flags.hardware_compatibility == "ampere_plus"
+
+
+@pytest.mark.parametrize("line", ['max_workspace_size = "much"', 'hardward_compatibility = "ALL"'])
+def test_what_the_builder_does_not_know(place: Place, line: str) -> None:
+    with pytest.raises(PipelineError) as caught:
+        place.built(f"{TEXT}{line}\n")
+    (problem,) = caught.value.diagnostics
+    assert problem.code == "TP412"
+    assert problem.span is not None
+    assert problem.span.text == line.partition(" = ")[2]
 
 
 def test_without_precision_numbers_stay_and_that_is_said(place: Place) -> None:
@@ -383,8 +417,6 @@ def test_int8_is_calibrated_on_a_folder(place: Place) -> None:
     ],
 )
 def test_samples_that_do_not_fit(place: Place, text: str, wrong: dict[str, Any] | None, message: str) -> None:
-    from tpgen.diagnostics import PipelineError
-
     if wrong is not None:
         _samples(place.folder / "samples", 0, **wrong)
     with pytest.raises(PipelineError) as caught:

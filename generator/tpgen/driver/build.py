@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
@@ -168,7 +168,7 @@ def make_plan(compiled: Compiled, scratch: Path, bag: Bag, *, write_models: bool
         contents={**contents, **file_contents(compiled.graph, compiled.base)},
         user_files=_user_files(compiled),
         overrides=_overrides(compiled),
-        record=_record(compiled),
+        record=_record(compiled, lowered),
         engines=engines,
     )
     planned = plan(compiled.graph, inputs, bag)
@@ -232,7 +232,7 @@ def _user_files(compiled: Compiled) -> dict[str, dict[str, bytes]]:
     }
 
 
-def _record(compiled: Compiled) -> dict[str, JSON]:
+def _record(compiled: Compiled, lowered: Mapping[str, Lowered]) -> dict[str, JSON]:
     options = compiled.options
     return {
         "options": {
@@ -244,7 +244,10 @@ def _record(compiled: Compiled) -> dict[str, JSON]:
             "instances": options.instances,
             **compiled.given.given_record(compiled.base),
         },
-        "decisions": list(compiled.decisions),
+        "decisions": [
+            *compiled.decisions,
+            *(f"{stage}: {line}" for stage, one in lowered.items() for line in one.report),
+        ],
     }
 
 

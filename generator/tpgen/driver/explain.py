@@ -19,6 +19,7 @@ from .dimensions import DimensionNames
 from .explain_batches import BatchFacts, batches_of, padding_of
 from .needs import Needs, needs_of
 from .options import usable_cores
+from .precision import BUILDER_KEYS, TENSORRT, UNUSED_KEYS
 from .spelling import written_name
 
 
@@ -357,7 +358,12 @@ def _steps(rewrite: ModelRewrite) -> Iterator[str]:
 
 
 def _ignored(compiled: Compiled) -> Iterator[IgnoredKey]:
+    options = compiled.options
     for key, span, why in compiled.loaded.ignored:
+        if options.target == "gpu" and key in BUILDER_KEYS:
+            if options.runtime == TENSORRT and key not in UNUSED_KEYS:
+                continue
+            why = UNUSED_KEYS.get(key) or f"no engine is built with --runtime {options.runtime}"
         yield IgnoredKey(key, _place(span), why)
     yield from _overruled(compiled)
 

@@ -21,10 +21,20 @@ from ..engines.precision_report import Half, PrecisionRequest
 from ..engines.requests import Tensor
 from ..engines.session import RunFailed
 from ..ir.graph import Call, Graph, Node, Port, Stage
+from ..ir.op import attributes_of
+from ..ops.inference import TensorrtTensor
 from ..types import Array
 
 TENSORRT = "tensorrt"
 Contents = Mapping[tuple[str, str], tuple[Path, dict[str, Content]]]  # as `models.model_contents` returns
+BUILDER_KEYS = frozenset(f.key for f in attributes_of(TensorrtTensor) if f.declared.target == "gpu")
+UNUSED_KEYS = {
+    "calibrate_cache": "ranges are found anew with every build, in seconds",
+    "log_level": "TensorRT's warnings are printed",
+    "model::timingcache": "tpgen engines build --cache keeps timings for each GPU",
+    "precision::output::fp16": "layers are converted with their outputs",
+    "weight_budget_percentage": "weights are not streamed",
+}
 _LARGEST_FILE = (1 << 31) - (1 << 16)  # what protobuf can hold
 
 
