@@ -348,12 +348,11 @@ class Server:
         for name in request:
             if name not in declared:
                 return TritonError(f"unexpected inference input '{name}'", invalid)
-        for name, tensor in declared.items():
-            if name not in request:
-                if not tensor.optional:
-                    return TritonError(f"expected input '{name}'", invalid)
-                continue
-            problem = _misfit(tensor, request[name])
+        least = sum(not tensor.optional for tensor in declared.values())
+        if len(request) < least:  # it counts them: an optional one stands in for a required one
+            return TritonError(f"expected {least} inputs but got {len(request)} inputs", invalid)
+        for name, array in request.items():
+            problem = _misfit(declared[name], array)
             if problem is not None:
                 return TritonError(problem, invalid)
         sizes = {len(array) for array in request.values()}

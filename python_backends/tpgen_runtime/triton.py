@@ -117,8 +117,7 @@ class Reply:
     def open(self):
         """The request's items; none (and an error answer) if its tensors are not acceptable."""
         try:
-            tensors = self._tensors()
-            columns = [(port.key, port.decode(tensors)) for port in self._stage.inputs if port.key in tensors]
+            columns = self._columns()
             size = len(columns[0][1]) if columns else 1
             self._items = [
                 Item({key: values[row] for key, values in columns if values[row] is not ABSENT}, self, row)
@@ -159,11 +158,16 @@ class Reply:
         self._items = self._request = None  # items refer to their reply: a cycle would keep tensors for long
         return response
 
-    def _tensors(self):
-        found = {}
-        for tensor in self._request.inputs():
-            found[tensor.name()] = tensor.as_numpy()
-        return found
+    def _columns(self):
+        """The inputs that were sent: pairs of a key and its values."""
+        tensors = {tensor.name(): tensor.as_numpy() for tensor in self._request.inputs()}
+        columns = []
+        for port in self._stage.inputs:
+            if port.key in tensors:
+                columns.append((port.key, port.decode(tensors)))
+            elif not port.optional_value:  # the server only counts: an optional tensor came in its place
+                raise ItemError(f"input '{port.key}' is missing")
+        return columns
 
     def _answer(self):
         reason = next((item.reason for item in self._items if item.reason and "result" not in item), None)

@@ -373,6 +373,12 @@ def test_a_crop_is_looked_at_without_its_page(http: Client) -> None:
         http("pages.crop", crops=np.full((1, 3), 13013, np.float32))
 
 
+def test_a_companion_does_not_stand_in_for_its_input(http: Client) -> None:
+    with pytest.raises(RequestError, match=r"pages\.crop: input 'crops' is missing") as caught:
+        http.send("pages.crop", {"crops_count": np.ones((1, 1), np.int32)})
+    assert caught.value.status == 400
+
+
 # --- loops ---
 
 
