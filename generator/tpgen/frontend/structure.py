@@ -125,6 +125,9 @@ def _report_join(
             " start both from one node, or give each its own copy of what follows",
             node=arriving[-1].source,
         )
+    elif len({edge.source for edge in arriving}) < len(arriving):
+        message = f"'{name}' stands more than once in one 'next'"
+        bag.error("TP204", message, arriving[-1].span, hint="name it once", node=arriving[-1].source)
     elif not has_map:
         first, second = arriving[0].source, arriving[1].source
         sources = ", ".join(_few([f"'{edge.source}'" for edge in arriving]))
