@@ -29,7 +29,8 @@ One leaf answers with its keys (`result` ...), several with `<leaf>.<key>`: `sma
 A node behind several others begins when they are done, and its `map` makes the new item:
 `node[key:new key, ...]`, separated by commas. What it does not name does not go on. One of the new keys is
 `data`, or all inputs of a model are named. Keys may come from any node before this one, near or far, and a
-node with a single predecessor may have a `map` as well (`[result:data]` then means that one). With
+node with a single predecessor may have a `map` as well (`[result:data]` then means that one). A key that no
+node writes comes from the client: if no operator reads it either, declare it in `[pipeline.inputs]`. With
 `next = "both"` in `small` and `wide`:
 
 ```toml

@@ -6,9 +6,11 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from ..ir.filters import RESULT, Equals, Has, Lacks, OwnStatus, UserStatus
+from ..diagnostics import did_you_mean
+from ..ir.filters import DATA, RESULT, Equals, Has, Lacks, OwnStatus, UserStatus
 from ..ir.graph import RESTART, Call, Graph, Mapped, Node, Port
 from ..ir.op import Trait
+from ..source import Span
 from ..types import Bytes, Text, Type, crosses_wire, present
 from .base import Context, DeclaredPort
 
@@ -23,6 +25,15 @@ class _Written:
     closed: bool = False
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """A key that a map takes and nothing before it writes: the client's, if it is known to send it."""
+
+    node: Node
+    one: Mapped
+    there: frozenset[str]
+
+
 @dataclass
 class Binder:
     """Walks the components of a graph; ``nodes`` get their models bound to keys on the way."""
@@ -32,6 +43,8 @@ class Binder:
     nodes: dict[str, Node] = field(init=False)
     _inputs: dict[str, Port] = field(default_factory=dict)
     _declared: Mapping[str, DeclaredPort] = field(default_factory=dict)
+    _asked: list[_Asked] = field(default_factory=list)
+    _told: set[Span] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.nodes = dict(self.graph.nodes)
@@ -39,19 +52,23 @@ class Binder:
     def entry(self, root: str) -> tuple[Port, ...]:
         """The inputs of the entry at a root."""
         self._inputs = {}
+        self._asked = []
         options = self.context.options
         self._declared = {**options.inputs, **options.entry_inputs.get(self.graph.title(root), {})}
         end = self._component(root, _Written())
         if root in self.graph.loops:
             self._loop(root, end)
+        self._settle()
         return tuple(self._inputs.values())
 
     def _loop(self, root: str, end: _Written) -> None:
         """What runs again reads what stands at the ends, and else what clients send."""
         keys: frozenset[str] = end.keys
         before: frozenset[str] | None = None
+        asked = self._asked
         while keys != before:
             before = keys
+            self._asked = [*asked]  # the keys of the last round are all that stand there
             for body in self.graph.loops[root].bodies.values():
                 keys |= self._component(body, _Written(keys - {RESTART}, end.closed)).keys
 
@@ -75,9 +92,31 @@ class Binder:
     def _mapped(self, node: Node, behind: dict[str, _Written]) -> _Written:
         for one in node.map:
             there = behind[one.node]
-            if one.source not in there.keys and not there.closed:
+            if one.source in there.keys or there.closed:
+                continue
+            if one.source == DATA or one.source in self._declared:
                 self._add(one.source, self._wanted(node, one.target), node.calls[0])
+            else:
+                self._asked.append(_Asked(node, one, there.keys))
         return _Written(frozenset(one.target for one in node.map), closed=True)
+
+    def _settle(self) -> None:
+        """Report keys that only maps take: nothing but a declaration tells a client's key from a typo."""
+        for asked in self._asked:
+            one, inputs = asked.one, self._inputs
+            if one.source in inputs or one.span in self._told:
+                continue
+            self._told.add(one.span)
+            known = sorted({*asked.there, *inputs})
+            near = did_you_mean(one.source, known)
+            nearest = f"did you mean '{near}'?" if near else f"it leaves: {', '.join(known) or 'nothing'}."
+            self.context.bag.error(
+                "TP307",
+                f"the map takes '{one.source}', which '{self.graph.title(one.node)}' does not leave",
+                one.span,
+                hint=f"{nearest} Keys that clients send and only maps take are declared in [pipeline.inputs]",
+                node=asked.node.title,
+            )
 
     def _with_context(self, node: Node, behind: dict[str, _Written]) -> Node:
         """The node with ``context`` in its map: what branches share by reference goes through every map."""
