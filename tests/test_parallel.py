@@ -119,3 +119,58 @@ def test_elements_that_end_in_a_branch(folder: Path, monkeypatch: pytest.MonkeyP
     made = read_pipeline(SUBGRAPH, folder, "elements")
     outcomes = compare(made, folder, "elements", random.Random(2))
     assert {type(outcome) for outcome in outcomes} == {dict, ItemError}
+
+
+OBJECTS = """
+[pipeline]
+inputs = {data = "float32[3,8,8]"}
+[begin]
+backend = "Python[objects:Opens]"
+next = "left, right"
+[left]
+backend = "Sequential[Python[objects:Counts],Python[objects:typed],TensorrtTensor]"
+model = "small.onnx"
+map = "begin[result:data,shared:shared]"
+[right]
+backend = "Sequential[Python[objects:Counts],Python[objects:typed],TensorrtTensor]"
+model = "any.onnx"
+map = "begin[result:data,shared:shared]"
+"""
+OBJECTS_CODE = """
+from tpgen_runtime import Tensor, op
+
+IMAGE = Tensor("float32", [3, 8, 8])
+
+
+@op(inputs={"data": IMAGE}, outputs={"result": IMAGE})
+def typed(data):
+    return data
+
+
+class Opens:
+    def init(self, params):
+        pass
+
+    def forward(self, items):
+        for item in items:
+            item["result"] = item["data"]
+            item["shared"] = {"count": 0}
+
+
+class Counts:
+    def init(self, params):
+        pass
+
+    def forward(self, items):
+        for item in items:
+            item["shared"]["count"] += 1
+            item["result"] = item["data"]
+"""
+
+
+def test_branches_that_share_objects_take_turns(folder: Path) -> None:
+    (folder / "objects.py").write_text(OBJECTS_CODE)
+    made = read_pipeline(OBJECTS, folder, "objects_shared")
+    lay_out(made.compiled, folder / "turns")
+    code = (folder / "turns" / "objects_shared" / "1" / "stage.py").read_text()
+    assert "in_parallel" not in code

@@ -13,6 +13,7 @@ from itertools import combinations
 
 from ..ir.graph import Graph
 from ..ir.op import Trait
+from ..types import Opaque
 from .code_text import BODY, broken_call, sequence
 from .names import literal
 
@@ -162,11 +163,13 @@ class Tracks:
         return any(call.fork is not None for call in self.graph.nodes[name].calls)
 
     def _run_in_parallel(self, due: Mapping[str, Sequence[str]]) -> bool:
-        """True if several tracks run models, and no two of them the same operators."""
+        """True if several tracks run models, and no two of them the same operators, or unknown objects."""
         all_members = [self._members(names) for names in due.values()]
         with_models = sum(any(map(self._infers, members)) for members in all_members)
         own = [{self.graph.nodes[name].physical or name for name in members} for members in all_members]
-        return with_models > 1 and all(a.isdisjoint(b) for a, b in combinations(own, 2))
+        if with_models < 2 or not all(a.isdisjoint(b) for a, b in combinations(own, 2)):
+            return False
+        return sum(any(map(self._reads_objects, members)) for members in all_members) < 2
 
     def _wait_for_others(self, due: Mapping[str, Sequence[str]]) -> bool:
         """True if several tracks wait for models that are Triton models of their own."""
@@ -186,6 +189,13 @@ class Tracks:
         jumps = {call.jump for name in names for call in self.graph.nodes[name].calls}
         called = (self.graph.members(jump) for jump in jumps if jump is not None)
         return {*names, *(name for members in called for name in members)}
+
+    def _reads_objects(self, name: str) -> bool:
+        """True if a user's code gets Python objects, which branches share: two that change one would race."""
+        assert self.graph.types is not None
+        calls = (call for call in self.graph.nodes[name].calls if call.op.has(Trait.USER_CODE))
+        read = (self.graph.types.read_by(call.label).values() for call in calls)
+        return any(isinstance(type_, Opaque) for types in read for type_ in types)
 
     def _infers(self, name: str) -> bool:
         return any(call.op.has(Trait.INFERENCE) for call in self.graph.nodes[name].calls)
