@@ -15,9 +15,11 @@ import pytest
 
 from all_ways import compare
 from constructs import EXPECTED
+from equivalence import interpreted
 from many import Report, compare_many
 from random_graphs import write_status_code
 from random_pipelines import read_pipeline, write_files
+from tpgen.runner.interpreter import ItemError
 
 COUNT = int(os.environ.get("TPGEN_EQUIVALENCE", "60"))
 GRAPHS = int(os.environ.get("TPGEN_EQUIVALENCE_GRAPHS", "60"))
@@ -31,6 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_files(made)
     write_status_code(made)
     (made / "changing.py").write_text(CHANGING, encoding="utf-8")
+    (made / "refusing.py").write_text(REFUSING, encoding="utf-8")
     return made
 
 
@@ -220,6 +223,25 @@ ONCE_WRONG = {
         [c]
         backend = "TopLeftResizeMat(resize_h=6,resize_w=9)"
         """,
+    "an item that failed comes to a filter that asks for its status": """
+        [a]
+        backend = "Python[refusing:asked]"
+        next = "b"
+        [b]
+        backend = "Identity"
+        filter = "filter"
+        """,
+    "the same in one of two branches": """
+        [a]
+        backend = "Python[refusing:asked]"
+        next = "b,c"
+        [b]
+        backend = "Identity"
+        filter = "if"
+        [c]
+        backend = "Identity"
+        filter = "or"
+        """,
     "user code answers with its input": """
         [pipeline]
         outputs = ["kept", "result"]
@@ -256,6 +278,25 @@ class Buffer:
         return self.kept
 """
 
+REASONS = {
+    0: "asks.toml:3 [a] item 0: really bad",
+    6: "asks.toml:6 [b] item 0: refused by filter 'filter'",
+    7: "asks.toml:6 [b] item 0: 'Rn' is no status; known: Run, Skip, SerialSkip, SubGraphSkip, Break, Error",
+}
+REFUSING = """
+from tpgen_runtime import ItemError, Tensor, op
+
+STATUSES = (None, "Run", "Skip", "SerialSkip", "SubGraphSkip", "Break", "Error", "Rn")
+TEXT = Tensor("string", [])
+
+@op(inputs={"data": Tensor("bytes", [])}, outputs={"result": Tensor("bytes", []), "filter": TEXT})
+def asked(data):
+    status = STATUSES[sum(data) % len(STATUSES)]
+    if status is None:
+        raise ItemError("really bad")
+    return {"result": data, "filter": status}
+"""
+
 
 @pytest.mark.parametrize("what", ONCE_WRONG)
 def test_what_once_differed(what: str, folder: Path) -> None:
@@ -263,3 +304,15 @@ def test_what_once_differed(what: str, folder: Path) -> None:
     made = read_pipeline(ONCE_WRONG[what], folder, name)
     for seed in range(3):
         compare(made, folder, name, random.Random(seed))
+
+
+def test_the_first_reason_is_kept(folder: Path) -> None:
+    made = read_pipeline(
+        ONCE_WRONG["an item that failed comes to a filter that asks for its status"], folder, "asks"
+    )
+    (entry,) = made.compiled.graph.entries
+    for ending, said in REASONS.items():
+        (found,) = interpreted(made, entry, [{"data": bytes([ending])}])
+        assert isinstance(found, ItemError)
+        assert found.is_input
+        assert str(found) == said

@@ -1,9 +1,12 @@
 """What decides, item by item, whether a node or an operator of a sequence runs."""
 
+from .errors import ItemError
+
 RUN, SKIP, SERIAL_SKIP, SUBGRAPH_SKIP = "Run", "Skip", "SerialSkip", "SubGraphSkip"
 BREAK, ERROR = "Break", "Error"
 SWAP_STATUS = "Swap"  # a verdict only: the item runs, and its result becomes data
-_STATUSES = frozenset((RUN, SKIP, SERIAL_SKIP, SUBGRAPH_SKIP, BREAK, ERROR))
+_STATUSES = (RUN, SKIP, SERIAL_SKIP, SUBGRAPH_SKIP, BREAK, ERROR)
+_SHOWN = 40  # characters of what is no status
 
 
 class Filter:
@@ -35,6 +38,10 @@ class Filter:
             item.pop(source, None)
         item.update(moved)
         return RUN
+
+    def wants(self, item):
+        """True if the item lacks a key that a check asks for."""
+        return any(key is not None and wanted is True and key not in item for key, wanted, _ in self._checks)
 
 
 def _holds(item, key, wanted):
@@ -68,7 +75,9 @@ def own_status(key):
 
     def verdict(item):
         status = text_of(item[key])
-        return status if status in _STATUSES else ERROR
+        if status not in _STATUSES:
+            raise ItemError(f"{status[:_SHOWN]!r} is no status; known: {', '.join(_STATUSES)}")
+        return status
 
     return verdict
 

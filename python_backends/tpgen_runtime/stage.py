@@ -200,7 +200,10 @@ class Node:
         return status
 
     def _decided(self, item, when):
-        """What a filter says; an item that it refuses loses its keys. None: filter and item broke."""
+        """What a filter says; an item that it refuses loses its keys. None: filter and item broke.
+
+        One that failed before, and so lacks the key that the filter asks for, keeps the reason of that.
+        """
         try:
             status = when.status(item)
             reason = f"refused by filter '{when.name}'"
@@ -211,9 +214,10 @@ class Node:
             item.fail(Broken(self._message(item, f"{type(problem).__name__}: {problem}")))
             return None
         if status == ERROR:
-            self.errors += 1
+            if not item.reason or RESULT in item or not when.wants(item):
+                self.errors += 1
+                item.reason = self._message(item, reason)
             item.clear()
-            item.reason = self._message(item, reason)
         return status
 
     def _end(self, item):

@@ -21,18 +21,36 @@ from ..ir.filters import (
 from ..types import Array, Bytes, DType, ListOf, Type
 from .kernels import Asked
 
+_SHOWN = 40  # characters of what is no status
+
+
+class UnknownStatus(Exception):
+    """An item brings a status that is none; to the item what a kernel's own ``ItemError`` is."""
+
 
 def status_of(filter_: Filter, values: Mapping[str, Any], asked: Asked | None) -> str:
-    """What becomes of an item with these keys; ``asked`` is the function of a user's filter."""
+    """What becomes of an item with these keys; ``asked`` is the function of a user's filter.
+
+    Raises:
+        UnknownStatus: the item's own status is none.
+    """
     for check in filter_.checks:
         if not _holds(check.condition, values):
             return check.otherwise.value
     if isinstance(filter_.verdict, OwnStatus):
         status = text_of(values[filter_.verdict.key])
         known = (RUNS, *(one.value for one in Otherwise))
-        return status if status in known else Otherwise.ERROR.value
+        if status not in known:
+            raise UnknownStatus(f"{status[:_SHOWN]!r} is no status; known: {', '.join(known)}")
+        return status
     status = asked(values) if asked is not None else RUNS
     return Otherwise.BREAK.value if status == SWAPS and RESULT not in values else status
+
+
+def wants(filter_: Filter, values: Mapping[str, Any]) -> bool:
+    """True if a key that a filter asks for is not there."""
+    conditions = (check.condition for check in filter_.checks)
+    return any(isinstance(one, Has) and one.key not in values for one in conditions)
 
 
 def _holds(condition: Condition, values: Mapping[str, Any]) -> bool:

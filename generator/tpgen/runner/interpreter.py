@@ -17,10 +17,12 @@ from ..ir.graph import Call, Entry, Graph, Node, sent
 from ..ir.op import Trait
 from ..passes.looks import default_look, gives, look, tagged_writers, takes
 from ..types import Array, ListOf, Type, varying
-from .decisions import default_value, status_of
+from .decisions import default_value, status_of, wants
 from .kernels import Asked, Kernel, answered, load_kernel, load_verdict, looking, tag_of, tagged
 from .restarts import run_again
 from .walkers import Keys, Walker
+
+_REFUSALS = ("ItemError", "ItemsError", "UnknownStatus")  # errors by which an item fails, not an operator
 
 
 class ItemError(Exception):
@@ -314,8 +316,9 @@ class Interpreter:
             return True
         otherwise = Otherwise(status)
         if otherwise is Otherwise.ERROR:
+            if not keys.reason or RESULT in keys.values or not wants(call.filter, keys.values):
+                keys.reason = where + said
             keys.values.clear()
-            keys.reason = where + said
         if otherwise is Otherwise.ERROR or (otherwise is Otherwise.BREAK and position == 0):
             for leaf in leaves:
                 walker.answers.setdefault(leaf, keys)
@@ -341,7 +344,7 @@ def _is_list(value: object) -> bool:
 
 
 def _is_item_error(value: object) -> bool:
-    return isinstance(value, Exception) and type(value).__name__ in ("ItemError", "ItemsError")
+    return isinstance(value, Exception) and type(value).__name__ in _REFUSALS
 
 
 def _outcome(graph: Graph, walker: Walker, entry: Entry) -> dict[str, Any] | ItemError:
