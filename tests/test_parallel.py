@@ -124,6 +124,7 @@ def test_elements_that_end_in_a_branch(folder: Path, monkeypatch: pytest.MonkeyP
 OBJECTS = """
 [pipeline]
 inputs = {data = "float32[3,8,8]"}
+outputs = ["left.result", "right.result"]
 [begin]
 backend = "Python[objects:Opens]"
 next = "left, right"
