@@ -21,7 +21,7 @@ from .located import Located
 from .loops import add_loops, ignored_loop_keys, loop_engine
 from .macros import expand_document
 from .maps import check_sources, parse_map
-from .node_tables import NodeTable, apply_overrides, edges_of, split_tables
+from .node_tables import NodeTable, apply_overrides, edges_of, report_orphans, split_tables
 from .pipeline_table import PipelineTable, read_pipeline_table
 from .settings import NODE_FIELDS, on_error_of, settings_of
 from .shown import shown
@@ -54,6 +54,7 @@ def load(document: TomlDocument, overrides: Mapping[tuple[str, str], str], bag: 
     pipeline = read_pipeline_table(document, bag)
     globals_, tables = split_tables(document, bag)
     apply_overrides(overrides, tables, bag)
+    report_orphans(tables, globals_, bag)
     edges = [edge for table in tables.values() for edge in edges_of(table)]
     if not tables:
         bag.error(

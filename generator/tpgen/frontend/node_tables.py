@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..diagnostics import Bag
+from ..diagnostics import Bag, did_you_mean
 from ..source import SourceFile, Span, TomlDocument
 from .keys import Value, near_hint
 from .located import Located, locate
@@ -144,14 +144,29 @@ def apply_overrides(
         tables[node].given[key] = Located(expand(text), value.span, expand_offsets(text, offsets))
 
 
+def report_orphans(tables: Mapping[str, NodeTable], globals_: Mapping[str, Value], bag: Bag) -> None:
+    """Report nested tables without a backend whose outer table is no node: nothing says what they run."""
+    for name, table in tables.items():
+        outer, _, number = name.rpartition(".")
+        is_nested = bool(outer) and name not in table.document.data
+        if not is_nested or outer in tables or {"backend", "borrow_from"} & {*table.values, *globals_}:
+            continue
+        near = did_you_mean(outer, tables.keys() - {name})
+        hint = f"did you mean [{near}.{number}]?" if near else f"give it a backend, or write a node [{outer}]"
+        message = f"{shown(name)} has no backend, and there is no node {shown(outer)} from which it has one"
+        bag.error("TP201", message, table.span, hint=hint, node=name)
+
+
 def edges_of(table: NodeTable) -> list[Edge]:
     """The edges of a node's ``next``: a string with commas, or an array."""
     if "next" not in table.values:
         return []
     value = table.values["next"]
+    owner = table.name if "next" in table.given else ".".join(table.places["next"][:-1])
     if isinstance(value.raw, list):
         spans = (table.item_span("next", index) for index in range(len(value.raw)))
-        return [Edge(table.name, str(target), span) for target, span in zip(value.raw, spans, strict=True)]
+        found = zip(value.raw, spans, strict=True)
+        return [Edge(table.name, str(target), span, owner) for target, span in found]
     located = table.located("next")
     edges = []
     start = 0
@@ -159,6 +174,6 @@ def edges_of(table: NodeTable) -> list[Edge]:
         target = part.strip()
         begin = start + len(part) - len(part.lstrip())
         if target:
-            edges.append(Edge(table.name, target, located.span(begin, begin + len(target))))
+            edges.append(Edge(table.name, target, located.span(begin, begin + len(target)), owner))
         start += len(part) + 1
     return edges

@@ -13,11 +13,15 @@ from .shown import shown
 
 @dataclass(frozen=True)
 class Edge:
-    """``source`` names ``target`` in its ``next``; ``span`` is the name there."""
+    """``source`` names ``target`` in its ``next``; ``span`` is the name there.
+
+    ``owner`` is the node whose table the ``next`` stands in: a logical node may have it from another one.
+    """
 
     source: str
     target: str
     span: Span
+    owner: str
 
 
 def check_edges(names: Mapping[str, Span], edges: Iterable[Edge], bag: Bag) -> list[Edge]:
@@ -60,11 +64,11 @@ def topological_order(names: Mapping[str, Span], edges: list[Edge], bag: Bag) ->
         waiting += ready[::-1]
     if len(order) == len(names):
         return order
-    _report_cycle({name for name in names if missing[name] > 0}, followers, bag)
+    _report_cycle({name: names[name] for name in names if missing[name] > 0}, followers, bag)
     return None
 
 
-def _report_cycle(stuck: set[str], followers: Mapping[str, list[Edge]], bag: Bag) -> None:
+def _report_cycle(stuck: Mapping[str, Span], followers: Mapping[str, list[Edge]], bag: Bag) -> None:
     """Walk from any stuck node until one comes again: that part is a cycle."""
     before: dict[str, Edge] = {
         edge.target: edge for name in stuck for edge in followers[name] if edge.target in stuck
@@ -81,12 +85,17 @@ def _report_cycle(stuck: set[str], followers: Mapping[str, list[Edge]], bag: Bag
     if len(way) > 9:
         way = [*way[:5], "...", *way[-3:]]
     count = f" ({len(cycle)} nodes)" if len(cycle) > 8 else ""
+    last = next((edge for edge in cycle if edge.owner != edge.source), cycle[-1])
+    is_own = last.owner == last.source
+    hint = "take one of these names out of 'next'"
+    if not is_own:
+        hint = f"'{last.source}' has the 'next' of '{last.owner}': give it one of its own, or next = \"\""
     bag.error(
         "TP202",
         f"the nodes form a cycle: {' -> '.join(way)}{count}",
-        cycle[-1].span,
-        hint="take one of these names out of 'next'",
-        node=cycle[-1].source,
+        last.span if is_own else stuck[last.source],
+        hint=hint,
+        node=last.source,
     )
 
 
