@@ -22,6 +22,7 @@ from tpgen.diagnostics import Bag, PipelineError
 from tpgen.driver import BuildOptions, BuildResult, build, compile_pipeline
 from tpgen.driver.explain import explain
 from tpgen.engines.plan_files import read_built
+from tpgen.services.compare import HALF, compare_values
 from tpgen.services.engines import find_engines
 
 GPU = BuildOptions(target="gpu", cores=2)
@@ -453,3 +454,11 @@ def test_weights_beside_a_model_are_put_into_it(place: Place) -> None:
     place.built(TEXT.replace("convolution.onnx", "large.onnx"))
     assert not list(place.plan.parent.glob("*.data"))
     assert (place.plan.parent / "model.onnx").stat().st_size > weight.nbytes
+
+
+def test_answers_of_engines_in_less_than_fp32_may_differ_by_a_share_of_their_range() -> None:
+    wanted = np.array([0.0, 10.0], np.float32)
+    assert compare_values(wanted + np.float32(0.09), wanted, HALF).equal
+    assert not compare_values(wanted + np.float32(0.11), wanted, HALF).equal
+    assert not compare_values(wanted + np.float32(0.09), wanted, None).equal
+    assert compare_values(np.zeros(2, np.float32), np.zeros(2, np.float32), HALF).equal

@@ -93,6 +93,11 @@ def asked_of(call: Call) -> Asked:
     return Asked(precision, f'precision = "{op.precision}"', keep, (), layer_norm, op.calibrate_input)
 
 
+def computes_in_less(graph: Graph) -> bool:
+    """True if an engine computes in less than fp32: answers differ from the reference's then."""
+    return any(asked_of(call).precision != "fp32" for _, _, call in engine_calls(graph))
+
+
 def precision_decisions(graph: Graph) -> list[str]:
     """What `explain` says of the engines' precision."""
     lines = []

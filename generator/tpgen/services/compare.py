@@ -11,6 +11,17 @@ FLOAT_TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
+class OfRange:
+    """A difference that is allowed, as a share of the range of the reference's values."""
+
+    share: float
+
+
+Tolerance = float | OfRange | None  # None: `FLOAT_TOLERANCE` times the larger of 1 and the largest value
+HALF = OfRange(1e-2)  # of engines that don't compute in fp32
+
+
+@dataclass(frozen=True)
 class Comparison:
     """The largest absolute difference and the one allowed where it was found; ``equal``: within it."""
 
@@ -31,7 +42,7 @@ def _rank(comparison: Comparison) -> tuple[bool, float]:
 DIFFERENT = Comparison(float("inf"), 0.0, equal=False)
 
 
-def compare_values(found: Any, wanted: Any, tolerance: float | None) -> Comparison:
+def compare_values(found: Any, wanted: Any, tolerance: Tolerance) -> Comparison:
     """Compare an answer with the reference's value; None stands for an absent one.
 
     Floats may differ by ``tolerance`` (default: 1e-4 times the larger of 1 and the reference's largest
@@ -57,7 +68,7 @@ def _plain(value: Any) -> bytes:
     return item.encode() if isinstance(item, str) else bytes(item)
 
 
-def _compare_lists(found: Any, wanted: Any, tolerance: float | None) -> Comparison:
+def _compare_lists(found: Any, wanted: Any, tolerance: Tolerance) -> Comparison:
     if len(found) != len(wanted):
         return DIFFERENT
     worst = Comparison()
@@ -67,7 +78,7 @@ def _compare_lists(found: Any, wanted: Any, tolerance: float | None) -> Comparis
 
 
 def _compare_arrays(
-    found: np.ndarray[Any, Any], wanted: np.ndarray[Any, Any], tolerance: float | None
+    found: np.ndarray[Any, Any], wanted: np.ndarray[Any, Any], tolerance: Tolerance
 ) -> Comparison:
     # On the wire a scalar and an array of one element are the same, and the client takes them for a scalar.
     if found.size == wanted.size == 1 and 0 in (found.ndim, wanted.ndim):
@@ -87,7 +98,7 @@ def _compare_arrays(
 
 
 def _compare_floats(
-    found: np.ndarray[Any, Any], wanted: np.ndarray[Any, Any], tolerance: float | None
+    found: np.ndarray[Any, Any], wanted: np.ndarray[Any, Any], tolerance: Tolerance
 ) -> Comparison:
     finite = np.isfinite(wanted)
     if not np.array_equal(finite, np.isfinite(found)) or not np.array_equal(
@@ -95,6 +106,10 @@ def _compare_floats(
     ):
         return DIFFERENT
     largest = float(np.max(np.abs(wanted[finite]), initial=0.0))
-    allowed = FLOAT_TOLERANCE * max(1.0, largest) if tolerance is None else tolerance
+    allowed = FLOAT_TOLERANCE * max(1.0, largest)
+    if isinstance(tolerance, OfRange):
+        allowed = max(allowed, tolerance.share * float(np.ptp(wanted[finite])) if finite.any() else 0.0)
+    elif tolerance is not None:
+        allowed = tolerance
     difference = float(np.max(np.abs(found - wanted)[finite], initial=0.0))
     return Comparison(difference, allowed, difference <= allowed)

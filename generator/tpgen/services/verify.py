@@ -18,12 +18,13 @@ from ..diagnostics import Diagnostic, PipelineError, Severity, did_you_mean
 from ..driver import BuildOptions, Compiled, build
 from ..driver.build import fingerprint
 from ..driver.local import reference
+from ..driver.precision import computes_in_less
 from ..driver.values import item_for
 from ..emit.manifest import read_manifest
 from ..ir.graph import Entry
 from ..runner.interpreter import ItemError
 from .client import Client, RequestError
-from .compare import Comparison, compare_values
+from .compare import HALF, Comparison, Tolerance, compare_values
 from .given import refuse_file_names
 from .offered import choose_model
 from .samples import Sample, enough_samples
@@ -138,7 +139,8 @@ def verify(
         samples: inputs by key; at least 16 distinct ones are made from them.
         entry: the only one to check. By default all are, but those that are no roots only where no samples
             are given.
-        tolerance: allowed difference of float outputs; default 1e-4 times the reference's largest value.
+        tolerance: allowed difference of float outputs; default 1e-4 times the reference's largest value, and
+            with engines in less than fp32 a hundredth of the range of its values.
         url: check a server that runs already, in place of starting one.
         tritonserver: the server binary, where it is not to be looked for.
         isolated: run the server in an environment that holds only the generated requirements.
@@ -172,6 +174,8 @@ def verify(
                 if target.is_dir():
                     _check_unchanged(target, compiled)
                 names += [one.name for one in compiled.reference.entries]
+                is_half = tolerance is None and computes_in_less(compiled.graph)
+                allowed: Tolerance = HALF if is_half else tolerance
                 for one in _to_check(compiled, entry, samples):
                     with Client(address) as client:
                         choose_model(client, one.name)
@@ -182,7 +186,7 @@ def verify(
                     say(f"{one.name}: {len(checked)} inputs")
                     expected = [interpreter.run(one, [sample])[0] for sample in checked]
                     with Client(address) as client:
-                        _check_entry(client, one, checked, expected, tolerance, report)
+                        _check_entry(client, one, checked, expected, allowed, report)
     if entry is not None and entry not in names:
         near = did_you_mean(entry, names)
         hint = f"did you mean '{near}'?" if near else f"entries: {', '.join(names)}"
@@ -222,7 +226,7 @@ def _check_entry(
     entry: Entry,
     samples: Sequence[Sample],
     expected: Sequence[dict[str, Any] | ItemError],
-    tolerance: float | None,
+    tolerance: Tolerance,
     report: VerifyReport,
 ) -> None:
     def ask(sample: Sample) -> Answer:
@@ -277,7 +281,7 @@ def _compare(
     mode: str,
     answers: Sequence[Answer | None],
     expected: Sequence[dict[str, Any] | ItemError],
-    tolerance: float | None,
+    tolerance: Tolerance,
     report: VerifyReport,
 ) -> None:
     rows = {port.key: OutputRow(entry.name, port.key, mode) for port in entry.outputs}
