@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import zip_longest
 from typing import Any, TypeVar
 
 from ..ir.graph import Profile
@@ -47,14 +46,14 @@ def parse_shapes(key: str, value: Any) -> tuple[Shapes, ...]:
 
 
 def profiles_of(low: tuple[Shapes, ...], high: tuple[Shapes, ...]) -> tuple[Profile, ...]:
-    """The profiles of a ``min`` and a ``max``; of the shorter one, the last stands for the rest.
+    """The profiles of a ``min`` and a ``max``; a single value stands for all of the other one's.
 
     Raises:
-        ValueProblem: TP104: a smallest size is more than the largest.
+        ValueProblem: TP104: a smallest size is more than the largest, or there is not one for each.
     """
     found = []
-    for smallest, largest in _paired(low, high):
-        pairs = _paired(smallest, largest)
+    for smallest, largest in _paired(low, high, "profiles (;)"):
+        pairs = _paired(smallest, largest, "inputs (,)")
         for small, large in pairs:
             for position, (one, other) in enumerate(zip(small, large, strict=False)):
                 if one > other:
@@ -115,8 +114,14 @@ def unreachable(ranges: Sequence[tuple[int, int]]) -> list[int]:
 _Item = TypeVar("_Item")
 
 
-def _paired(one: Sequence[_Item], other: Sequence[_Item]) -> list[tuple[_Item, _Item]]:
-    return [(one[-1] if a is None else a, other[-1] if b is None else b) for a, b in zip_longest(one, other)]
+def _paired(low: Sequence[_Item], high: Sequence[_Item], what: str) -> list[tuple[_Item, _Item]]:
+    if len(low) != len(high) and 1 not in (len(low), len(high)):
+        message = f"'min' is for {len(low)} {what}, but 'max' for {len(high)}"
+        raise ValueProblem("TP104", message, "give one value for all, or one for each")
+    count = max(len(low), len(high))
+    return list(
+        zip(low if len(low) > 1 else [*low] * count, high if len(high) > 1 else [*high] * count, strict=True)
+    )
 
 
 def _dimension(key: str, value: Any, part: str) -> int:

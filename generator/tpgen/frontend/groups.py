@@ -8,7 +8,7 @@ from typing import Any
 
 from ..ir.graph import Call, Settings
 from ..ir.op import REGISTRY, AttributeField, Op, Trait, attributes_of
-from .keys import NodeValues, Use, Value, build_op
+from .keys import NodeValues, Use, Value, build_op, group_part
 
 CODE = "TP293"
 SCHEDULING = ("max", "min", "instance_num", "batching_timeout", "force_range")
@@ -22,15 +22,7 @@ def group_count(values: NodeValues) -> int:
 def part(values: NodeValues, key: str, index: int) -> Value | None:
     """The value of a scheduling key for one group; a list that doesn't have one for each is reported."""
     value = values.find(key)
-    if value is None or _count(value) == 1:
-        return value
-    count = group_count(values)
-    if _count(value) != count:
-        message = f"'{key}' has {_count(value)} parts, but there are {count} instance groups"
-        hint = "give one value for all groups, or one for each, with & between"
-        values.error(CODE, message, value.span, hint)
-        return None
-    return Value(value.raw.split("&")[index].strip(), value.span, value.key_span)
+    return value and group_part(value, key, index, group_count(values), values)
 
 
 def build_model(use: Use, values: NodeValues) -> tuple[Op, Any] | None:

@@ -271,15 +271,32 @@ def _of_group(value: Value | None, key: str, use: Use, values: NodeValues) -> Va
     Raises:
         _WrongCount: there is not one part per group.
     """
-    if use.groups < 2 or value is None or not isinstance(value.raw, str) or "&" not in value.raw:
+    if use.groups < 2 or value is None:
         return value
-    parts = value.raw.split("&")
-    if len(parts) != use.groups:
-        message = f"'{key}' has {len(parts)} parts, but there are {use.groups} instance groups"
-        hint = "give one value for all groups, or one for each, with & between"
-        values.error("TP293", message, value.span, hint)
+    found = group_part(value, key, use.group, use.groups, values)
+    if found is None:
         raise _WrongCount
-    return Value(parts[use.group].strip(), value.span, value.key_span)
+    return found
+
+
+def group_part(value: Value, key: str, group: int, count: int, values: NodeValues) -> Value | None:
+    """The part of an ``a&b&c`` value that belongs to one of ``count`` instance groups.
+
+    A value without ``&`` holds for all of them. None: there is not one part for each, which is reported.
+    """
+    if not isinstance(value.raw, str) or "&" not in value.raw:
+        return value
+    parts = [one.strip() for one in value.raw.split("&")]
+    hint = "give one value for all groups, or one for each, with & between"
+    if len(parts) != count:
+        message = f"'{key}' has {len(parts)} parts, but there are {count} instance groups"
+        values.error("TP293", message, value.span, hint)
+        return None
+    if "" in parts:
+        message = f"part {parts.index('') + 1} of '{key}' is empty: it is {shown(value.raw)}"
+        values.error("TP293", message, value.span, hint)
+        return None
+    return Value(parts[group], value.span, value.key_span)
 
 
 def _alternative(value: Value, use: Use, values: NodeValues) -> Value | None:

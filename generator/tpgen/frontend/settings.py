@@ -42,9 +42,12 @@ def settings_of(values: NodeValues) -> Settings:
 
 def _group(values: NodeValues, index: int) -> InstanceGroup:
     """One instance group; where its values are wrong, which is reported, a plain one."""
+    before = values.errors
     number = part(values, "instance_num", index)
     instances = values.parse(NODE_FIELDS["instance_num"], number) if number is not None else None
     shapes = [_shapes(values, key, index) for key in ("min", "max")]
+    if values.errors > before:
+        return InstanceGroup()  # what stands in for a wrong value does not fit the others
     try:
         profiles = profiles_of(*shapes)
     except ValueProblem as problem:
