@@ -242,6 +242,32 @@ ONCE_WRONG = {
         backend = "Identity"
         filter = "or"
         """,
+    "no item gets behind the last node": """
+        [a]
+        backend = "Python[mine:maybe]"
+        next = "b"
+        [b]
+        backend = "Identity"
+        filter = "Break"
+        next = "c"
+        [c]
+        backend = "Identity"
+        """,
+    "no item gets to the end of one of two branches": """
+        [pipeline]
+        outputs = ["z.note", "z.result", "w.result"]
+        [a]
+        backend = "Add[note:early]"
+        next = "v,w"
+        [v]
+        backend = "Identity"
+        filter = "Break"
+        next = "z"
+        [w]
+        backend = "Identity"
+        [z]
+        backend = "Identity"
+        """,
     "user code answers with its input": """
         [pipeline]
         outputs = ["kept", "result"]

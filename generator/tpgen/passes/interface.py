@@ -164,6 +164,9 @@ def _final_states(graph: Graph, entry: Entry, leaf: Node, prefix: str) -> dict[s
     for name in (*(name for body in bodies for name in graph.leaves(body)), leaf.name):
         leaving.update({k: s for k, s in graph.types.leaving[name].items() if s.present})
     final = graph.types.final[entry.root]
+    if not leaving:  # no item gets behind the last node: all are answered with what they had before
+        own = {key.removeprefix(prefix): s for key, s in final.items() if key.startswith(prefix)}
+        return {key: state for key, state in own.items() if state.present}
     return {key: final[prefix + key] for key in leaving if prefix + key in final}
 
 
