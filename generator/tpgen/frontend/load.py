@@ -122,7 +122,7 @@ def _maps(
         parsed = parse_map(name, tables[name].located("map"), before[name], bag)
         if parsed is not None:
             check_sources(name, parsed, ancestors[name], tables, bag)
-            maps[name] = parsed
+            maps[name] = parsed.keys
     return maps
 
 

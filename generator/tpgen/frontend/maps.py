@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from ..diagnostics import Bag, did_you_mean
 from ..ir.graph import Mapped
+from ..source import Span
 from .expression import ExpressionError, Text, split_top, whole
 from .keys import near_hint
 from .located import Located
@@ -16,10 +18,19 @@ _PART = re.compile(r"([^\[\]]*)\[([^\[\]]*)\]")
 _EXAMPLE = 'for example map = "detector[result:data],decoder[data:image]"'
 
 
-def parse_map(node: str, value: Located, before: list[str], bag: Bag) -> tuple[Mapped, ...] | None:
+@dataclass(frozen=True)
+class ParsedMap:
+    """The keys of a ``map``, and where it names each node first."""
+
+    keys: tuple[Mapped, ...]
+    places: Mapping[str, Span]
+
+
+def parse_map(node: str, value: Located, before: list[str], bag: Bag) -> ParsedMap | None:
     """The keys of a ``map``; None if something was reported. ``before`` are the node's predecessors."""
+    places: dict[str, Span] = {}
     try:
-        found = list(_parts(whole(value), before))
+        found = list(_parts(whole(value), node, before, places))
     except ExpressionError as problem:
         bag.error("TP217", problem.message, problem.span, hint=_EXAMPLE, node=node)
         return None
@@ -29,40 +40,46 @@ def parse_map(node: str, value: Located, before: list[str], bag: Bag) -> tuple[M
             bag.error("TP217", f"'{one.target}' is mapped twice", one.span, hint=_EXAMPLE, node=node)
             return None
         taken[one.target] = one
-    return tuple(found)
+    return ParsedMap(tuple(found), places)
 
 
 def check_sources(
-    node: str, mapped: tuple[Mapped, ...], ancestors: frozenset[str], names: Mapping[str, object], bag: Bag
+    node: str, mapped: ParsedMap, ancestors: frozenset[str], names: Mapping[str, object], bag: Bag
 ) -> None:
     """Report nodes of a ``map`` that do not exist, or are not done when the node begins."""
-    for one in {one.node: one for one in mapped}.values():
-        if one.node not in names:
-            hint = near_hint(one.node, names)
-            bag.error("TP201", f"unknown node {shown(one.node)} in 'map'", one.span, hint=hint, node=node)
-        elif one.node not in ancestors:
-            near = did_you_mean(one.node, ancestors)
+    for name, span in mapped.places.items():
+        if name not in names:
+            hint = near_hint(name, names)
+            bag.error("TP201", f"unknown node {shown(name)} in 'map'", span, hint=hint, node=node)
+        elif name not in ancestors:
+            near = did_you_mean(name, ancestors)
             listed = ", ".join(sorted(ancestors)[:8])
             bag.error(
                 "TP216",
-                f"'{one.node}' in the map of '{node}' does not come before it",
-                one.span,
+                f"'{name}' in the map of '{node}' does not come before it",
+                span,
                 hint=f"did you mean '{near}'?" if near else f"nodes before it: {listed or 'none'}",
                 node=node,
             )
 
 
-def _parts(text: Text, before: list[str]) -> Iterator[Mapped]:
+def _parts(text: Text, node: str, before: list[str], places: dict[str, Span]) -> Iterator[Mapped]:
+    """The pairs of all nodes; ``places`` gets where the nodes are named."""
     for part in map(Text.stripped, split_top(text, ",")):
         match = _PART.fullmatch(part.text)
         if match is None:
             raise ExpressionError(f"{shown(part.text)} does not name a node and its keys", part.span)
         name = match[1].strip()
+        named = part.cut(match.start(1), match.end(1)).stripped() if name else part
+        if not name and not before:
+            message = f"'{node}' is a first node, which takes no map: no node comes before it"
+            raise ExpressionError(message, part.span)
         if not name:
             if len(before) != 1:
                 message = f"which node is meant? {len(before)} come right before this one"
                 raise ExpressionError(message, part.span)
             (name,) = before
+        places.setdefault(name, named.span)
         yield from _pairs(name, part.cut(match.start(2), match.end(2)))
 
 
