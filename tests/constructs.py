@@ -75,7 +75,7 @@ def _of_graph(nodes: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
         yield "fan-in"
     if sum(not next_ for name, next_ in followers.items() if name not in inside) > 1:
         yield "several leaves"
-    if any("jump" in nodes[name] for name in inside):
+    if any("jump" in nodes.get(name, {}) for name in inside):
         yield "call in a call"
     for name, node in nodes.items():
         sources = re.findall(r"([\w.-]+)\[", node.get("map", ""))

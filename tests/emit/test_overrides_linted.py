@@ -143,7 +143,6 @@ def test_of_two_nodes_in_one_model_the_one_that_counts_is_named(tmp_path: Path) 
     [
         "triton.first.dynamic_batching.preferred_batch_size = [4, 8]",
         'triton.first.instance_group = [{kind = "KIND_CPU", count = 3}]',
-        "triton.first.response_cache.enable = true",
         "triton.first.dynamic_batching.default_queue_policy.max_queue_size = 0",
         (
             '[[pipeline.triton.first.model_warmup]]\nname = "w"\nbatch_size = 1\n'
@@ -153,6 +152,11 @@ def test_of_two_nodes_in_one_model_the_one_that_counts_is_named(tmp_path: Path) 
 )
 def test_nothing_is_said_about_good_fields(text: str, tmp_path: Path) -> None:
     assert findings(tmp_path, text) == []
+
+
+def test_a_cache_is_noted_as_the_server_has_to_be_started_with_one(tmp_path: Path) -> None:
+    (note,) = findings(tmp_path, "triton.first.response_cache.enable = true")
+    assert (note.code, note.severity) == ("TP879", "note")
 
 
 @pytest.mark.parametrize("fuse", ["auto", "none"])
