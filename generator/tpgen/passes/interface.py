@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
@@ -69,7 +69,7 @@ def _entry_batch(members: list[Node], context: Context) -> int:
 def _report_unread(graph: Graph, entries: list[Entry], context: Context) -> None:
     """Report declared inputs that no entry has: of all entries, then of a single one."""
     reads = {graph.title(entry.root): {port.key for port in entry.inputs} for entry in entries}
-    _report_missing(context.options.inputs, set().union(*reads.values()), "", context)
+    _report_missing(context.options.inputs, set().union(*reads.values()), "", context, reads)
     for title, declared in context.options.entry_inputs.items():
         if title in reads:
             _report_missing(declared, reads[title], f"{title}.", context)
@@ -80,9 +80,24 @@ def _report_unread(graph: Graph, entries: list[Entry], context: Context) -> None
         context.bag.error("TP209", f"inputs of '{title}' are declared, which is no entry", span, hint=hint)
 
 
-def _report_missing(given: Mapping[str, DeclaredPort], read: set[str], prefix: str, context: Context) -> None:
+def _report_missing(
+    given: Mapping[str, DeclaredPort],
+    read: set[str],
+    prefix: str,
+    context: Context,
+    titles: Collection[str] = (),
+) -> None:
+    """Report declared inputs that are not read; ``titles`` are nodes that could have inputs of their own."""
     for key, declared in given.items():
-        if key not in read:
+        node, _, inner = key.rpartition(".")
+        if key not in read and node in titles:
+            context.bag.error(
+                "TP209",
+                f"input '{key}' is declared in quotes, as one key: no node reads a key of this name",
+                declared.span,
+                hint=f"write it without quotes: {key}" if "." not in node else f'write "{node}".{inner}',
+            )
+        elif key not in read:
             near = did_you_mean(key, sorted(read))
             context.bag.error(
                 "TP209",
