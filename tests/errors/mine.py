@@ -58,3 +58,13 @@ class NoForward:
 
 def wide(result):
     return "Swap" if result.shape[1] > 9 else "Skip"
+
+
+@op(outputs={"result": Tensor("uint8", ["H", "W", 3])})
+def picture(data):
+    raise NotImplementedError
+
+
+@op(inputs={"data": Tensor("string", [])}, outputs={"result": Tensor("string", [])})
+def reads_text(data):
+    raise NotImplementedError

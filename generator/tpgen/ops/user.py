@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..ir.op import InferCall, Op, Trait, attr, mismatch, operator, settled
-from ..types import Array, Color, Dim, Layout, ListOf, Opaque, Symbol, Type, varying
+from ..types import Array, Bytes, Color, Dim, Layout, ListOf, Opaque, Symbol, Text, Type, varying
 
 Types = tuple[tuple[str, Type], ...]
 
@@ -109,7 +109,9 @@ def _check(call: InferCall, key: str, wanted: Type, found: Type, sizes: dict[Sym
         return
     if not (isinstance(wanted, Array) and isinstance(found, Array)):
         if type(wanted) is not type(found):
-            mismatch("TP301", f"'{key}' is {found}, but {wanted} is declared")
+            is_text = isinstance(wanted, Text) and isinstance(found, Bytes)
+            hint = f'if clients send it as text: [pipeline.inputs] {key} = "string"' if is_text else None
+            mismatch("TP301", f"'{key}' is {found}, but {wanted} is declared", hint)
         return
     if wanted.dtype is not found.dtype:
         mismatch("TP305", f"'{key}' is {found}, but {wanted} is declared")

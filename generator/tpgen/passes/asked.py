@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from ..ir.graph import Call, Graph
-from ..ir.op import InferError
-from ..types import ABSENT, Color, Dim, Layout, Opaque, State, Symbol, Type, turned, varying
+from ..ir.graph import Call, Graph, sent
+from ..ir.op import InferError, Trait
+from ..types import ABSENT, Bytes, Color, Dim, Layout, Opaque, State, Symbol, Type, turned, varying
 from .flow import Keys
 
 
@@ -55,6 +55,27 @@ class Asked:
         for key, why in self.unlike.items():
             if why in problem.message:
                 return InferError("TP311", f"reads '{key}', where {why}", hint)
+        read = self.call.op.inputs()
+        named = [key for key in read if f"'{key}'" in problem.message]
+        return self._traced(problem, (named or [*read])[0]) if read else problem
+
+    def _traced(self, problem: InferError, key: str) -> InferError:
+        """The problem in words that say who wrote the key, where that is what has to be mended."""
+        state = self.state(key)
+        ports = (port.key for entry in self.graph.entries for port in entry.inputs)
+        clients = next((port for port in ports if sent(port) in state.writers), None)
+        if problem.code == "TP221" and clients and isinstance(state.type, Bytes):
+            message = f"'{key}' is no list: no node writes it, so it comes from clients, as bytes"
+            hint = f'correct the name, or declare a list: [pipeline.inputs] {clients} = "[float32[4]]"'
+            if "," in key:
+                hint = "'split' is the name of one key"
+            return InferError("TP221", message, hint, problem.attribute)
+        if problem.code == "TP303" and "[pipeline.inputs]" in (problem.hint or "") and not clients:
+            users = [call.label for _, call in self.graph.calls() if call.op.has(Trait.USER_CODE)]
+            label = next((one for one in users if one in state.writers), users[0] if users else None)
+            if label:
+                hint = f'declare it in the outputs of {label}: Tensor("uint8", ["H", "W", 3], color="bgr")'
+                return InferError("TP303", problem.message, hint, problem.attribute)
         return problem
 
     def shown(self, key: str) -> None:
