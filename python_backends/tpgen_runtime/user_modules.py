@@ -23,7 +23,8 @@ from importlib.machinery import (
 )
 from types import ModuleType
 
-PREFIX = "_tpgen_user_"
+from .errors import USER_MODULES as PREFIX
+
 SHARED = frozenset({"tpgen_runtime"})  # one copy for everybody: its ItemError is caught by its class
 
 _numbers = itertools.count()

@@ -169,7 +169,13 @@ def test_run_of_an_operator_that_breaks_names_its_line(tpgen: Tpgen, tmp_path: P
         assert done.status == 1
         (record,) = done.document["diagnostics"]
         assert (record["code"], record["line"], record["node"]) == ("TP723", 4, "only"), record
-        assert "no luck" in record["message"]
+        assert record["message"].splitlines() == [
+            "[only] RuntimeError: no luck",
+            "  broken_ops.py:4 in broken",
+        ]
+        (sample,) = done.document["samples"]
+        assert sample["raised_at"] == "broken_ops.py:4 in broken"
+        assert sample["error"].endswith("RuntimeError: no luck")
 
 
 def test_run_asks_whether_the_file_was_meant(

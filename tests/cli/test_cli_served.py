@@ -288,6 +288,8 @@ from tpgen_runtime import Tensor, op
 def dies(data):
     if data == "exit":
         os._exit(3)
+    if data == "boom":
+        raise KeyError(data)
     if data == "crash":
         ctypes.string_at(0)
     return os.getpid()
@@ -304,6 +306,10 @@ def test_a_process_that_dies_is_told(tmp_path: Path) -> None:
             processes: set[int] = set()
             while len(processes) < 2:
                 processes.add(int(client("dies", data="x")["result"]))
+            with pytest.raises(tpgen.RequestError, match=r"item 0: KeyError: 'boom' \(status 500\)$"):
+                client("dies", data="boom")
+            assert running.await_words("[only] item 0: KeyError: 'boom'")
+            assert 'user/dies_ops.py", line ' in running.await_words("dies_ops.py")
             for how, left in (("exit", "1 of its processes left"), ("crash", "none of its processes left")):
                 alive = len(processes)
                 while len(processes) == alive:  # a dead instance may get the request, and fail it, too

@@ -114,8 +114,11 @@ def _report(report: Report, entry: Entry, outcomes: Sequence[Outcome], nodes: It
     for number, outcome in enumerate(outcomes, start=1):
         place = f"sample {number}" if len(outcomes) > 1 else ""
         if isinstance(outcome, Exception):
-            documents.append({"error": str(outcome), "outputs": None})
-            problems.append(_failure(str(outcome), place, nodes))
+            raised_at = outcome.place
+            documents.append(
+                {"error": str(outcome), "outputs": None, **({"raised_at": raised_at} if raised_at else {})}
+            )
+            problems.append(_failure(str(outcome), place, raised_at, nodes))
             continue
         outputs = {key: outcome.get(key) for key in entry.answered}
         documents.append({"error": None, "outputs": {k: show.to_json(v) for k, v in outputs.items()}})
@@ -127,14 +130,15 @@ def _report(report: Report, entry: Entry, outcomes: Sequence[Outcome], nodes: It
     return len(problems)
 
 
-def _failure(text: str, sample: str, nodes: Iterable[Node]) -> Diagnostic:
+def _failure(text: str, sample: str, raised_at: str, nodes: Iterable[Node]) -> Diagnostic:
     """The finding of a sample that failed: at the place of its node, where the text names one."""
+    below = f"\n  {raised_at}" if raised_at else ""
     prefix = f"{sample}: " if sample else ""
     match = _LOCATED.match(text)
     node = next((node for node in nodes if match and node.title == match["node"]), None)
     if match is None or node is None or node.location != match["place"]:
-        return Diagnostic("TP723", Severity.ERROR, f"{prefix}{text}")
-    message = f"{prefix}[{node.title}] {match['reason']}"
+        return Diagnostic("TP723", Severity.ERROR, f"{prefix}{text}{below}")
+    message = f"{prefix}[{node.title}] {match['reason']}{below}"
     span = node.spans.get("backend", node.span)
     return Diagnostic("TP723", Severity.ERROR, message, span, node=node.title)
 

@@ -62,7 +62,8 @@ def command(
         with server:
             with contextlib.suppress(KeyboardInterrupt):
                 _announce(report, server)
-                _ended(server.wait(lambda stub: report.progress(render(_lost(stub)))), server)
+                status = server.wait(lambda stub: report.progress(render(_lost(stub))), report.progress)
+                _ended(status, server)
             report.progress("stopping")
     return 0
 

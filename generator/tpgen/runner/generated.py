@@ -150,7 +150,7 @@ class _Ticket:
             self.settle(ItemError(str(problem), is_input=False))
 
     def failed(self, item: Any, message: str) -> None:
-        self.settle(ItemError(message, is_input=False))
+        self.settle(ItemError(message, is_input=False, place=getattr(message, "place", "")))
 
     def settle(self, outcome: Outcome | ItemError) -> None:
         if not self.future.done():

@@ -18,7 +18,7 @@ from ..ir.op import Trait
 from ..passes.looks import default_look, gives, look, tagged_writers, takes
 from ..types import Array, ListOf, Type, varying
 from .decisions import default_value, status_of, wants
-from .kernels import Asked, Kernel, answered, load_kernel, load_verdict, looking, tag_of, tagged
+from .kernels import Asked, Kernel, answered, broken, load_kernel, load_verdict, looking, tag_of, tagged
 from .restarts import run_again
 from .walkers import Keys, Walker
 
@@ -28,12 +28,14 @@ _REFUSALS = ("ItemError", "ItemsError", "UnknownStatus")  # errors by which an i
 class ItemError(Exception):
     """An item that failed: the message names the node, and ``is_input`` says that the input is at fault.
 
+    ``place`` is the innermost line of user code that raised it, ``ops.py:12 in find``, if some did.
     Absent with a reason (bad input, 400 on the server) or broken operator (500).
     """
 
-    def __init__(self, message: str, *, is_input: bool) -> None:
+    def __init__(self, message: str, *, is_input: bool, place: str = "") -> None:
         super().__init__(message)
         self.is_input = is_input
+        self.place = place
 
 
 class ItemsError(Exception):
@@ -259,7 +261,7 @@ class Interpreter:
         if _is_item_error(problem):
             self._decline(node, call, walker, where + str(problem))
         else:
-            self._fail(node, walker, where + f"{type(problem).__name__}: {problem}")
+            self._fail(node, walker, broken(where + f"{type(problem).__name__}: {problem}"))
 
     def _decline(self, node: Node, call: Call, walker: Walker, reason: str) -> None:
         """A call could not work on the item: what it writes is absent, with a reason."""
@@ -304,7 +306,7 @@ class Interpreter:
             status = status_of(call.filter, keys.values, self.asked.get(call.label))
         except (Exception, SystemExit) as problem:  # noqa: BLE001  (the function of a user's filter)
             if not _is_item_error(problem):
-                walker.failure = where + f"{type(problem).__name__}: {problem}"
+                walker.failure = broken(where + f"{type(problem).__name__}: {problem}")
                 return False
             status, said = Otherwise.ERROR.value, str(problem)
         if status in (RUNS, SWAPS):
@@ -349,7 +351,7 @@ def _is_item_error(value: object) -> bool:
 
 def _outcome(graph: Graph, walker: Walker, entry: Entry) -> dict[str, Any] | ItemError:
     if walker.failure is not None:
-        return ItemError(walker.failure, is_input=False)
+        return ItemError(walker.failure, is_input=False, place=getattr(walker.failure, "place", ""))
     if walker.reason is not None:
         return ItemError(walker.reason, is_input=True)
     prefixed = len(walker.answers) > 1

@@ -97,6 +97,12 @@ def tag_of(value: Any) -> Any:
     return importlib.import_module("tpgen_runtime.looks").tag_of(value)
 
 
+def broken(message: str) -> str:
+    """The message about an error that is being handled; its ``place`` is where in user code that arose."""
+    made: str = importlib.import_module("tpgen_runtime.errors").Broken(message)
+    return made
+
+
 def load_verdict(verdict: Verdict | None, user: Path | None) -> Asked | None:
     """The function of a user's filter, called with an item's values; None for other filters."""
     if not isinstance(verdict, UserStatus):

@@ -18,6 +18,7 @@ from ..diagnostics import Diagnostic, PipelineError, Severity, ToolMissing
 from . import serverlog
 from .cache import is_shell_safe, scratch_parent
 from .engines import require_engines
+from .failures import FailureWatch
 from .network import call_address, can_listen, fetch, free_ports, listen_address
 from .processes import end, spawn_supervised
 from .runtime import Runtime, isolated_environment, server_runtime
@@ -138,20 +139,27 @@ class TritonServer:
         """True while the server's process runs."""
         return self._process is not None and self._process.poll() is None
 
-    def wait(self, on_lost: Callable[[LostStub], None] | None = None) -> int:
+    def wait(
+        self,
+        on_lost: Callable[[LostStub], None] | None = None,
+        on_broken: Callable[[str], None] | None = None,
+    ) -> int:
         """Waits until the server ends by itself or by a signal; returns its exit status.
 
         Args:
             on_lost: is told of each process of a Python model that dies while the server goes on.
+            on_broken: is told of operators that break: message and traceback; of those alike once in 10 s.
         """
-        watch = StubWatch(self.session)
-        process = self._process
+        watch, failures = StubWatch(self.session), FailureWatch(self._log_file())
+        process, tell = self._process, on_broken or (lambda _: None)
         assert process is not None, "there is a session"
         while True:
             try:
                 return process.wait(_WATCH_SECONDS)
             except subprocess.TimeoutExpired:
                 lost = watch.lost()
+            for text in failures.fresh():
+                tell(text.replace(str(self._link()), os.path.abspath(self.repository)))
             # A server that is about to end lets its processes go; it is not ready any more.
             if lost and on_lost is not None and fetch(f"{self.http_url}/v2/health/ready") is not None:
                 for stub in lost:
