@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from ..diagnostics import Bag, did_you_mean
-from ..ir.filters import DATA, RESULT, SWAP, Has, Otherwise, UserStatus
+from ..ir.filters import DATA, RESULT, SWAP, Has, Otherwise, UserStatus, key_of
 from ..ir.graph import Call, Graph, Node, Port, sent
 from ..ir.op import InferError, Nothing, Trait
 from ..ir.type_table import TypeTable
@@ -322,6 +322,12 @@ class _Walk:
                 "never says so" if was_asked else f"asks that {conditions}"
             )
             hint = "take the filter away, or the operator"
+        asks_for_result = RESULT in (call.filter.verdict.keys if call.filter.verdict else ()) or any(
+            key_of(check.condition) == RESULT for check in call.filter.checks
+        )
+        if node.map and call is node.calls[0] and asks_for_result:
+            why = f"the map of its node brings no '{RESULT}', which its filter '{call.filter}' asks for"
+            hint = f"map a key to '{RESULT}', let the filter read '{DATA}', or leave it out"
         message = f"'{call.op.name}' never runs: {why}"
         self.context.bag.error("TP208", message, call.span, hint=hint, node=node.title)
 
