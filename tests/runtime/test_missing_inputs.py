@@ -9,6 +9,7 @@ import pytest
 
 from fake_triton import Server, TritonError
 from tpgen.driver import BuildOptions, build
+from tpgen.services.wire import encode
 
 PIPELINE = """
 [pipeline]
@@ -61,3 +62,15 @@ def test_a_required_input_that_is_missing_is_named(
     assert found.code() == TritonError.INVALID_ARG
     assert isinstance(beside, dict)
     assert np.array_equal(beside["result"], DATA)
+
+
+def test_none_in_a_batch_is_an_item_without_the_optional_input(repository: Path) -> None:
+    data = np.arange(18, dtype=np.float32).reshape(3, 3, 2)
+    with Server(repository) as server:
+        spec = server.models["missing"].spec
+        values = {"data": data, "other": np.int64(1), "small": [None, "1", None]}
+        _, (request,) = encode(spec, values)
+        (found,) = server.infer("missing", [request.tensors])
+    assert request.tensors["small_valid"].tolist() == [[False], [True], [False]]
+    assert isinstance(found, dict)
+    assert np.array_equal(found["result"], data)

@@ -259,3 +259,43 @@ def test_the_batch_dimension_is_taken_off_where_there_is_one() -> None:
     assert batched.inputs["x"] == TensorSpec("x", "FP32", (4,), optional=True)
     assert batched.outputs["y"].dims == (-1,)
     assert model_spec(metadata, {}).inputs["x"].dims == (-1, 4)
+
+
+OPTIONAL = spec_of(
+    TensorSpec("data", "FP32", (2,)),
+    TensorSpec("small", "BYTES", (1,), optional=True),
+    TensorSpec("small_valid", "BOOL", (1,), optional=True),
+    TensorSpec("crops", "UINT8", (-1, -1, -1, 3), optional=True),
+    TensorSpec("crops_count", "INT32", (1,), optional=True),
+    TensorSpec("crops_shape", "INT32", (-1, 3), optional=True),
+    TensorSpec("crops_valid", "BOOL", (1,), optional=True),
+)
+
+
+def test_none_is_an_item_without_an_optional_input() -> None:
+    image = np.ones((2, 3, 3), np.uint8)
+    values = {"data": np.ones((6, 2), np.float32), "small": [None, "1", None, "", "2", "3"]}
+    items = reflect(OPTIONAL, {**values, "crops": [None, [image], None, [], [image, image[:1]], None]})
+    assert [item["small"] for item in items] == [None, b"1", None, b"", b"2", b"3"]
+    assert [None if item["crops"] is None else len(item["crops"]) for item in items] == [
+        None,
+        1,
+        None,
+        0,
+        2,
+        None,
+    ]
+    _, requests = encode(OPTIONAL, values)
+    assert requests[0].tensors["small_valid"].tolist() == [[False], [True], [False], [True]]
+    assert requests[0].tensors["small"].tolist() == [[b""], [b"1"], [b""], [b""]]
+    assert "small_valid" not in requests[1].tensors, "all of its items have one"
+    assert reflect(OPTIONAL, {"data": [1, 2], "small": [None]})[0]["small"] is None
+    for nothing in ({}, {"small": None}):
+        assert encode(OPTIONAL, {"data": [1, 2], **nothing})[1][0].tensors.keys() == {"data"}
+
+
+def test_none_is_no_value_of_an_input_that_is_required() -> None:
+    with pytest.raises(RequestError, match="NoneType None does not fit"):
+        encode(OPTIONAL, {"data": [None, [1, 2]]})
+    with pytest.raises(RequestError, match="does not fit"):
+        encode(OPTIONAL, {"data": None})

@@ -72,8 +72,9 @@ def encode(model: ModelSpec, values: Mapping[str, Any]) -> tuple[bool, list[Requ
     A list that is one level deeper than an item of the input is a batch; any other value is one item, and is
     repeated if another input is a batch. How deep lists are that hold nothing but empty lists can't be seen:
     they are an item where the input is declared as that many lists, unless another input is a batch of that
-    length. Batches beyond ``max_batch_size`` become several requests, and so do items of differing shape if
-    the model has no companion that could tell their padding.
+    length. In a batch of an optional input, None is an item without it. Batches beyond
+    ``max_batch_size`` become several requests, and so do items of differing shape if the model has no
+    companion that could tell their padding.
 
     Returns:
         Whether a batch was given, and the requests in the order of the items.
@@ -82,13 +83,19 @@ def encode(model: ModelSpec, values: Mapping[str, Any]) -> tuple[bool, list[Requ
         RequestError: an input is unknown, missing, or does not fit; status 400.
     """
     _check_names(model, values)
+    values = {name: v for name, v in values.items() if v is not None or not model.inputs[name].optional}
     batches: dict[str, list[Value]] = {}
     singles: dict[str, Value] = {}
-    sure = {len(value) for name, value in values.items() if _is_batch(model.inputs[name], value)}
+    sure = {len(value) for name, value in values.items() if _is_batch(model, model.inputs[name], value)}
     for name, value in values.items():
         spec = model.inputs[name]
-        if _is_batch(spec, value) or (_is_hollow(value) and _is_hollow_batch(model, spec, value, sure)):
-            batches[name] = [_leaves(model, spec, item) for item in value]
+        if _is_batch(model, spec, value) or (
+            _is_hollow(value) and _is_hollow_batch(model, spec, value, sure)
+        ):
+            may_lack = "valid" in companions(model.inputs).get(name, {})
+            batches[name] = [
+                None if item is None and may_lack else _leaves(model, spec, item) for item in value
+            ]
         else:
             singles[name] = _leaves(model, spec, value)
     counts = {len(batch) for batch in batches.values()}
@@ -174,7 +181,9 @@ def _depth(spec: TensorSpec, value: Any) -> int:
     return 0
 
 
-def _is_batch(spec: TensorSpec, value: Any) -> bool:
+def _is_batch(model: ModelSpec, spec: TensorSpec, value: Any) -> bool:
+    if isinstance(value, list | tuple) and any(item is None for item in value):
+        return "valid" in companions(model.inputs).get(spec.name, {})
     depth, rank = _depth(spec, value), len(spec.dims)
     # One element per item is passed bare: [a, b] for dims [1] are two items, not one of two elements.
     bare = spec.is_scalar and isinstance(value, list | tuple) and depth < rank + 1
@@ -272,7 +281,7 @@ def _split(model: ModelSpec, columns: Mapping[str, Sequence[Value]], count: int)
     """Cuts the items into requests, each with at most ``max_batch_size`` that can be padded to one shape."""
     described = companions(model.inputs)
     bare = [name for name in columns if not _PADDING & described.get(name, {}).keys()]
-    shapes = [tuple(_extent(columns[name][i]) for name in bare) for i in range(count)]
+    shapes = [tuple(_extent(_sent(model, name, columns[name][i])) for name in bare) for i in range(count)]
     parts = []
     start = 0
     for i in range(1, count + 1):
@@ -291,14 +300,26 @@ def _request(model: ModelSpec, columns: Mapping[str, Sequence[Value]], part: ran
     described = companions(model.inputs)
     tensors = {}
     for name, column in columns.items():
-        items = [column[i] for i in part]
+        items = [_sent(model, name, column[i]) for i in part]
         tensors[name] = _padded(items, model.inputs[name])
         for kind, companion in described.get(name, {}).items():
-            # A tag cannot be read off a value, and an input that is given is valid.
+            is_there = np.array([[column[i] is not None] for i in part])
+            if kind == "valid" and companion.name not in columns and not is_there.all():
+                tensors[companion.name] = is_there
+            # A tag cannot be read off a value.
             if companion.name not in columns and kind in _PADDING:
                 told = [_described(kind, item, model.inputs[name], companion) for item in items]
                 tensors[companion.name] = _padded(told, companion)
     return Request(tensors, len(part))
+
+
+def _sent(model: ModelSpec, name: str, value: Value) -> Value:
+    """What travels for an item: where it has no value, the least that the input may be."""
+    if value is not None:
+        return value
+    spec = model.inputs[name]
+    empty: Any = b"" if spec.datatype == "BYTES" else 0
+    return np.full([max(dim, 0) for dim in spec.dims], empty, _NUMPY[spec.datatype])
 
 
 def _extent(value: Value) -> tuple[int, ...]:
