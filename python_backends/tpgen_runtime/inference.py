@@ -64,7 +64,7 @@ class Model:
         raise NotImplementedError
 
     def _run(self, positions, rows, answers, group, size):
-        """Run one batch of ``size`` rows. One that the model refuses is run row by row: one may be at fault."""
+        """Run one batch of ``size`` rows. One that the model refuses is run row by row: one is at fault."""
         columns = list(zip(*(rows[p] for p in positions), strict=True))
         try:
             if self._batched:
