@@ -268,6 +268,18 @@ ONCE_WRONG = {
         [z]
         backend = "Identity"
         """,
+    "only items that an operator failed on go on behind a node": """
+        [begin]
+        backend = "Python[mine:Lists]"
+        next = "node"
+        [node]
+        backend = "Sequential[Python[mine:fussy],(Error)Python[mine:fussy]]"
+        on_error = "skip"
+        next = "behind"
+        [behind]
+        backend = "Python[mine:fussy]"
+        filter = "Run"
+        """,
     "user code answers with its input": """
         [pipeline]
         outputs = ["kept", "result"]

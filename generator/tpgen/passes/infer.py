@@ -226,9 +226,21 @@ class _Walk:
             if skipping:
                 arriving.setdefault(node.following(position), []).extend(skipping)
         ways = arriving.get(len(node.calls), [])
-        if node.on_error is not None and ways:
-            ways = [self._recovered(node, keys, _joined(node.name, *ways))]
-        return self._behind_node(node, ways, leaving)
+        return self._behind_node(node, self._made_up_for(node, keys, ways), leaving)
+
+    def _made_up_for(self, node: Node, keys: Keys, ways: list[Keys]) -> list[Keys]:
+        """The keys at a node's end, with those of items that an operator failed on, where these go on."""
+        if node.on_error is None:
+            return ways
+        if ways:
+            return [self._recovered(node, keys, _joined(node.name, *ways))]
+        if node.calls[0].label not in self.inference.before:
+            return []
+        if not node.on_error.has_default:
+            return [keys]
+        message = f"'on_error' is {node.on_error.default!r}, but no item gets a result in this node"
+        self.context.bag.error("TP310", message, node.on_error.span, hint="skip, or fail", node=node.title)
+        return []
 
     def _behind_node(self, node: Node, ways: list[Keys], leaving: list[Keys]) -> Keys | None:
         """The keys of the items that go on behind a node: those at its end, and those that left it before."""

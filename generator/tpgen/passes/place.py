@@ -212,6 +212,10 @@ def _reason_to_stay(graph: Graph, name: str, live: frozenset[str]) -> str | None
             return f"'{key}' has the name of a tensor that travels with '{other}'"
     if any(before in graph.types.ends_with_result for before in graph.predecessors()[name]):
         return f"items may have ended before '{graph.title(name)}' although they have a result"
+    if graph.nodes[name].on_error is not None:
+        return (
+            f"items that '{graph.title(name)}' fails on go on as they came, which another model does not know"
+        )
     if graph.nodes[name].calls[0].filter != SWAP:
         return f"'{graph.title(name)}' also takes items that failed before it, which never leave a model"
     return None
