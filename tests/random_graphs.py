@@ -114,7 +114,7 @@ ON_ERROR = (
 )
 ITEM_FILTERS = (
     *("(Run)", "(or)", "(or)", "(else)", "(result2other)", "(swap)", "(filter)", "(if)", "(filter)"),
-    *("(Skip)", "(Break)", "(SerialSkip)", "(Error)"),
+    *("(Skip)", "(Break)", "(SerialSkip)", "(SubGraphSkip)", "(SubGraphSkip)", "(Error)"),
     *(f"(Python[mine:{name}])" for name in (*USER_FILTERS, *GRAPH_FILTERS)),
 )
 KEPT = (  # the keys of a node that stay when it gets another filter
