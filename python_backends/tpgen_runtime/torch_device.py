@@ -4,13 +4,19 @@ Images are torch tensors on the stage's device. All else stays on the host: byte
 """
 
 import os
+import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 
+from .errors import ItemError
 from .stage import Stage
 from .wire import ABSENT, Array
 
+# What was brought to a device, by the id of the array, as long as that lives: branches and the elements of a
+# list hold the same image, which crosses once.
+_brought = {}
 OVERRIDE = "TPGEN_STAGE_DEVICE"  # of the environment: "cpu" or "cuda:1" instead of what Triton assigned
 
 
@@ -32,11 +38,11 @@ class DeviceStage(Stage):
 
     def encode(self, port, values):
         """The tensors of one request; rows that lie on the device become one tensor there."""
-        if not port.optional_value and isinstance(port, Array) and all(map(is_on_device, values)):
-            if port.is_fixed:
-                for value in values:
-                    port.check(str(value.dtype).removeprefix("torch."), tuple(value.shape))
-                return {port.key: settled(torch.stack(values))}
+        is_dense = isinstance(port, Array) and port.is_fixed and not port.optional_value
+        if is_dense and all(map(is_on_device, values)):
+            for value in values:
+                port.check(str(value.dtype).removeprefix("torch."), tuple(value.shape))
+            return {port.key: settled(torch.stack(values))}
         return port.encode([value if value is ABSENT else to_host(value) for value in values])
 
 
@@ -51,8 +57,17 @@ def to_device(value, device):
         return [to_device(one, device) for one in value]
     if is_on_device(value):
         return value
+    known = _brought.get(id(value))
+    if known is not None and known[0]() is value and known[1].device == device:
+        return known[1]
     array = np.ascontiguousarray(value).reshape(value.shape)
-    return torch.from_numpy(array if array.flags.writeable else array.copy()).to(device)
+    tensor = torch.from_numpy(array if array.flags.writeable else array.copy())
+    if device.type == "cpu":  # it shares the array's memory: there is nothing to save
+        return tensor
+    tensor = tensor.to(device)
+    number = id(value)
+    _brought[number] = weakref.ref(value, lambda _: _brought.pop(number, None)), tensor
+    return tensor
 
 
 def to_host(value):
@@ -60,6 +75,37 @@ def to_host(value):
     if isinstance(value, (list, tuple)):
         return type(value)(to_host(one) for one in value)
     return value.cpu().numpy() if is_on_device(value) else value
+
+
+def on_host(kernel):
+    """A kernel on lists that only knows arrays."""
+
+    def run(*columns):
+        return kernel(*map(to_host, columns))
+
+    return run
+
+
+class InThreads:
+    """A kernel for one value as one on lists, in threads: it has to let Python's lock go, as decoders do.
+
+    Where it cannot work on a value, its error is in the value's place.
+    """
+
+    def __init__(self, kernel, *, threads, **arguments):
+        self._kernel = kernel
+        self._arguments = arguments
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="in-threads") if threads > 1 else None
+
+    def __call__(self, values):
+        alone = self._pool is None or len(values) == 1
+        return list(map(self._one, values) if alone else self._pool.map(self._one, values))
+
+    def _one(self, value):
+        try:
+            return self._kernel(value, **self._arguments)
+        except ItemError as problem:
+            return problem
 
 
 def bring(item, device, *keys):

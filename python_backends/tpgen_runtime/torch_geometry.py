@@ -1,8 +1,8 @@
 """Resizing and padding kernels on torch tensors.
 
 Named as the kernels of `geometry`, `bilinear`, `compat` and `pillow`, whose conventions they keep: bilinear
-with half-pixel centres and the dtype kept, with aligned corners in float32, or with antialiasing as Pillow has
-it. What is not an image (boxes, matrices, sizes) stays a numpy array or a Python value, as on the CPU.
+with half-pixel centres and the dtype kept, with aligned corners in float32, or with antialiasing as in Pillow.
+What is not an image (boxes, matrices, sizes) stays a numpy array or a Python value, as on the CPU.
 """
 
 import math
@@ -213,7 +213,7 @@ def pillow_resize_tensor(image, *, resize_h, resize_w, layout):
 
 
 def _pillow(image, height, width, layout):
-    own_h, own_w = size_of(image, layout)
+    own_h, _ = size_of(image, layout)
     planes = _planes(image, layout)
     for size in ((own_h, width), (height, width)):
         if planes.shape[1:] != size:

@@ -48,6 +48,11 @@ def float_mat(image):
     return image.float()
 
 
+def float_tensor(array):
+    """To float32; values kept (no scaling)."""
+    return array.float()
+
+
 def channels_first(image, *, layout):
     """An image of ``layout`` "HWC" or "CHW" as CHW."""
     return image.permute(2, 0, 1) if layout == "HWC" else image

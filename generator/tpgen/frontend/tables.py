@@ -100,7 +100,9 @@ class PipelineKeys:
     )
     cores: int = attr("Cores that the repository is built for.", default=0, ge=1, le=4096)
     preprocess: str = attr(
-        "Where images are prepared on the gpu target.", default="auto", choices=("auto", "opencv", "dali")
+        "Where images are prepared on the gpu target.",
+        default="auto",
+        choices=("auto", "opencv", "dali", "gpu"),
     )
     target_triton: str = attr("The oldest Triton release that must load the repository.", default="24.10")
     include: tuple[str, ...] = attr("More files that user code needs, relative to the TOML.", default=())

@@ -1,22 +1,25 @@
 """Stages on a GPU: which calls run there, on torch, and which stay on the CPU.
 
-A kernel of the CPU stage has a counterpart on torch or it has none (`LOWERINGS`), so what stays is known while
-compiling, and said. Encoded images are decoded on the CPU and brought to the GPU once, as uint8; what boxes,
-matrices and texts are stays where it is.
+A kernel of the CPU stage has a counterpart on torch or it has none (`LOWERINGS`), so what stays is known
+while compiling, and said. Encoded images are decoded on the CPU and brought to the GPU once, as uint8; boxes,
+matrices and texts never go there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..ir.filters import SWAP
+from ..ir.filters import DATA, RESULT, SWAP, UserStatus
 from ..ir.graph import Call, Graph, Stage
 from ..ir.op import Trait
-from ..types import Array, DType, Layout, ListOf, Type
+from ..types import Array, DType, ListOf, Opaque, TupleOf, Type
 from .looks import tagged_writers
 
 GPU = "gpu"
+_OTHERS = frozenset({Trait.FORWARDS, Trait.INFERENCE, Trait.CALLS})  # no kernels of their own
+# Kernels that only hand values on, wherever they lie.
+ANYWHERE = frozenset({"keys:select", "keys:add_texts", "keys:add_numbers", "tensor:identity", "tensor:sleep"})
 _IMAGE_DTYPES = (DType.UINT8, DType.FLOAT16, DType.FLOAT32)
 
 
@@ -39,7 +42,7 @@ def _table() -> Iterator[tuple[str, Lowering]]:
         "geometry": ("batch_fix_h_limit_w", "align_mat"),
         "compat": ("copy_make_border", "copy_make_border_of_item"),
         "crop": ("crop",),
-        "tensor": ("channels_first", "float_channels_first", "contiguous"),
+        "tensor": ("channels_first", "float_tensor", "float_channels_first", "contiguous"),
     }
     half_pixel = {
         "geometry": (
@@ -68,3 +71,115 @@ def _table() -> Iterator[tuple[str, Lowering]]:
 
 
 LOWERINGS: Mapping[str, Lowering] = dict(_table())
+
+
+@dataclass(frozen=True)
+class DeviceWork:
+    """What a stage does on its GPU, by labels of calls.
+
+    ``on_device`` run on torch. ``stays`` are models whose answer such a call works on.
+    """
+
+    on_device: frozenset[str]
+    stays: frozenset[str]
+
+
+def device_work(graph: Graph, stage: Stage) -> DeviceWork | None:
+    """What a stage does on its GPU; None for one that has none."""
+    if not (stage.on_gpu and stage.is_python):
+        return None
+    calls = [call for name in stage.nodes for call in graph.nodes[name].calls]
+    on_device = frozenset(call.label for call in calls if _is_lowered(graph, call))
+    stays = frozenset(call.label for call in calls if _is_worked_on(graph, call, on_device))
+    return DeviceWork(on_device, stays)
+
+
+def reason_against(graph: Graph, names: Sequence[str], *, has_one: bool) -> str | None:
+    """Why nodes cannot be a stage on a GPU, if they cannot. ``has_one``: another stage is on it already."""
+    calls = [call for name in names for call in graph.nodes[name].calls]
+    if not any(_is_lowered(graph, call) for call in calls):
+        return "no operator of its stage is known to torch"
+    if has_one:
+        return "another stage of the pipeline is on the GPU: a second process would take turns with it"
+    if tagged_writers(graph):
+        return "its images come in several layouts or colour orders"
+    for call in calls:
+        verdict = call.filter.verdict
+        if isinstance(verdict, UserStatus) and any(
+            _is_image(_before(graph, call, key)) for key in (*verdict.reads, *verdict.optional)
+        ):
+            return f"the filter '{verdict.function}' reads an image"
+    return None
+
+
+def decisions(graph: Graph, stage: Stage) -> Iterator[str]:
+    """What of a stage runs where, for people."""
+    work = device_work(graph, stage)
+    if work is None:
+        return
+    on_device: dict[str, float] = {}
+    on_host: dict[str, None] = {}
+    for name in stage.nodes:
+        for call in graph.nodes[name].calls:
+            if call.label in work.on_device:
+                on_device[call.op.name] = LOWERINGS[call.op.kernel].tolerance
+            elif call.op.kernel not in {"", *ANYWHERE} and not (_OTHERS & call.op.traits):
+                on_host[call.op.name] = None
+    shown = ", ".join(f"{name} (within {limit:g})" if limit else name for name, limit in on_device.items())
+    yield f"on the GPU, in the stage '{stage.name}': {shown}; compared on torch's CPU, unverified on GPU"
+    if on_host:
+        yield f"on the CPU, in the same stage: {', '.join(on_host)}"
+    names = dict.fromkeys(name for name, call in _left(graph, stage, work) if _reads_image(graph, call))
+    if names:
+        yield f"images that come from the GPU are brought back to the CPU for {', '.join(names)}"
+
+
+def _left(graph: Graph, stage: Stage, work: DeviceWork) -> Iterator[tuple[str, Call]]:
+    """The calls that run on the CPU, models apart, each with the operator's name."""
+    for name in stage.nodes:
+        for call in graph.nodes[name].calls:
+            if call.label not in work.on_device and not call.op.has(Trait.INFERENCE):
+                yield call.op.name, call
+
+
+def _before(graph: Graph, call: Call, key: str) -> Type | None:
+    assert graph.types is not None
+    state = graph.types.before.get(call.label, {}).get(key)
+    return state.type if state is not None else None
+
+
+def _is_image(type_: Type | None) -> bool:
+    """True for what torch may work on: an array of three dimensions."""
+    return isinstance(type_, Array) and len(type_.shape) == 3 and type_.dtype in _IMAGE_DTYPES
+
+
+def may_lie_on_device(type_: Type | None) -> bool:
+    """True for what may be, or hold, a tensor of torch in a stage on a GPU."""
+    if isinstance(type_, ListOf):
+        return may_lie_on_device(type_.item)
+    return type_ is None or _is_image(type_) or isinstance(type_, Opaque | TupleOf)
+
+
+def _is_lowered(graph: Graph, call: Call) -> bool:
+    if call.op.kernel not in LOWERINGS or call.op.has(Trait.BATCHED) or call.op.has(Trait.FORWARDS):
+        return False
+    return _is_image(_before(graph, call, call.op.inputs()[0]))
+
+
+def _reads_image(graph: Graph, call: Call) -> bool:
+    does_work = call.op.kernel not in {"", *ANYWHERE} and not call.op.has(Trait.FORWARDS)
+    return does_work and any(may_lie_on_device(_before(graph, call, key)) for key in call.op.inputs())
+
+
+def _is_worked_on(graph: Graph, call: Call, on_device: frozenset[str]) -> bool:
+    """True if all that follows a model at once works on its answer on the GPU."""
+    assert graph.types is not None
+    written = graph.types.written.get(call.label, {})
+    if not call.op.has(Trait.INFERENCE) or len(written) != 1 or not _is_image(written.get(RESULT)):
+        return False
+    node = graph.nodes[call.node]
+    position = node.calls.index(call) + 1
+    following = node.calls[position : position + 1] or [graph.nodes[name].calls[0] for name in node.next]
+    return bool(following) and all(
+        one.label in on_device and one.filter == SWAP and one.op.inputs() == (DATA,) for one in following
+    )

@@ -14,7 +14,6 @@ from oracles.harness import Case, all_oracles
 from tpgen.ir.op import REGISTRY, Op
 from tpgen.passes.device import LOWERINGS, Lowering
 from tpgen_runtime.errors import ItemError
-from tpgen_runtime.torch_geometry import _resized
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 pytestmark = pytest.mark.torch
@@ -22,7 +21,11 @@ pytestmark = pytest.mark.torch
 CASES = 200
 NEAREST = 0.001  # of the pixels of a warp without interpolation may be those beside
 OPERATORS = sorted(
-    {cls.names[0]: cls for cls in REGISTRY.values() if cls.kernel in LOWERINGS and cls.names[0] in all_oracles()}
+    {
+        cls.names[0]: cls
+        for cls in REGISTRY.values()
+        if cls.kernel in LOWERINGS and cls.names[0] in all_oracles()
+    }
 )
 
 
