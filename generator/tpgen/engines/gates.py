@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -57,10 +58,21 @@ class Gate:
         """False for a figure that is no number, too."""
         return self.value >= self.limit if self.at_least else self.value <= self.limit
 
-    def text(self) -> str:
-        verdict = "ok" if self.passed else "FAILED"
+    @property
+    def accepts(self) -> float:
+        """The least loss that would have to be accepted for this to pass; two digits, rounded up."""
+        lost = 1.0 - self.value if self.at_least else self.value
+        digits = 1 - math.floor(math.log10(lost)) if 0 < lost < math.inf else 0
+        return math.ceil(round(lost * 10**digits, 6)) / 10**digits if lost < math.inf else 1.0
+
+    @property
+    def figure(self) -> str:
+        """What was found beside what is allowed."""
         side = "at least" if self.at_least else "at most"
-        return f"{verdict}: {self.what}: {self.value:.5g} ({side} {self.limit:g})"
+        return f"{self.what}: {self.value:.5g} ({side} {self.limit:g})"
+
+    def text(self) -> str:
+        return f"{'ok' if self.passed else 'FAILED'}: {self.figure}"
 
 
 @dataclass
@@ -134,6 +146,27 @@ def half_gates(comparisons: Iterable[Comparison]) -> tuple[Gate, ...]:
         else Gate(f"{c.output}: largest difference, of the range", c.largest, LARGEST_DIFFERENCE)
         for c in comparisons
     )
+
+
+def gates_of(comparisons: Iterable[Comparison], precision: str, most: float | None) -> tuple[Gate, ...]:
+    """The limits of a conversion; ``most`` is the loss that the user accepts, None for the usual ones.
+
+    The loss: the share of rows whose largest value moves (which is more than what accuracy can lose); where
+    an output has no classes, a difference as a share of its range: the largest one, of int8 the mean.
+    """
+    if precision != "int8" and most is None:
+        return half_gates(comparisons)
+    limit = ACCURACY_LOST if most is None else most
+    found = []
+    for c in comparisons:
+        if c.rows:
+            what = f"{c.output}: share of rows with the same top-1"
+            found.append(Gate(what, c.same_top1, 1.0 - limit, at_least=True))
+        elif precision == "int8":
+            found.append(Gate(f"{c.output}: mean difference, of the range", c.mean, limit))
+        else:
+            found.append(Gate(f"{c.output}: largest difference, of the range", c.largest, limit))
+    return tuple(found)
 
 
 def accuracy_gate(original: float, converted: float) -> Gate:
