@@ -197,7 +197,7 @@ def _tell(node: Node, asked: Asked, lowered: Lowered, span: Span, bag: Bag) -> N
         more = "more samples set the ranges better; " if asked.precision == "int8" else ""
         hint = f"{more}{_GATE_HINT}; max_precision_loss = {gate.accepts:g} accepts this"
         bag.error(
-            "TP910", f"'{node.title}' in {asked.precision} {gate.text()}", span, hint=hint, node=node.title
+            "TP910", f"'{node.title}' in {asked.precision}: {gate.figure}", span, hint=hint, node=node.title
         )
 
 
@@ -259,7 +259,7 @@ def _converted(model: bytes, task: _Task) -> tuple[bytes, Lowered]:
             half: Half = "bf16" if asked.precision == "bf16" else "fp16"
             wanted = PrecisionRequest(half, asked.keep, asked.only, asked.layer_norm_fp32)
             done = convert_precision(model, wanted, samples)
-        comparisons = compare(model, done.emulated, samples) if samples else ()
+        comparisons = compare(model, done.emulated, samples, _best(task.call)) if samples else ()
     except RunFailed as problem:
         message = f"the model can't be computed on the samples in {folder}: {problem.reason}"
         raise BadSamples(message) from None
@@ -268,6 +268,12 @@ def _converted(model: bytes, task: _Task) -> tuple[bytes, Lowered]:
     report = (*done.report.text().splitlines(), *compared, *(gate.text() for gate in gates))
     failed = tuple(gate for gate in gates if not gate.passed)
     return done.model, Lowered(asked.precision, report, compared, failed)
+
+
+def _best(call: Call) -> str:
+    """The output that pairs a class with its value, which a pass had appended; "" if none does."""
+    tail = call.rewrite.tail if call.rewrite is not None else None
+    return tail.name if tail is not None and tail.kind == "best" else ""
 
 
 def tensor_of(port: Port) -> Tensor:
