@@ -1,7 +1,7 @@
 """Resizing and padding kernels on torch tensors.
 
 Named as the kernels of `geometry`, `bilinear`, `compat` and `pillow`, whose conventions they keep: bilinear
-with half-pixel centres and the dtype kept, with aligned corners in float32, or with antialiasing as in Pillow.
+with half-pixel centres and the dtype kept, with aligned corners in float32, or antialiased as by Pillow.
 What is not an image (boxes, matrices, sizes) stays a numpy array or a Python value, as on the CPU.
 """
 

@@ -20,13 +20,17 @@ SHM_UNIT = 64 * MIB
 
 @dataclass(frozen=True)
 class ServerNeeds:
-    """What one server with several pipelines needs; bytes, ``shm_size`` in MiB, ``pool`` of one process."""
+    """What one server with several pipelines needs; bytes, ``shm_size`` in MiB, ``pool`` of one process.
+
+    ``cuda_pool``: on each GPU, for the tensors of stages there; 0 if there are none.
+    """
 
     processes: int
     memory: int
     shm_size: int
     pool: int
     assumes: str
+    cuda_pool: int = 0
 
 
 def server_needs(compiled: Sequence[Compiled]) -> ServerNeeds:
@@ -41,6 +45,7 @@ def server_needs(compiled: Sequence[Compiled]) -> ServerNeeds:
         _shm_size(needs, processes, pool),
         pool,
         ", ".join(dict.fromkeys(part for one in needs for part in one.assumes.split(", ") if part)),
+        sum(one.cuda_pool for one in needs),
     )
 
 
@@ -72,6 +77,7 @@ def deployment_of(compiled: Sequence[Compiled], repository: str) -> Deployment:
         needs.shm_size,
         needs.pool,
         needs.assumes,
+        needs.cuda_pool,
     )
 
 

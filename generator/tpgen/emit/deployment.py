@@ -23,6 +23,7 @@ class Deployment:
 
     ``repository`` is the path from the deployment's folder to the model repository, with ``/``. ``memory``
     and ``pool`` (of one process, in the shared memory) are bytes, ``shm_size`` MiB. ``release``: of Triton.
+    ``cuda_pool`` are the bytes of each GPU that stages there hand tensors on in, 0 without such stages.
     """
 
     pipelines: tuple[str, ...]
@@ -35,6 +36,7 @@ class Deployment:
     shm_size: int
     pool: int
     assumes: str
+    cuda_pool: int = 0
 
     @property
     def project(self) -> str:
@@ -47,10 +49,20 @@ class Deployment:
         return f"--backend-config=python,shm-default-byte-size={self.pool}"
 
     @property
+    def flags(self) -> tuple[str, ...]:
+        """All flags of tritonserver that a repository's size decides."""
+        return (self.pool_flag, *([cuda_pool_flag(self.cuda_pool)] if self.cuda_pool else []))
+
+    @property
     def dockerfile(self) -> str:
         """The smallest image that runs it: the wheel's server has Python models only, and one release."""
         newer = parse_release(self.release) > parse_release(DEFAULT_TARGET)
         return NGC if self.target == "gpu" or newer else CPU
+
+
+def cuda_pool_flag(size: int) -> str:
+    """The flag of tritonserver for its pool on a GPU: on the first one, as one server serves one GPU."""
+    return f"--cuda-memory-pool-byte-size=0:{size}"
 
 
 def deployment_files(deployment: Deployment) -> dict[str, bytes]:
@@ -76,6 +88,7 @@ def _compose(deployment: Deployment) -> str:
         release=deployment.release,
         repository=deployment.repository.replace("$", "$$"),  # compose fills in variables
         pool_flag=deployment.pool_flag,
+        cuda_pool_flag=cuda_pool_flag(deployment.cuda_pool) if deployment.cuda_pool else "",
         shm_size=f"{deployment.shm_size}m",
         assumes=deployment.assumes,
         mem_reservation=-(-deployment.memory // _MIB) + deployment.shm_size,

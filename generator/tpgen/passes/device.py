@@ -7,13 +7,14 @@ matrices and texts never go there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from ..ir.filters import DATA, RESULT, SWAP, UserStatus
 from ..ir.graph import Call, Graph, Stage
 from ..ir.op import Trait
 from ..types import Array, DType, ListOf, Opaque, TupleOf, Type
+from .base import Context
 from .looks import tagged_writers
 
 GPU = "gpu"
@@ -94,13 +95,49 @@ def device_work(graph: Graph, stage: Stage) -> DeviceWork | None:
     return DeviceWork(on_device, stays)
 
 
-def reason_against(graph: Graph, names: Sequence[str], *, has_one: bool) -> str | None:
-    """Why nodes cannot be a stage on a GPU, if they cannot. ``has_one``: another stage is on it already."""
+def put_on_gpu(
+    graph: Graph, entry: str, stages: list[Stage], others: Iterable[Stage], context: Context
+) -> list[Stage]:
+    """The stages of an entry, one of them on the GPU if ``preprocess = "gpu"`` asks for that and it can be.
+
+    ``others`` are the stages of the entries before.
+    """
+    if context.options.preprocess != GPU:
+        return stages
+    if context.options.target != GPU:
+        context.decisions.append('preprocess = "gpu" has no effect: this is built for the cpu target')
+        return stages
+    own = [stage for stage in stages if stage.is_python and not stage.runs]
+    if not own:
+        context.decisions.append(f'preprocess = "gpu" has no effect on {entry}: it is a model alone')
+        return stages
+    reason: str | None = "another stage of the pipeline is there: a second process would take turns with it"
+    if context.options.fuse == "none" and len(own) > 1:
+        reason = "--fuse none makes a process of each node, and a GPU has room for one"
+    elif not any(stage.is_python and stage.on_gpu for stage in others):
+        reasons = [_reason_against(graph, stage.nodes) for stage in own]
+        if None in reasons:
+            place = stages.index(own[reasons.index(None)])
+            chosen = replace(stages[place], on_gpu=True, instances=1)
+            context.decisions.extend(_decisions(graph, chosen))
+            return [*stages[:place], chosen, *stages[place + 1 :]]
+        reason = reasons[0]
+    (root,) = (one.root for one in graph.entries if one.name == entry)
+    context.bag.warning(
+        "TP917",
+        f"the images of '{entry}' stay on the CPU: {reason}",
+        graph.nodes[root].span,
+        hint='preprocess = "opencv" says that this is meant',
+        node=graph.title(root),
+    )
+    return stages
+
+
+def _reason_against(graph: Graph, names: Sequence[str]) -> str | None:
+    """Why nodes cannot be a stage on a GPU, if they cannot."""
     calls = [call for name in names for call in graph.nodes[name].calls]
     if not any(_is_lowered(graph, call) for call in calls):
         return "no operator of its stage is known to torch"
-    if has_one:
-        return "another stage of the pipeline is on the GPU: a second process would take turns with it"
     if tagged_writers(graph):
         return "its images come in several layouts or colour orders"
     for call in calls:
@@ -112,7 +149,7 @@ def reason_against(graph: Graph, names: Sequence[str], *, has_one: bool) -> str 
     return None
 
 
-def decisions(graph: Graph, stage: Stage) -> Iterator[str]:
+def _decisions(graph: Graph, stage: Stage) -> Iterator[str]:
     """What of a stage runs where, for people."""
     work = device_work(graph, stage)
     if work is None:
@@ -131,7 +168,7 @@ def decisions(graph: Graph, stage: Stage) -> Iterator[str]:
         yield f"on the CPU, in the same stage: {', '.join(on_host)}"
     names = dict.fromkeys(name for name, call in _left(graph, stage, work) if _reads_image(graph, call))
     if names:
-        yield f"images that come from the GPU are brought back to the CPU for {', '.join(names)}"
+        yield f"brought back to the CPU, where it lies on the GPU: what {', '.join(names)} read"
 
 
 def _left(graph: Graph, stage: Stage, work: DeviceWork) -> Iterator[tuple[str, Call]]:

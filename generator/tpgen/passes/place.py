@@ -29,7 +29,7 @@ class Place:
         stages: dict[str, Stage] = {}
         for name in [entry.name for entry in graph.entries]:
             graph, found = _placed(graph, name, context)
-            found = _on_gpu(graph, name, found, stages.values(), context)
+            found = device.put_on_gpu(graph, name, found, stages.values(), context)
             for stage in found:
                 known = stages.get(stage.name)  # a model that several entries call
                 if known is None:
@@ -39,38 +39,6 @@ class Place:
                     stages[stage.name] = replace(known, runs=runs)
         context.decisions.extend(decisions(graph))
         return replace(graph, stages=tuple(stages.values()))
-
-
-def _on_gpu(
-    graph: Graph, entry: str, stages: list[Stage], others: Iterable[Stage], context: Context
-) -> list[Stage]:
-    """The stages of an entry, that which prepares images on the GPU if ``preprocess = "gpu"`` asks for it."""
-    if context.options.preprocess != device.GPU:
-        return stages
-    if context.options.target != "gpu":
-        context.decisions.append('preprocess = "gpu" has no effect: this is built for the cpu target')
-        return stages
-    own = [stage for stage in stages if stage.is_python and not stage.runs]
-    if context.options.fuse == "none" and len(own) > 1:
-        reason: str | None = "--fuse none makes a process of each node, and a GPU has room for one"
-    else:
-        has_one = any(stage.is_python and stage.on_gpu for stage in others)
-        reason = (
-            device.reason_against(graph, list(own[0].nodes), has_one=has_one) if own else "it has no stage"
-        )
-    if reason is None:
-        chosen = replace(own[0], on_gpu=True, instances=1)
-        context.decisions.extend(device.decisions(graph, chosen))
-        return [chosen if stage is own[0] else stage for stage in stages]
-    (root,) = (one.root for one in graph.entries if one.name == entry)
-    context.bag.warning(
-        "TP917",
-        f"the images of '{entry}' stay on the CPU: {reason}",
-        graph.nodes[root].span,
-        hint='preprocess = "opencv" says that this is meant',
-        node=graph.title(root),
-    )
-    return stages
 
 
 @dataclass(frozen=True)

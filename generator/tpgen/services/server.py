@@ -20,6 +20,7 @@ from .cache import is_shell_safe, scratch_parent
 from .engines import require_engines
 from .failures import FailureWatch
 from .network import call_address, can_listen, fetch, free_ports, listen_address
+from .pool import pool_flags
 from .processes import end, spawn_supervised
 from .runtime import Runtime, isolated_environment, server_runtime
 from .serverlog import own_log_problems
@@ -269,7 +270,7 @@ class TritonServer:
             command.append(f"--backend-directory={runtime.backend_directory}")
         command.append(f"--exit-timeout-secs={_EXIT_SECONDS}")
         command.append(f"--backend-config=python,shm-region-prefix-name={self._id}-")
-        return command + self._extra_args
+        return [*command, *pool_flags(self.repository), *self._extra_args]
 
     def _served_path(self) -> Path:
         """The repository's path, or a link to it where the server could not cope with the path itself."""
