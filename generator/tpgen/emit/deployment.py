@@ -22,7 +22,8 @@ class Deployment:
     """What a repository needs of the machine and shows on its dashboard.
 
     ``repository`` is the path from the deployment's folder to the model repository, with ``/``. ``memory``
-    and ``pool`` (of one process, in the shared memory) are bytes, ``shm_size`` MiB. ``release``: of Triton.
+    and ``pool`` (of one process, in the shared memory) are bytes, ``shm_size`` MiB. ``release``: of Triton. ``encrypted``: the server wants
+    a key.
     """
 
     pipelines: tuple[str, ...]
@@ -35,6 +36,7 @@ class Deployment:
     shm_size: int
     pool: int
     assumes: str
+    encrypted: bool = False
 
     @property
     def project(self) -> str:
@@ -80,5 +82,6 @@ def _compose(deployment: Deployment) -> str:
         assumes=deployment.assumes,
         mem_reservation=-(-deployment.memory // _MIB) + deployment.shm_size,
         gpu=deployment.target == "gpu",
+        encrypted=deployment.encrypted,
         processes=deployment.processes,
     )

@@ -22,10 +22,11 @@ def is_native(options: Options) -> bool:
 
 
 def backend_of(call: Call, options: Options) -> str:
-    """The backend of Triton that runs a call's model."""
+    """The backend of Triton that runs a call's model. An engine is never made of an encrypted one."""
     if not call.op.has(Trait.REWRITABLE):
         return "pytorch"
-    return "tensorrt" if options.runtime == "tensorrt" else "onnxruntime"
+    op: Any = call.op
+    return "tensorrt" if options.runtime == "tensorrt" and not op.signature.is_encrypted else "onnxruntime"
 
 
 def reason_to_stay(graph: Graph, call: Call) -> str | None:
