@@ -3,9 +3,9 @@
     python3 -m tpgen_runtime.unlock REPOSITORY [PID]
 
 prints the folder to serve: links to what the repository holds, and in the place of each encrypted model of
-Triton's own backends the model. It goes when the process PID (else the one that started this) is gone. The key
-comes from the environment, as `encrypted` says. Models of Python stages stay encrypted: the stages decrypt
-them for themselves.
+Triton's own backends the model. It goes when the process PID (else the one that started this) is gone. The
+key comes from the environment, as `encrypted` says. Models of Python stages stay encrypted: the stages
+decrypt them for themselves.
 """
 
 import errno

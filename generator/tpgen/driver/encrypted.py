@@ -85,7 +85,7 @@ def _is_encrypted(op: Any) -> bool:
 
 
 def decrypted_bytes(graph: Graph, files: Mapping[str, Sequence[Any]]) -> tuple[bool, int]:
-    """Whether any model is encrypted, and the bytes that a start decrypts; ``files`` by call, as `attach_models`."""
+    """Whether any model is encrypted, and the bytes that a start decrypts; ``files`` by call label."""
     native = {name for name, backend in encrypted_models(graph) if backend != PYTHON}
     labels = {label for stage in graph.stages if stage.name in native for label in stage.runs}
     size = sum(file.size for label in labels for file in files.get(label, ()))

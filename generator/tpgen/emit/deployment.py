@@ -22,8 +22,8 @@ class Deployment:
     """What a repository needs of the machine and shows on its dashboard.
 
     ``repository`` is the path from the deployment's folder to the model repository, with ``/``. ``memory``
-    and ``pool`` (of one process, in the shared memory) are bytes, ``shm_size`` MiB. ``release``: of Triton. ``encrypted``: the server wants
-    a key.
+    and ``pool`` (of one process, in the shared memory) are bytes, ``shm_size`` MiB. ``release``: of Triton.
+    ``encrypted``: the server needs a key.
     """
 
     pipelines: tuple[str, ...]

@@ -143,8 +143,8 @@ def unlocked(repository: Path) -> Path | None:
     with _problems():
         _runtime("encrypted").find_key(repository)
         _require_package()
-        folder = Path(_runtime("memory").MEMORY, unlock.unlock(repository))
-    return folder
+        name = unlock.unlock(repository)
+    return Path(_runtime("memory").MEMORY, name)
 
 
 def _name_of(scratch: Path) -> str:
