@@ -313,6 +313,6 @@ def test_encrypting_writes_a_whole_file_or_none(folder: Path, capsys: Any) -> No
 
 
 def test_the_package_is_asked_for(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    monkeypatch.setattr(encryption.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(encryption.importlib.util, "find_spec", lambda _: None)
     assert run_command(["check", str(write_pipeline(folder, "secret", "net.onnx.encrypted"))]) == 3
     assert "pip install 'tpgen[encrypt]'" in capsys.readouterr().err
