@@ -14,33 +14,8 @@ class TorchScriptModel(Model):
     ``model`` is the file, or the bytes of it; with ``groups``, a list with those of each.
     """
 
-    def __init__(
-        self,
-        *,
-        model,
-        max_batch,
-        min_batch,
-        inputs,
-        outputs,
-        batched,
-        dtypes,
-        mean=(),
-        std=(),
-        channels_last=False,
-        groups=(),
-        threads=None,
-    ):
-        super().__init__(
-            inputs,
-            outputs,
-            mean,
-            std,
-            max_batch,
-            min_batch,
-            batched,
-            channels_last=channels_last,
-            groups=groups,
-        )
+    def __init__(self, *, model, dtypes, groups=(), threads=None, **declared):
+        super().__init__(groups=groups, **declared)
         import torch
 
         if threads is not None:
