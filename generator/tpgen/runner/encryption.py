@@ -32,7 +32,12 @@ def is_encrypted(path: Path) -> bool:
     """True for a file that is encrypted, or called so."""
     if not path.is_file():
         return False  # what a missing file is told does not depend on its name
-    return path.suffix in SUFFIXES or bool(_runtime("encrypted").is_encrypted(path))
+    if path.suffix in SUFFIXES:
+        return True
+    try:
+        return bool(_runtime("encrypted").is_encrypted(path))
+    except OSError:
+        return False  # who reads the model says why it can't be read
 
 
 def plain_name(name: str) -> str:
