@@ -6,7 +6,7 @@ them is found by the same checks, and reported at the key.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..ir.graph import Stage
@@ -45,11 +45,14 @@ _FIELDS: Mapping[str, FieldPath] = {
 }
 
 
-def serving_override(stage: Stage, config: ModelConfig, samples: list[dict[str, Any]]) -> Override | None:
-    """The fields that a stage's nodes ask for; None if they ask for nothing.
+def serving_override(
+    stage: Stage, title: str, config: ModelConfig, samples: Sequence[Mapping[str, Any]] = ()
+) -> Override | None:
+    """The fields that a stage's nodes ask for, as of the first node; None if they ask for nothing.
 
     Args:
         stage: with what its nodes ask of it.
+        title: of its first node.
         config: of the stage so far; the groups of instances stay as they are in it, but for what is asked.
         samples: the warm-up samples in JSON form.
     """
@@ -68,9 +71,10 @@ def serving_override(stage: Stage, config: ModelConfig, samples: list[dict[str, 
     _put_groups(stage, config, fields, places)
     _put_accelerator(stage, fields, places)
     if samples:
-        fields["model_warmup"] = samples
+        fields["model_warmup"] = list(samples)
+    if WARMUP in stage.serving:
         places["model_warmup",] = stage.serving[WARMUP].span
-    return Override(stage.nodes[0], fields, places)
+    return Override(title, fields, places)
 
 
 def _put_groups(

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from ..diagnostics import Diagnostic, PipelineError, Severity, ToolMissing
+from ..emit.features import CACHE_FLAG, flags_of
 from . import serverlog
 from .cache import is_shell_safe, scratch_parent
 from .engines import require_engines
@@ -269,7 +270,17 @@ class TritonServer:
             command.append(f"--backend-directory={runtime.backend_directory}")
         command.append(f"--exit-timeout-secs={_EXIT_SECONDS}")
         command.append(f"--backend-config=python,shm-region-prefix-name={self._id}-")
-        return command + self._extra_args
+        return command + self._feature_flags(runtime) + self._extra_args
+
+    def _feature_flags(self, runtime: Runtime) -> list[str]:
+        """What the models ask for, unless the caller decides about it."""
+        given = {flag.partition("=")[0] for flag in self._extra_args}
+        flags = [flag for flag in flags_of(self.repository) if flag.partition("=")[0] not in given]
+        caches = runtime.program.parent.parent / "caches"
+        wants_cache = any(flag.startswith(CACHE_FLAG) for flag in (*flags, *self._extra_args))
+        if wants_cache and caches.is_dir() and "--cache-directory" not in given:
+            flags.append(f"--cache-directory={caches}")
+        return flags
 
     def _served_path(self) -> Path:
         """The repository's path, or a link to it where the server could not cope with the path itself."""
