@@ -13,7 +13,7 @@ from ..ir.serving import WARMUP, Asked
 
 
 def sample_contents(graph: Graph, base: Path, bag: Bag) -> dict[str, bytes]:
-    """The contents of the files that the stages' samples are made of, by name; what is missing is reported."""
+    """The contents of the files that the stages' samples are made of, by name; missing ones are reported."""
     found: dict[str, bytes] = {}
     for name, asked in _named(graph):
         try:
@@ -37,6 +37,6 @@ def sample_hashes(graph: Graph, base: Path) -> list[tuple[str, str]]:
 
 def _named(graph: Graph) -> Iterator[tuple[str, Asked]]:
     for stage in graph.stages:
-        asked = stage.serving.get(WARMUP)
-        for name in files_of(asked.value) if asked is not None else ():
-            yield name, asked
+        if WARMUP in stage.serving:
+            asked = stage.serving[WARMUP]
+            yield from ((name, asked) for name in files_of(asked.value))

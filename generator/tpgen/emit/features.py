@@ -23,7 +23,9 @@ def flags_of(repository: Path) -> list[str]:
     configs = list(_configs(repository))
     return server_flags(
         cache=any(config.response_cache.enable for config in configs),
-        rate_limit=any(group.HasField("rate_limiter") for config in configs for group in config.instance_group),
+        rate_limit=any(
+            group.HasField("rate_limiter") for config in configs for group in config.instance_group
+        ),
     )
 
 

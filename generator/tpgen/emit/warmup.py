@@ -1,4 +1,4 @@
-"""Warm-up samples of a Triton model: requests of one item each, which the server runs when it loads the model.
+"""Warm-up samples of a Triton model: requests of one item each, run by the server when it loads the model.
 
 Their data lies in ``warmup/`` beside the version. What a sample is made of is a file that the user names, or
 the types of the model's inputs: zeros, a grey JPEG where an encoded image is read.
@@ -97,7 +97,7 @@ def _given(stage: Stage, asked: Any, contents: Mapping[str, bytes]) -> dict[str,
             hint = f'name a file for each: warmup = {{{next(iter(ports))} = "{asked}", ...}}'
             raise BadSample(f"'{asked}' is one file, and the model has the inputs {known}", hint)
         else:
-            values = {key: (asked, contents[asked]) for key in ports}
+            values = dict.fromkeys(ports, (asked, contents[asked]))
     else:
         values = {key: (file, contents[file]) for key, file in asked.items()} if asked is not True else {}
     for key in values:
