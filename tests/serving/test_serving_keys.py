@@ -243,6 +243,25 @@ def test_openvino_computes_on_the_cpu_target(folder: Path) -> None:
     assert "execution_provider" in {one.key for one in facts.ignored}
 
 
+def test_an_image_that_cannot_be_decoded_is_no_sample(folder: Path) -> None:
+    (folder / "broken.jpg").write_bytes(b"no image")
+    (folder / "fine.jpg").write_bytes(grey_jpeg())
+    text = '[decode]\nbackend = "DecodeMat"\nwarmup = "broken.jpg"\n'
+    assert findings(folder, text, target="cpu") == [("TP923", "error", 3, "warmup")]
+    assert findings(folder, text.replace("broken", "fine"), target="cpu") == []
+
+
+def test_bytes_of_an_unknown_kind_need_a_file(folder: Path) -> None:
+    code = "from tpgen_runtime import Tensor, op\n\n@op(outputs={'result': Tensor('int32', [])})\n"
+    (folder / "mine.py").write_text(code + "def size(data):\n    return len(data)\n")
+    text = '[size]\nbackend = "Python[mine:size]"\nwarmup = true\n'
+    assert findings(folder, text, target="cpu") == [("TP923", "error", 3, "warmup")]
+    (folder / "item.json").write_text('{"data": "text"}')
+    found = config(folder, text.replace("true", '"item.json"'), "p", target="cpu")
+    assert [one.batch_size for one in found.model_warmup] == [1, 8]
+    assert (folder / "repository" / "p" / "warmup" / "0.bin").read_bytes() == b"\4\0\0\0text"
+
+
 def test_a_changed_sample_is_a_changed_build(folder: Path) -> None:
     np.save(folder / "item.npy", np.zeros((3, 8, 8), np.float32))
     config(folder, NET + 'warmup = "item.npy"\n')

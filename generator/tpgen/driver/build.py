@@ -160,6 +160,7 @@ def make_plan(compiled: Compiled, scratch: Path, bag: Bag, *, write_models: bool
             compiled.graph, contents, compiled.base, scratch, bag, write=write_models
         )
     samples = warmups.sample_contents(compiled.graph, compiled.base, bag)
+    warmups.check_images(compiled.graph, samples, bag)
     engines = plan_engines(compiled, contents, lowered, bag) if not bag.has_errors else {}
     if engines:
         note_default(compiled.graph, bag)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ..diagnostics import Bag
 from ..emit.warmup import files_of
 from ..ir.graph import Graph
 from ..ir.serving import WARMUP, Asked
+from ..runner.kernels import undecodable
+from ..types import Bytes
 
 
 def sample_contents(graph: Graph, base: Path, bag: Bag) -> dict[str, bytes]:
@@ -33,6 +35,28 @@ def sample_hashes(graph: Graph, base: Path) -> list[tuple[str, str]]:
         for name in sorted(names)
         if (base / name).is_file()
     ]
+
+
+def check_images(graph: Graph, contents: Mapping[str, bytes], bag: Bag) -> None:
+    """Report encoded images that nothing in their stage can decode: the server dies of such a sample."""
+    for stage in graph.stages:
+        value = stage.serving[WARMUP].value if WARMUP in stage.serving else None
+        if not stage.is_python or value is None:
+            continue
+        for port in stage.inputs:
+            file = str(value.get(port.key) if isinstance(value, dict) else value)
+            if file not in contents or file.endswith(".json") or not isinstance(port.type, Bytes):
+                continue
+            decoders = [
+                call
+                for name in stage.nodes
+                for call in graph.nodes[name].calls
+                if call.op.group == "image" and port.key in call.op.inputs()
+            ]
+            reasons = [undecodable(call, contents[file]) for call in decoders]
+            if reasons and all(reasons):
+                span = stage.serving[WARMUP].span
+                bag.error("TP923", f"'{file}' is no sample for '{port.key}': {reasons[-1]}", span)
 
 
 def _named(graph: Graph) -> Iterator[tuple[str, Asked]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
 
 from .config_pbtxt import ConfigSyntaxError, ModelConfig, parse
@@ -29,12 +29,20 @@ def flags_of(repository: Path) -> list[str]:
     )
 
 
-def _configs(repository: Path) -> Iterable[ModelConfig]:
+def warmed_up(repository: Path) -> list[str]:
+    """The models that run samples while they are loaded."""
+    return [config.name for config in _configs(repository) if config.model_warmup]
+
+
+_ASKING = ("response_cache", "rate_limiter", "model_warmup")
+
+
+def _configs(repository: Path) -> Iterator[ModelConfig]:
     """The configurations that may ask for such a thing; the server says what it cannot read."""
     for file in sorted(repository.glob("*/config.pbtxt")):
         try:
             text = file.read_text(encoding="utf-8")
-            if "response_cache" in text or "rate_limiter" in text:
+            if any(field in text for field in _ASKING):
                 yield parse(text)
         except (OSError, UnicodeDecodeError, ConfigSyntaxError):
             continue

@@ -78,7 +78,7 @@ class NodeKeys:
         "The GPUs that the node's model runs on, an instance on each; default: all.", default=(), ge=0
     )
     rate_limiter: dict[str, Any] = attr(  # noqa: RUF009
-        'Resources of each instance, and its priority: {resources = [{name = "R", count = 1}], priority = 2}.',
+        'Resources of an instance, and its priority: {resources = [{name = "R", count = 1}], priority = 2}.',
         default=None,
     )
     priority_levels: int = attr("Levels of requests' priorities; 1 goes first.", default=0, ge=1, le=65536)
