@@ -7,6 +7,7 @@ import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -21,6 +22,7 @@ from ..emit.write import WriteResult, recover, write
 from ..engines.plan_files import PLAN, REQUEST
 from ..source import Span
 from . import warmups
+from .calibration import calibration_samples
 from .compile import AfterPass, Compiled, compile_pipeline
 from .engines import plan_engines
 from .files import file_contents, named_files
@@ -156,8 +158,9 @@ def make_plan(compiled: Compiled, scratch: Path, bag: Bag, *, write_models: bool
     contents = model_contents(compiled.graph, compiled.models, scratch, bag, write=write_models)
     lowered: dict[str, Lowered] = {}
     if not bag.has_errors:
+        read = partial(calibration_samples, compiled)
         contents, lowered = lower_models(
-            compiled.graph, contents, compiled.base, scratch, bag, write=write_models
+            compiled.graph, contents, compiled.base, scratch, bag, read=read, write=write_models
         )
     samples = warmups.sample_contents(compiled.graph, compiled.base, bag)
     warmups.check_images(compiled.graph, samples, bag)
