@@ -14,6 +14,7 @@ from ..diagnostics import Bag
 from ..engines.errors import ModelError
 from ..ir.graph import PYTHON, Graph
 from ..ir.op import Trait
+from ..ir.serving import PROVIDER
 from ..runner import encryption
 
 CODE = "TP416"
@@ -108,7 +109,7 @@ def note_encrypted(graph: Graph, runtime: str, bag: Bag) -> None:
         return
     if runtime == "tensorrt":
         for node, call in graph.calls():
-            if _is_encrypted(call.op) and call.op.has(Trait.REWRITABLE):
+            if _is_encrypted(call.op) and call.op.has(Trait.REWRITABLE) and PROVIDER not in node.serving:
                 bag.warning(
                     "TP911",
                     f"no TensorRT engine is made of the encrypted model of '{node.title}':"

@@ -59,7 +59,7 @@ def container_plan(
     if compiled:
         deployment = deployment_of(compiled, str(repository))
         dockerfile, release, shm = deployment.dockerfile, deployment.release, f"{deployment.shm_size}m"
-        flags = [deployment.pool_flag]
+        flags = [*deployment.flags]
         devices = ["--gpus", "all"] if deployment.target == "gpu" else []
         key = _key_options() if deployment.encrypted else []
     else:
