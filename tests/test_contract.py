@@ -51,7 +51,7 @@ def keywords(node: ast.FunctionDef | ast.ClassDef) -> set[str]:
     names = {argument.arg for argument in arguments.kwonlyargs}
     if arguments.kwarg is None:
         return names
-    # A keyword that the base class does not know is an error there; without one it would be dropped in silence.
+    # One that the base class does not know is an error there; without a base it would be dropped in silence.
     assert isinstance(node, ast.ClassDef) and [ast.unparse(base) for base in node.bases] == ["Model"]
     return names | keywords(definition("inference", "Model"))
 
