@@ -1,8 +1,8 @@
 """Chooses who prepares images on the gpu target, and says so: OpenCV on the cores, or DALI.
 
 Images stay on the cores as long as these don't limit the pipeline: there, a broken image fails alone, and
-answers are those of the reference. With ``preprocess = "auto"`` DALI takes over where the cost model says that
-the cores are the limit, its table holds all operators, and nothing that the TOML asks for gets lost.
+answers are those of the reference. With ``preprocess = "auto"`` DALI takes over where the cost model says
+that the cores are the limit, its table holds all operators, and nothing that the TOML asks for gets lost.
 """
 
 from __future__ import annotations
@@ -66,11 +66,13 @@ def _reason_against(graph: Graph, stage: Stage, cost: Cost, context: Context) ->
     """Why the images of a stage stay on the cores, if they do."""
     if not stage.inputs or any(call.op.has(Trait.INFERENCE) for call in _calls(graph, stage)):
         return "control flow, or sizes that vary, keep them in the stage that calls the models"
+    if not cost.has_models:
+        return "there is no model that waits for them"
     rates = cost.rates
     if ENGINE not in rates:
         return (
-            f"cores answer about {rates[CORES]:.0f} items/s; whether that is less than the models do is not"
-            " known: engine_rate in [pipeline] says how many these answer alone"
+            "whether the cores are the limit is not known: engine_rate in [pipeline] says how many items a"
+            " second the models answer alone"
         )
     if cost.limit != CORES:
         return (
