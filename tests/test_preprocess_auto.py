@@ -89,13 +89,13 @@ def test_on_the_cpu_it_is_opencv(tmp_path: Path) -> None:
 
 def test_operators_of_the_gpu_are_named_once(tmp_path: Path) -> None:
     text = AUTO.replace("ResizeMat,cvtColorMat,Mat2Tensor", "cvtColorMat,Mat2Tensor,ResizeTensor") % RAW
-    (note,) = [one for one in _checked(tmp_path, text).diagnostics if one.code == "TP921"]
+    (note,) = [one for one in _checked(tmp_path, text).diagnostics if one.code == "TP930"]
     assert "prepare.ResizeTensor" in note.message
     assert note.span is not None
     assert note.span.line == 9
     meant = text.replace("[pipeline]\n", '[pipeline]\npreprocess = "opencv"\n')
     for target, toml in (("gpu", meant), ("cpu", text), ("gpu", AUTO % RAW)):
-        assert not any(one.code == "TP921" for one in _checked(tmp_path, toml, target).diagnostics)
+        assert not any(one.code == "TP930" for one in _checked(tmp_path, toml, target).diagnostics)
 
 
 def test_explain_says_where_time_goes(tmp_path: Path) -> None:

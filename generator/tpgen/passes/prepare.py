@@ -107,7 +107,7 @@ def _note_gpu_operators(graph: Graph, context: Context) -> None:
             )
     if found:
         context.bag.note(
-            "TP921",
+            "TP930",
             f"operators of the GPU run on the CPU: {', '.join(found)}",
             next(iter(found.values())).span,
             hint='preprocess = "opencv" says that this is meant; tpgen explain says what limits the pipeline',
