@@ -16,6 +16,7 @@ from ..ir.graph import Graph
 from ..passes import ANALYSIS, OPTIMIZE, Context, DeclaredPort, Options, run_passes
 from ..source import SourceFile, Span, TomlError, load_toml, read_source
 from .doubled import warn_of_doubled_normalisation
+from .encrypted import encryption_decisions
 from .files import check_files
 from .models import ModelFile, attach_models
 from .options import BuildOptions, usable_cores
@@ -86,7 +87,11 @@ def compile_pipeline(
     warn_of_doubled_normalisation(reference, bag)
     if not (options.target or loaded.table.keys.target):
         _say_that_it_is_the_cpu(loaded, bag)
-    decisions = (*context.decisions, *precision_decisions(optimised))
+    decisions = (
+        *context.decisions,
+        *precision_decisions(optimised),
+        *encryption_decisions(optimised),
+    )
     return Compiled(source, reference, optimised, loaded, chosen, models, decisions, options)
 
 

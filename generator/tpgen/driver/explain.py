@@ -61,9 +61,7 @@ def explain(compiled: Compiled) -> Explanation:
 
 def model_sizes(compiled: Compiled) -> dict[str, int]:
     """The bytes of the model files of each call that has some."""
-    return {
-        label: sum(file.path.stat().st_size for file in files) for label, files in compiled.models.items()
-    }
+    return {label: sum(file.size for file in files) for label, files in compiled.models.items()}
 
 
 def _entry(graph: Graph, entry: Entry, names: DimensionNames) -> EntryFacts:
