@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .. import ops as _operators  # noqa: F401  (declares them)
 from ..diagnostics import Bag, Diagnostic
+from ..emit.dali import reason_against
 from ..emit.versions import DEFAULT_TARGET, parse_release
 from ..frontend.load import Loaded, load
 from ..frontend.pipeline_table import DeclaredInput
@@ -78,7 +79,7 @@ def compile_pipeline(
     chosen = _pass_options(loaded, options, bag)
     if bag.has_errors:
         return None
-    context = Context(chosen, bag)
+    context = Context(chosen, bag, against_dali=reason_against)
     reference = run_passes(graph, ANALYSIS, context, after)
     optimised = run_passes(reference, OPTIMIZE, context, after) if reference is not None else None
     if reference is None or optimised is None:
@@ -113,6 +114,7 @@ def _pass_options(loaded: Loaded, options: BuildOptions, bag: Bag) -> Options:
         outputs_span=spans.get("outputs"),
         max_batch=keys.max_batch or None,
         preprocess=keys.preprocess,
+        engine_rate=keys.engine_rate or None,
     )
 
 

@@ -16,6 +16,7 @@ from ..types import ABSENT, State
 from .compile import Compiled
 from .dimensions import DimensionNames
 from .explain_batches import batches_of, padding_of
+from .explain_cost import cost_facts
 from .explain_facts import (
     CallFacts,
     EntryFacts,
@@ -54,6 +55,7 @@ def explain(compiled: Compiled) -> Explanation:
         compiled.decisions,
         tuple(_ignored(compiled)),
         needs_of(graph, model_sizes(compiled)),
+        cost_facts(compiled),
     )
 
 

@@ -17,7 +17,7 @@ from . import configs
 from .called_model import alone
 from .code_text import safe_name
 from .config_pbtxt import render as render_config
-from .dali import Refusal, dali_code, dali_config, dali_files, lower
+from .dali import Refusal, dali_code, dali_config, dali_files, lower_stage
 from .native_model import Engine, native_config, native_files
 from .overrides import Override, apply_override
 from .render import render_python
@@ -175,9 +175,7 @@ def _encoded(graph: Graph, stage: Stage) -> dict[str, bool]:
 def _dali_model(graph: Graph, stage: Stage, inputs: Inputs, bag: Bag) -> list[ModelPlan]:
     """A stage as a DALI pipeline; none if DALI cannot hold it, which is reported where it is written."""
     calls = _calls(graph, stage)
-    chain = lower(graph, calls, stage.inputs[0], stage.outputs, device="gpu")
-    if len(stage.inputs) > 1:
-        chain = Refusal(f"the pipeline begins with several inputs, '{stage.inputs[1].key}' among them")
+    chain = lower_stage(graph, stage)
     if isinstance(chain, Refusal):
         bag.error(
             "TP914",
