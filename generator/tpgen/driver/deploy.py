@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from ..emit.dashboard import ServedEntry
 from ..emit.deployment import Deployment
 from ..emit.versions import parse_release
+from ..ir.serving import CACHE, RATE_LIMITER
 from .compile import Compiled
+from .encrypted import encrypted_models
 from .explain import model_sizes
-from .needs import MIB, SERVER_BYTES, Needs, needs_of
+from .needs import DECRYPTED_ROOM, MIB, SERVER_BYTES, Needs, needs_of
 
 # Shared memory is taken at the start for what a batch is expected to need, and on demand beyond that.
 LARGEST_POOL = 64 * MIB
@@ -22,7 +24,7 @@ SHM_UNIT = 64 * MIB
 class ServerNeeds:
     """What one server with several pipelines needs; bytes, ``shm_size`` in MiB, ``pool`` of one process.
 
-    ``cuda_pool``: on each GPU, for the tensors of stages there; 0 if there are none.
+    ``encrypted``: it needs a key as well. ``cuda_pool``: on each GPU, for the tensors of stages there.
     """
 
     processes: int
@@ -30,6 +32,7 @@ class ServerNeeds:
     shm_size: int
     pool: int
     assumes: str
+    encrypted: bool = False
     cuda_pool: int = 0
 
 
@@ -45,15 +48,20 @@ def server_needs(compiled: Sequence[Compiled]) -> ServerNeeds:
         _shm_size(needs, processes, pool),
         pool,
         ", ".join(dict.fromkeys(part for one in needs for part in one.assumes.split(", ") if part)),
+        any(encrypted_models(one.graph) for one in compiled),
         sum(one.cuda_pool for one in needs),
     )
 
 
 def _shm_size(needs: Sequence[Needs], processes: int, pool: int) -> int:
-    """In MiB: for what the batches are expected to take, and at least for the pool of every process."""
+    """In MiB: for what the batches are expected to take, and at least for the pool of every process.
+
+    Models that are decrypted into it come on top.
+    """
     expected = 1.5 * sum(one.shared_memory for one in needs)
     at_start = 1.25 * (processes - 1) * pool
-    return SHM_UNIT // MIB * max(2, math.ceil(max(expected, at_start) / SHM_UNIT))
+    models = DECRYPTED_ROOM * sum(one.decrypted for one in needs)
+    return SHM_UNIT // MIB * max(2, math.ceil((max(expected, at_start) + models) / SHM_UNIT))
 
 
 def deployment_of(compiled: Sequence[Compiled], repository: str) -> Deployment:
@@ -77,8 +85,17 @@ def deployment_of(compiled: Sequence[Compiled], repository: str) -> Deployment:
         needs.shm_size,
         needs.pool,
         needs.assumes,
+        any(_asks(one, CACHE) for one in compiled),
+        any(_asks(one, RATE_LIMITER) for one in compiled),
+        needs.encrypted,
         needs.cuda_pool,
     )
+
+
+def _asks(compiled: Compiled, key: str) -> bool:
+    """True if a node asks for something, or the raw fields of its model do."""
+    is_asked = any(key in stage.serving for stage in compiled.graph.stages)
+    return is_asked or f"'{key}'" in repr(dict(compiled.loaded.table.triton))
 
 
 def _entries(compiled: Compiled) -> list[ServedEntry]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ..resources import docker_dir
 from .dashboard import ServedEntry, dashboard
+from .features import server_flags
 from .render import render_text
 from .versions import DEFAULT_TARGET, parse_release
 
@@ -23,7 +24,7 @@ class Deployment:
 
     ``repository`` is the path from the deployment's folder to the model repository, with ``/``. ``memory``
     and ``pool`` (of one process, in the shared memory) are bytes, ``shm_size`` MiB. ``release``: of Triton.
-    ``cuda_pool`` are the bytes of each GPU that stages there hand tensors on in, 0 without such stages.
+    ``encrypted``: the server needs a key. ``cuda_pool`` are the bytes of each GPU for what stages hand on there.
     """
 
     pipelines: tuple[str, ...]
@@ -36,6 +37,9 @@ class Deployment:
     shm_size: int
     pool: int
     assumes: str
+    has_cache: bool = False
+    has_rate_limits: bool = False
+    encrypted: bool = False
     cuda_pool: int = 0
 
     @property
@@ -50,8 +54,10 @@ class Deployment:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """All flags of tritonserver that a repository's size decides."""
-        return (self.pool_flag, *([cuda_pool_flag(self.cuda_pool)] if self.cuda_pool else []))
+        """The flags of tritonserver; only NVIDIA's image has a cache."""
+        cache = self.has_cache and self.dockerfile == NGC
+        cuda = [cuda_pool_flag(self.cuda_pool)] if self.cuda_pool else []
+        return (self.pool_flag, *cuda, *server_flags(cache=cache, rate_limit=self.has_rate_limits))
 
     @property
     def dockerfile(self) -> str:
@@ -88,10 +94,11 @@ def _compose(deployment: Deployment) -> str:
         release=deployment.release,
         repository=deployment.repository.replace("$", "$$"),  # compose fills in variables
         pool_flag=deployment.pool_flag,
-        cuda_pool_flag=cuda_pool_flag(deployment.cuda_pool) if deployment.cuda_pool else "",
+        feature_flags=deployment.flags[1:],
         shm_size=f"{deployment.shm_size}m",
         assumes=deployment.assumes,
         mem_reservation=-(-deployment.memory // _MIB) + deployment.shm_size,
         gpu=deployment.target == "gpu",
+        encrypted=deployment.encrypted,
         processes=deployment.processes,
     )

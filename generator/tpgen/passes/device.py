@@ -143,7 +143,7 @@ def _reason_against(graph: Graph, names: Sequence[str]) -> str | None:
     for call in calls:
         verdict = call.filter.verdict
         if isinstance(verdict, UserStatus) and any(
-            _is_image(_before(graph, call, key)) for key in (*verdict.reads, *verdict.optional)
+            _may_be_image(graph, call, key) for key in (*verdict.reads, *verdict.optional)
         ):
             return f"the filter '{verdict.function}' reads an image"
     return None
@@ -188,6 +188,17 @@ def _before(graph: Graph, call: Call, key: str) -> Type | None:
 def _is_image(type_: Type | None) -> bool:
     """True for what torch may work on: an array of three dimensions."""
     return isinstance(type_, Array) and len(type_.shape) == 3 and type_.dtype in _IMAGE_DTYPES
+
+
+def _may_be_image(graph: Graph, call: Call, key: str) -> bool:
+    """True if the filter in front of a call may find an image under a key, which it may then move."""
+    assert graph.types is not None
+    node = graph.nodes[call.node]
+    earlier = node.calls[: node.calls.index(call)]
+    states = graph.types.entering.get(call.node, {})
+    found = [states[key].type if key in states else None]
+    found += [graph.types.written.get(one.label, {}).get(key) for one in earlier]
+    return any(map(_is_image, found))
 
 
 def may_lie_on_device(type_: Type | None) -> bool:
