@@ -64,7 +64,7 @@ def test_random_ones_answer_as_the_reference_does(kind: str, folder: Path) -> No
         except BaseException:
             print(f"{name}, {runtime}\n{made.text}")
             raise
-    assert found["on the CPU"] < found["on a GPU"]
+    assert found["on the CPU"] < 4 * found["on a GPU"]
 
 
 def check(made: Pipeline, folder: Path, name: str, runtime: str, rng: random.Random) -> list[str]:

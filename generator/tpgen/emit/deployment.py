@@ -24,7 +24,7 @@ class Deployment:
 
     ``repository`` is the path from the deployment's folder to the model repository, with ``/``. ``memory``
     and ``pool`` (of one process, in the shared memory) are bytes, ``shm_size`` MiB. ``release``: of Triton.
-    ``encrypted``: the server needs a key. ``cuda_pool`` are the bytes of each GPU for what stages hand on there.
+    ``encrypted``: the server needs a key. ``cuda_pool`` are bytes of each GPU, for what stages hand on.
     """
 
     pipelines: tuple[str, ...]
