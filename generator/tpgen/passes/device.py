@@ -59,7 +59,6 @@ def _table() -> Iterator[tuple[str, Lowering]]:
         ),
         "compat": ("resize_tensor_linear", "resize_pad_linear", "resize_center_pad_linear"),
         "crop": ("crop_resize_mat", "perspective_transform_mat", "perspective_transform_mats"),
-        "pillow": ("pillow_resize_mat", "pillow_resize_tensor"),
     }
     aligned = {"bilinear": ("resize_tensor", "dynamic_resize_tensor", "resize_pad_tensor")}
     homes = {"image": "torch_image", "tensor": "torch_image", "crop": "torch_crop"}
