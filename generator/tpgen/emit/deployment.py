@@ -24,7 +24,7 @@ class Deployment:
 
     ``repository`` is the path from the deployment's folder to the model repository, with ``/``. ``memory``
     and ``pool`` (of one process, in the shared memory) are bytes, ``shm_size`` MiB. ``release``: of Triton.
-    ``encrypted``: the server needs a key.
+    ``encrypted``: the server needs a key. ``has_portable_plans``: some run in later releases of TensorRT.
     """
 
     pipelines: tuple[str, ...]
@@ -40,6 +40,7 @@ class Deployment:
     has_cache: bool = False
     has_rate_limits: bool = False
     encrypted: bool = False
+    has_portable_plans: bool = False
 
     @property
     def project(self) -> str:
@@ -55,7 +56,10 @@ class Deployment:
     def flags(self) -> tuple[str, ...]:
         """The flags of tritonserver; only NVIDIA's image has a cache."""
         cache = self.has_cache and self.dockerfile == NGC
-        return (self.pool_flag, *server_flags(cache=cache, rate_limit=self.has_rate_limits))
+        return (
+            self.pool_flag,
+            *server_flags(cache=cache, rate_limit=self.has_rate_limits, portable=self.has_portable_plans),
+        )
 
     @property
     def dockerfile(self) -> str:
