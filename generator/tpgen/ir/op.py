@@ -58,7 +58,7 @@ class Trait(Enum):
     GPU_CONVENTION = "named after a GPU operator; its numeric convention is computed on the CPU here"
     THREADED = "the kernel takes `threads`, the number it may use, at load"
     USER_CODE = "runs a user's Python, which declares what it reads, writes and takes"
-    REDUCES = "`reduced(dtype, name)` says what of it can end a model's graph, and what is left to do then"
+    REDUCES = "`reduced(answer, name)` says what of it can end a model's graph, and what is left to do then"
     PADS = "its image is partly padding, which is counted"
     CALLS = "runs the sub-graph whose root is its `jump`; `element` is the key that it splits, None if none"
 

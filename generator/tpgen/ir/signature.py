@@ -27,12 +27,16 @@ class TensorInfo:
 
 @dataclass(frozen=True)
 class ModelSignature:
-    """The interface of a model file; ``batch_size`` is the fixed size where ``batch`` is FIXED."""
+    """The interface of a model file; ``batch_size`` is the fixed size where ``batch`` is FIXED.
+
+    ``opset`` is the version of ONNX's operators that it is written in, 0 for other models.
+    """
 
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
     batch: BatchAxis = BatchAxis.DYNAMIC
     batch_size: int | None = None
+    opset: int = 0
 
     def item_shape(self, info: TensorInfo) -> tuple[int | str | None, ...]:
         """The shape of one item's tensor, without the batch axis.

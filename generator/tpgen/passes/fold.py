@@ -97,7 +97,7 @@ def is_foldable(graph: Graph, call: Call) -> bool:
 
 def _only_ends_otherwise(rewrite: ModelRewrite | None) -> bool:
     """True if nothing was asked of a model's input yet."""
-    return rewrite is None or replace(rewrite, tail=None).is_empty
+    return rewrite is None or replace(rewrite, tails=()).is_empty
 
 
 def _fold(
@@ -132,7 +132,7 @@ def _fold(
         return
     color = op.expected_color() or op.input_color  # which the order of the mean may have shown
     if call.rewrite is not None:
-        rewrite = replace(rewrite, tail=call.rewrite.tail) if rewrite is not None else call.rewrite
+        rewrite = replace(rewrite, tails=call.rewrite.tails) if rewrite is not None else call.rewrite
     changes[call.label] = replace(call, op=replace(op, mean=(), std=(), input_color=color), rewrite=rewrite)
     context.decisions.append(f"{_place(entry, node)}: {what}")
 
