@@ -10,7 +10,6 @@ makes nothing smaller moves only for the sake of what follows it.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -19,15 +18,14 @@ from typing import Any
 from ..ir.filters import DATA, SWAP
 from ..ir.graph import Call, Entry, Graph, Node
 from ..ir.op import Op, Trait
-from ..ir.rewrite import ItemShape, ModelRewrite, Tail
+from ..ir.rewrite import ModelRewrite, Tail
 from ..ir.signature import BatchAxis, ModelSignature, TensorInfo
-from ..types import Array, DType, Symbol
+from ..types import Array, Symbol
+from . import sizes
 from .base import Context
 from .infer import infer_types
 from .liveness import live_after_call
 from .native import is_native
-
-_SOME = 256  # stands for a size that varies, where two sizes are compared
 
 
 @dataclass(frozen=True)
@@ -114,7 +112,7 @@ def _folded(node: Node, model: Call, behind: list[Call], context: Context) -> di
         shape = tail.shape(shape)
     smaller = TensorInfo(last.name, last.dtype, (output.shape[0], *shape))
     names = " and ".join(step.call.op.name for step in steps)
-    before, after = _size(output.dtype, signature.item_shape(output)), _size(last.dtype, shape)
+    before, after = sizes.shown(output.dtype, signature.item_shape(output)), sizes.shown(last.dtype, shape)
     context.decisions.append(
         f"{node.title}: the model's graph ends in what {names} compute{'s' * (len(steps) == 1)}:"
         f" {after} per item leave it, not {before}"
@@ -139,7 +137,7 @@ def _steps(signature: ModelSignature, behind: list[Call]) -> list[_Step]:
     (output,) = signature.outputs
     name, dtype, shape = output.name, output.dtype, signature.item_shape(output)
     found: list[_Step] = []
-    smallest, count = _weight(dtype, shape), 0
+    smallest, count = sizes.weight(dtype, shape), 0
     for call in behind:
         answer = Array(dtype, tuple(dim if isinstance(dim, int) else Symbol(dim or "") for dim in shape))
         reduced = call.op.reduced(answer, name)  # type: ignore[attr-defined]
@@ -148,19 +146,8 @@ def _steps(signature: ModelSignature, behind: list[Call]) -> list[_Step]:
         found.append(_Step(call, *reduced))
         tail, rest = reduced
         name, dtype, shape = tail.name, tail.dtype, tail.shape(shape)
-        if _weight(dtype, shape) < smallest:
-            smallest, count = _weight(dtype, shape), len(found)
+        if sizes.weight(dtype, shape) < smallest:
+            smallest, count = sizes.weight(dtype, shape), len(found)
         if not rest.has(Trait.NEUTRAL):  # the next one does not read what the model answers
             break
     return found[:count]
-
-
-def _weight(dtype: DType, shape: ItemShape) -> int:
-    return dtype.itemsize * math.prod(dim if isinstance(dim, int) else _SOME for dim in shape)
-
-
-def _size(dtype: DType, shape: ItemShape) -> str:
-    """The size of an item's tensor, for people."""
-    if all(isinstance(dim, int) for dim in shape):
-        return f"{_weight(dtype, shape):,} bytes"
-    return f"{dtype.value}[{','.join(str(dim or '?') for dim in shape)}]"
