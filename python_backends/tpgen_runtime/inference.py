@@ -22,7 +22,17 @@ class Model:
     """
 
     def __init__(
-        self, inputs, outputs, mean, std, max_batch, min_batch, batched, *, channels_last=False, groups=()
+        self,
+        *,
+        inputs,
+        outputs,
+        max_batch,
+        min_batch,
+        batched,
+        mean=(),
+        std=(),
+        channels_last=False,
+        groups=(),
     ):
         self._inputs = inputs
         self._outputs = outputs
@@ -125,32 +135,8 @@ class OnnxModel(Model):
     ``model`` is its file; with ``groups``, a list with the file of each.
     """
 
-    def __init__(
-        self,
-        *,
-        model,
-        max_batch,
-        min_batch,
-        inputs,
-        outputs,
-        batched,
-        mean=(),
-        std=(),
-        channels_last=False,
-        groups=(),
-        threads=None,
-    ):
-        super().__init__(
-            inputs,
-            outputs,
-            mean,
-            std,
-            max_batch,
-            min_batch,
-            batched,
-            channels_last=channels_last,
-            groups=groups,
-        )
+    def __init__(self, *, model, groups=(), threads=None, **declared):
+        super().__init__(groups=groups, **declared)
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -165,8 +151,8 @@ class OnnxModel(Model):
             for file in (model if groups else [model])
         ]
         found = {info.name: info for info in self._sessions[0].get_inputs()}
-        self._dtypes = [_NUMPY_TYPES[found[name].type] for name in inputs]
-        self._ranks = [len(found[name].shape) for name in inputs]
+        self._dtypes = [_NUMPY_TYPES[found[name].type] for name in self._inputs]
+        self._ranks = [len(found[name].shape) for name in self._inputs]
 
     def _infer(self, arrays, group):
         feed = {
