@@ -11,6 +11,8 @@ import pytest
 
 from engines.onnx_build import model, node, save, tensor
 from tpgen.engines.errors import ModelError
+from tpgen.engines.precision import convert_precision
+from tpgen.engines.precision_report import PrecisionRequest
 from tpgen.engines.rewrite import apply_rewrite, can_fold
 from tpgen.ir.rewrite import ModelRewrite, Tail
 from tpgen_runtime import ItemError, boxes, postprocess, text
@@ -177,6 +179,21 @@ def test_the_candidates_of_a_detector(opset: int, form: str, most: int, dtype: s
                     shuffled = rng.permutation(row) if count else row
                     rest = boxes.decode_yolo(shuffled, inverse, **settings, is_reduced=True)
                     _check_equal(rest, whole)
+
+
+def test_numbers_of_boxes_and_classes_stay_whole_in_half_precision(tmp_path: Path) -> None:
+    values = np.zeros((1, 2200, 5 + 2100), np.float32)
+    best = {2199: 2099, 2051: 2053, 2053: 2051}  # fp16 holds no odd numbers above 2048
+    for rank, (number, class_) in enumerate(best.items()):
+        values[0, number, 4], values[0, number, 5 + class_] = 1, 1 - rank / 8
+    path = _scores(tmp_path, ["N", *values.shape[1:]])
+    tails = (Tail("candidates", "best", count=3, has_objectness=True),)
+    apply_rewrite(path, ModelRewrite("x", tails=tails), tmp_path / "out.onnx")
+    done = convert_precision((tmp_path / "out.onnx").read_bytes(), PrecisionRequest("fp16"))
+    (tmp_path / "half.onnx").write_bytes(done.emulated)
+    (found,) = _session(tmp_path / "half.onnx").run(None, {"x": values})
+    assert found[0, :, 6].tolist() == [*best]
+    assert found[0, :, 5].tolist() == [*best.values()]
 
 
 def _retype(path: Path, dtype: str) -> None:
