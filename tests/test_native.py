@@ -94,8 +94,12 @@ def test_what_moves_to_the_end_of_a_model_answers_the_same(
     assert any("graph ends in" in decision for decision in built.compiled[0].decisions)
 
 
-BEFORE = ("", "cvtColorMat(color=rgb)", "cvtColorMat(color=bgr)", "cvtColorMat(color=rgb)", "Identity")
-TURNS = ("Mat2Tensor", "Mat2GpuTensor", "Mat2Tensor,FloatTensor")
+BEFORE = (
+    *("", "", "cvtColorMat(color=rgb)", "cvtColorMat(color=rgb)", "cvtColorMat(color=bgr)", "Identity"),
+    *("FloatMat", "Normalize(mean=[9,8,7],std=[3,2,4])"),
+)
+TURNS = ("Mat2Tensor", "Mat2GpuTensor")
+AFTER = ("", "", "FloatTensor", "Normalize(mean=[100,110,120],std=[50,60,70])")
 NORMS = ("", "(mean=[10,20,30],std=[2,4,8])", "(mean=[123.675,116.28,103.53],input_color=any)")
 REDUCERS = (
     *("Softmax", "Softmax(axis=0)", "ArgMax", "ArgMaxTensor", "SoftmaxMax", "SoftmaxArgMaxTensor"),
@@ -108,7 +112,7 @@ def test_what_stands_around_a_model_moves_into_it(seed: int, folder: Path) -> No
     rng, name = random.Random(seed), f"around{seed}"
     write_classifier(folder / "wide.onnx")
     while True:
-        calls = ["DecodeMat", "ResizeMat", rng.choice(BEFORE), rng.choice(TURNS)]
+        calls = ["DecodeMat", "ResizeMat", *rng.choices(BEFORE, k=2), rng.choice(TURNS), rng.choice(AFTER)]
         calls += [f"TensorrtTensor{rng.choice(NORMS)}", *rng.choices(REDUCERS, k=rng.randint(1, 3))]
         text = in_nodes([call for call in calls if call], rng)
         made = Maker(rng, folder, name)._compiled(text)
