@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ..emit.dashboard import ServedEntry
 from ..emit.deployment import Deployment
 from ..emit.versions import parse_release
+from ..ir.serving import CACHE, RATE_LIMITER
 from .compile import Compiled
 from .explain import model_sizes
 from .needs import MIB, SERVER_BYTES, Needs, needs_of
@@ -72,7 +73,15 @@ def deployment_of(compiled: Sequence[Compiled], repository: str) -> Deployment:
         needs.shm_size,
         needs.pool,
         needs.assumes,
+        any(_asks(one, CACHE) for one in compiled),
+        any(_asks(one, RATE_LIMITER) for one in compiled),
     )
+
+
+def _asks(compiled: Compiled, key: str) -> bool:
+    """True if a node asks for something, or the raw fields of its model do."""
+    is_asked = any(key in stage.serving for stage in compiled.graph.stages)
+    return is_asked or f"'{key}'" in repr(dict(compiled.loaded.table.triton))
 
 
 def _entries(compiled: Compiled) -> list[ServedEntry]:

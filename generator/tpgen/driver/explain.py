@@ -10,6 +10,7 @@ from ..emit.wire_form import wire_tensors
 from ..ir.graph import Call, Entry, Graph, Node, Port, Stage
 from ..ir.op import Trait, attributes_of
 from ..ir.rewrite import ModelRewrite
+from ..passes.serving import asked_in_vain
 from ..source import Span, load_toml
 from ..types import ABSENT, State
 from .compile import Compiled
@@ -251,6 +252,7 @@ def _ignored(compiled: Compiled) -> Iterator[IgnoredKey]:
                 continue
             why = UNUSED_KEYS.get(key) or f"no engine is built with --runtime {options.runtime}"
         yield IgnoredKey(key, _place(span), why)
+    yield from (IgnoredKey(key, _place(span), why) for key, span, why in asked_in_vain(compiled.graph))
     yield from _overruled(compiled)
 
 

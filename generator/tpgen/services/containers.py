@@ -57,7 +57,7 @@ def container_plan(
     if compiled:
         deployment = deployment_of(compiled, str(repository))
         dockerfile, release, shm = deployment.dockerfile, deployment.release, f"{deployment.shm_size}m"
-        flags = [deployment.pool_flag]
+        flags = [*deployment.flags]
         devices = ["--gpus", "all"] if deployment.target == "gpu" else []
     else:
         note = f"the pipelines of '{repository}' are not beside it, so their shared memory is a guess: {shm}"

@@ -19,6 +19,7 @@ from . import serverlog
 from .cache import is_shell_safe, scratch_parent
 from .engines import require_engines
 from .failures import FailureWatch
+from .features import crash_hint, feature_flags
 from .network import call_address, can_listen, fetch, free_ports, listen_address
 from .processes import end, spawn_supervised
 from .runtime import Runtime, isolated_environment, server_runtime
@@ -269,7 +270,11 @@ class TritonServer:
             command.append(f"--backend-directory={runtime.backend_directory}")
         command.append(f"--exit-timeout-secs={_EXIT_SECONDS}")
         command.append(f"--backend-config=python,shm-region-prefix-name={self._id}-")
-        return command + self._extra_args
+        return [
+            *command,
+            *feature_flags(self.repository, runtime.program, self._extra_args),
+            *self._extra_args,
+        ]
 
     def _served_path(self) -> Path:
         """The repository's path, or a link to it where the server could not cope with the path itself."""
@@ -336,7 +341,7 @@ class TritonServer:
         how = f"with status {status}" if status < 128 else f"by signal {status - 128}"
         reason = serverlog.fatal_reason(log)
         lines = [f"tritonserver ended {how} while it started{f': {reason}' if reason else ''}"]
-        hint = "signal 9 is mostly the system's, for want of memory" if status == 128 + 9 else None
+        hint = crash_hint(self.repository, status - 128)
         return _failure("TP702", "\n  ".join(lines + serverlog.last_words(log)), hint=hint, log=log)
 
     def _refusals(self, log: str) -> list[Diagnostic]:
