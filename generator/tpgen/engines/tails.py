@@ -50,6 +50,17 @@ def append_tail(editor: GraphEditor, tail: Tail, path: Path) -> None:
     tensor.shape.CopyFrom(shape)
 
 
+def without_tails(model: bytes, name: str) -> bytes:
+    """A model in a file's content that answers what tails read: the value of that name, in float32."""
+    from onnx import ModelProto, TensorProto, helper
+
+    parsed = ModelProto.FromString(model)
+    del parsed.graph.output[:]
+    parsed.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
+    content: bytes = parsed.SerializeToString(deterministic=True)
+    return content
+
+
 @dataclass(frozen=True)
 class _Writer:
     """Writes the nodes of a tail behind an output of ``rank`` axes per item; its ``elem_type`` is ONNX's."""

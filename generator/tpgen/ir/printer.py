@@ -102,7 +102,7 @@ def _call_text(call: Call) -> str:
 
 
 def _rewrite_text(rewrite: ModelRewrite) -> str:
-    asked = replace(rewrite, tails=())
+    asked = replace(rewrite, tails=(), output_name="")
     tails = (f", then {tail.kind}({_changed(tail, Tail(tail.kind, ''))})" for tail in rewrite.tails)
     return f"{rewrite.input_name}({_changed(asked, ModelRewrite(rewrite.input_name))}){''.join(tails)}"
 

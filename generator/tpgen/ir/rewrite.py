@@ -84,6 +84,7 @@ class ModelRewrite:
     input_dtype: DType | None = None  # the dtype of ``v``, if it is to differ from the model's
     model_layout: ImageLayout = "CHW"  # where the model has its channels: behind the batch axis, or last
     tails: tuple[Tail, ...] = ()  # of a model with one output: what it ends in, one after the other
+    output_name: str = ""  # the output that the tails read
 
     @property
     def is_empty(self) -> bool:

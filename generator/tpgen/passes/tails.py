@@ -118,7 +118,7 @@ def _folded(node: Node, model: Call, behind: list[Call], context: Context) -> di
         f" {after} per item leave it, not {before}"
     )
     op = replace(op, signature=replace(signature, outputs=(smaller,)))
-    rewrite = ModelRewrite(signature.inputs[0].name, tails=tails)
+    rewrite = ModelRewrite(signature.inputs[0].name, tails=tails, output_name=output.name)
     changed = {step.call.label: replace(step.call, op=step.rest, spans={}) for step in steps}
     return {**changed, model.label: replace(model, op=op, rewrite=rewrite)}
 
