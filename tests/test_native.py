@@ -113,6 +113,7 @@ def test_what_stands_around_a_model_moves_into_it(seed: int, folder: Path) -> No
     write_classifier(folder / "wide.onnx")
     while True:
         calls = ["DecodeMat", "ResizeMat", *rng.choices(BEFORE, k=2), rng.choice(TURNS), rng.choice(AFTER)]
+        calls += rng.choices(("", "SyncTensor"))
         calls += [f"TensorrtTensor{rng.choice(NORMS)}", *rng.choices(REDUCERS, k=rng.randint(1, 3))]
         text = in_nodes([call for call in calls if call], rng)
         made = Maker(rng, folder, name)._compiled(text)

@@ -51,7 +51,7 @@ def decode_yolo(
     input_h,
     input_w,
     strides,
-    is_reduced,
+    is_reduced=False,
 ):
     """Boxes float32 ``[K,4]`` (x1,y1,x2,y2), scores ``[K]`` and classes int64 ``[K]``, by descending score.
 

@@ -19,7 +19,7 @@ def arg_max(array, *, axis):
     return array.argmax(axis=axis)
 
 
-def softmax_arg_max(array, *, is_reduced):
+def softmax_arg_max(array, *, is_reduced=False):
     """Best class along the last axis and its softmax: class, score, class.
 
     ``is_reduced``: the last axis holds class and score already, found in the model's graph.
@@ -61,7 +61,7 @@ class TopK:
     ``is_reduced``: what comes are their ids and scores ``[2,k]``, found in the model's graph.
     """
 
-    def __init__(self, *, k, labels, is_reduced):
+    def __init__(self, *, k, labels, is_reduced=False):
         self.k = k
         self.is_reduced = is_reduced
         self.labels = read_labels(labels) if labels else None

@@ -108,7 +108,7 @@ def test_a_softmax_and_what_follows_it(opset: int, tmp_path: Path) -> None:
     apply_rewrite(path, ModelRewrite("x", tails=tails), tmp_path / "out.onnx")
     (found,) = _session(tmp_path / "out.onnx").run(None, {"x": values})
     for row, item in zip(found, values, strict=True):
-        best, score, _ = postprocess.softmax_arg_max(item, is_reduced=False)
+        best, score, _ = postprocess.softmax_arg_max(item)
         read, other, same = postprocess.softmax_arg_max(row, is_reduced=True)
         assert (read.dtype, other.dtype) == (best.dtype, score.dtype)
         np.testing.assert_array_equal(read, best)
@@ -125,7 +125,7 @@ def test_the_best_classes(opset: int, classes: int, k: int, tmp_path: Path) -> N
     tail = Tail("top", "top", count=k)
     assert tail.opset <= opset
     found = _run(_scores(tmp_path, ["N", classes], opset), tail, tmp_path, values)
-    whole = postprocess.TopK(k=k, labels="", is_reduced=False)
+    whole = postprocess.TopK(k=k, labels="")
     rest = postprocess.TopK(k=k, labels="", is_reduced=True)
     for row, item in zip(found[:4], values[:4], strict=True):
         _check_equal(rest(row), whole(item))
@@ -175,7 +175,7 @@ def test_the_candidates_of_a_detector(opset: int, form: str, most: int, dtype: s
             for row, item in zip(found, items, strict=False):
                 for threshold in (0.0, 0.25, 0.9, 1.0):
                     settings = {**options, "score_threshold": threshold}
-                    whole = boxes.decode_yolo(item, inverse, **settings, is_reduced=False)
+                    whole = boxes.decode_yolo(item, inverse, **settings)
                     shuffled = rng.permutation(row) if count else row
                     rest = boxes.decode_yolo(shuffled, inverse, **settings, is_reduced=True)
                     _check_equal(rest, whole)

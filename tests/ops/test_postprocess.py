@@ -132,14 +132,14 @@ def test_softmax_neither_overflows_nor_changes_its_input() -> None:
 
 
 def test_top_k_of_fewer_classes() -> None:
-    ids, scores = postprocess.TopK(k=5, labels="", is_reduced=False)(np.array([1, 3, 2], np.int32))
+    ids, scores = postprocess.TopK(k=5, labels="")(np.array([1, 3, 2], np.int32))
     assert (ids.tolist(), scores.tolist(), scores.dtype) == ([1, 2, 0], [3, 2, 1], np.float32)
 
 
 def test_class_without_a_label_fails_the_item(tmp_path: Path) -> None:
     path = tmp_path / "names.txt"
     path.write_text("one\ntwo")
-    run = postprocess.TopK(k=1, labels=str(path), is_reduced=False)
+    run = postprocess.TopK(k=1, labels=str(path))
     assert run(np.array([0, 1, 0]))[2] == ["two"]
     with pytest.raises(ItemError, match="class 2 has no label: the labels file has 2 lines"):
         run(np.array([0, 0, 1]))
@@ -230,5 +230,4 @@ def test_yolox_grid_must_match() -> None:
             input_h=64,
             input_w=64,
             strides=(8,),
-            is_reduced=False,
         )

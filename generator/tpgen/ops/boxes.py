@@ -69,7 +69,7 @@ class YoloDecode(_MapsBack):
     is_reduced: bool = attr("", default=False, from_toml=False, compile_only=True)
 
     def derive(self, types: Mapping[str, Type]) -> Mapping[str, bool]:
-        return {"is_reduced": self.is_reduced}
+        return {"is_reduced": True} if self.is_reduced else {}
 
     def inputs(self) -> tuple[str, ...]:
         return (DATA, self.inverse_trans) if self.inverse_trans else (DATA,)

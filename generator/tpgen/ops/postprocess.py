@@ -95,7 +95,7 @@ class SoftmaxArgMaxTensor(_LastAxis):
     is_reduced: bool = attr("", default=False, from_toml=False, compile_only=True)
 
     def derive(self, types: Mapping[str, Type]) -> Mapping[str, bool]:
-        return {"is_reduced": self.is_reduced}
+        return {"is_reduced": True} if self.is_reduced else {}
 
     def infer(self, call: InferCall) -> Mapping[str, Type]:
         index, score = self._others(call)
@@ -168,7 +168,7 @@ class TopK(Op):
     is_reduced: bool = attr("", default=False, from_toml=False, compile_only=True)
 
     def derive(self, types: Mapping[str, Type]) -> Mapping[str, bool]:
-        return {"is_reduced": self.is_reduced}
+        return {"is_reduced": True} if self.is_reduced else {}
 
     def outputs(self) -> tuple[str, ...]:
         return ("result", "scores", "labels") if self.labels else ("result", "scores")

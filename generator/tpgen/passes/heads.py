@@ -100,10 +100,11 @@ def _head(graph: Graph, node: Node, position: int, options: Options) -> _Head:
     for call in _backwards(graph, node, position):
         if may_pass_by(graph, call) or call.jump is not None or any(takes(graph, call)):
             break
-        more = _with(graph, head, call, model, can_turn=can_turn)
-        if more is None:
-            break
-        head = replace(more, calls=(*head.calls, call))
+        if not call.op.has(Trait.FORWARDS):
+            more = _with(graph, head, call, model, can_turn=can_turn)
+            if more is None:
+                break
+            head = replace(more, calls=(*head.calls, call))
         if call.filter != SWAP:
             break
     return head
@@ -185,7 +186,7 @@ def _channels_last(signature: ModelSignature) -> ModelSignature:
 
 
 def _said(node: Node, head: _Head) -> str:
-    names = ", ".join(call.op.name for call in reversed(head.calls))
+    names = " and ".join(call.op.name for call in reversed(head.calls))
     order = f" and {head.swapped.value.upper()}" if head.swapped else ""
     arriving = f"; images go in as HWC{order}, without a copy in another order on the CPU" * head.turns
     return f"{node.title}: the model's graph begins with what {names} did{arriving}"

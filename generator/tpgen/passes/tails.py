@@ -66,11 +66,12 @@ def _chains(graph: Graph, entry: Entry, node: Node) -> Iterator[tuple[Call, list
         following = _next_call(graph, node, position)
         while following is not None:
             call = following[0].calls[following[1]]
-            if call.filter != SWAP or not call.op.has(Trait.REDUCES):
+            if call.filter != SWAP or DATA in live_after_call(graph, entry, call.label):
                 break
-            if DATA in live_after_call(graph, entry, call.label):
+            if call.op.has(Trait.REDUCES):
+                behind.append(call)
+            elif not call.op.has(Trait.FORWARDS):
                 break
-            behind.append(call)
             following = _next_call(graph, *following)
         if behind:
             yield model, behind
