@@ -67,10 +67,8 @@ def decode_yolo(
         scores = _class_scores(rows, form)
     kept = np.flatnonzero(scores >= score_threshold)
     kept = kept[best_indices(scores[kept], max_candidates)]
-    if is_reduced:
-        classes = rows[kept, 5].astype(np.int64)
-    else:
-        classes = rows[kept, _first_class(form) :].argmax(axis=1)
+    ratings = rows[kept, _first_class(form) :]
+    classes = rows[kept, 5].astype(np.int64) if is_reduced else ratings.argmax(axis=1)
     middles_and_sizes = rows[kept, :4].astype(np.float32)
     if form == "yolox":
         cells = kept if numbers is None else numbers[kept]

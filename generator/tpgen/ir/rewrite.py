@@ -13,6 +13,7 @@ ImageLayout: TypeAlias = Literal["CHW", "HWC"]
 TailKind: TypeAlias = Literal["index", "best", "at_least", "softmax", "top", "candidates"]
 ItemShape: TypeAlias = tuple[int | str | None, ...]
 
+MOST_BEST = 3840  # more rows than these TensorRT does not sort out
 _DTYPES = {"index": DType.INT64, "at_least": DType.BOOL}
 
 

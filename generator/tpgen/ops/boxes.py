@@ -6,11 +6,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from ..ir.op import InferCall, Op, Trait, attr, mismatch, operator
-from ..ir.rewrite import Tail
+from ..ir.rewrite import MOST_BEST, Tail
 from ..types import Array, DType, Layout, Symbol, Type
 from .array_rules import FLOATS, INTEGERS, need_size, number_input
 from .image_rules import AFFINE, image_input, wanted_image
-from .postprocess import MOST_BEST
 
 DATA = "data"
 INVERSE = "inverse_trans"
@@ -57,7 +56,12 @@ class YoloDecode(_MapsBack):
 
     form: str = attr("Form of the model's output.", key="format", choices=YOLO_FORMATS)
     score_threshold: float = attr("The smallest score that stays.", default=0.25, ge=0, le=1)
-    max_candidates: int = attr("At most this many boxes stay, the best ones.", default=30_000, ge=1)
+    max_candidates: int = attr(
+        "At most this many boxes stay, the best ones. Where there are fewer than all, up to 3840, no others"
+        " leave a model on a backend of its own.",
+        default=30_000,
+        ge=1,
+    )
     input_h: int = attr("Height of the model's input, pixels (yolox).", default=640, ge=1)
     input_w: int = attr("Width of the model's input, pixels (yolox).", default=640, ge=1)
     strides: tuple[int, ...] = attr("Cell sizes of the grids, pixels (yolox).", default=(8, 16, 32), ge=1)

@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ..ir.op import InferCall, Op, Trait, attr, mismatch, neutral, operator
-from ..ir.rewrite import Tail
+from ..ir.rewrite import MOST_BEST, Tail
 from ..types import Array, Dim, DType, ListOf, Symbol, Text, Type
 from .array_rules import FLOATS, NUMBERS, axis_of, number_input, without_axis
-
-MOST_BEST = 3840  # TensorRT's TopK gives no more
 
 
 @operator("Softmax", group="postprocess", kernel="postprocess:softmax", traits={Trait.PURE, Trait.REDUCES})
