@@ -29,7 +29,8 @@ class TensorInfo:
 class ModelSignature:
     """The interface of a model file; ``batch_size`` is the fixed size where ``batch`` is FIXED.
 
-    ``opset`` is the version of ONNX's operators that it is written in, 0 for other models.
+    ``opset`` is the version of ONNX's operators that it is written in, 0 for other models. ``is_encrypted``:
+    the file is, on disk.
     """
 
     inputs: tuple[TensorInfo, ...]
@@ -37,6 +38,7 @@ class ModelSignature:
     batch: BatchAxis = BatchAxis.DYNAMIC
     batch_size: int | None = None
     opset: int = 0
+    is_encrypted: bool = False
 
     def item_shape(self, info: TensorInfo) -> tuple[int | str | None, ...]:
         """The shape of one item's tensor, without the batch axis.

@@ -6,7 +6,7 @@
 A cast or a normalisation in front of a model on a backend of its own makes what crosses to it four times as
 large. The order of channels and axes moves on the gpu target only: there, they are two passes less over the
 image on the CPU, which prepares images for a GPU that waits for them. On a CPU the stage in front does it
-faster than the model's graph would (at 640 × 640 in 0.25 ms, against 2). DALI does all of it on the GPU itself.
+faster than the model's graph would (at 640 × 640 in 0.25 ms, against 2). DALI does all of it on the GPU.
 """
 
 from __future__ import annotations
