@@ -14,6 +14,7 @@ from .compile import Compiled
 from .encrypted import encrypted_models
 from .explain import model_sizes
 from .needs import DECRYPTED_ROOM, MIB, SERVER_BYTES, Needs, needs_of
+from .precision import has_portable_engines
 
 # Shared memory is taken at the start for what a batch is expected to need, and on demand beyond that.
 LARGEST_POOL = 64 * MIB
@@ -24,7 +25,7 @@ SHM_UNIT = 64 * MIB
 class ServerNeeds:
     """What one server with several pipelines needs; bytes, ``shm_size`` in MiB, ``pool`` of one process.
 
-    ``encrypted``: it needs a key as well.
+    ``encrypted``: it needs a key as well. ``cuda_pool``: on each GPU, for the tensors of stages there.
     """
 
     processes: int
@@ -33,6 +34,7 @@ class ServerNeeds:
     pool: int
     assumes: str
     encrypted: bool = False
+    cuda_pool: int = 0
 
 
 def server_needs(compiled: Sequence[Compiled]) -> ServerNeeds:
@@ -48,6 +50,7 @@ def server_needs(compiled: Sequence[Compiled]) -> ServerNeeds:
         pool,
         ", ".join(dict.fromkeys(part for one in needs for part in one.assumes.split(", ") if part)),
         any(encrypted_models(one.graph) for one in compiled),
+        sum(one.cuda_pool for one in needs),
     )
 
 
@@ -86,6 +89,8 @@ def deployment_of(compiled: Sequence[Compiled], repository: str) -> Deployment:
         any(_asks(one, CACHE) for one in compiled),
         any(_asks(one, RATE_LIMITER) for one in compiled),
         needs.encrypted,
+        needs.cuda_pool,
+        any(has_portable_engines(one.graph) for one in compiled),
     )
 
 

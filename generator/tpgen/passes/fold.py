@@ -86,14 +86,25 @@ def _changed(node: Node, changes: dict[str, Call | None]) -> Node:
 def is_foldable(graph: Graph, call: Call) -> bool:
     """True if what happens to a model's input can move into its graph: its one input is an image.
 
-    That is CHW, or HWC where the graph turns it already.
+    That is CHW, or HWC where the graph turns it already; or an array of any number of channels, where it is
+    normalised as such.
     """
     if not call.op.has(Trait.REWRITABLE) or call.op.inputs() != (DATA,) or not _leaves_values(call.rewrite):
         return False
     assert graph.types is not None
     arriving = graph.types.before.get(call.label, {}).get(DATA)
+    if arriving is None or not isinstance(arriving.type, Array):
+        return False
     layout = Layout(call.rewrite.layout) if call.rewrite and call.rewrite.layout else Layout.CHW
-    return arriving is not None and isinstance(arriving.type, Array) and arriving.type.layout is layout
+    return arriving.type.layout is layout or _is_normalised(call, arriving.type)
+
+
+def _is_normalised(call: Call, arriving: Array) -> bool:
+    """True for an array that is no image by its type, whose first axis has a mean or std for each place."""
+    op: Any = call.op
+    if arriving.layout is not Layout.NONE or len(arriving.shape) != 3 or not (op.mean or op.std):
+        return False
+    return "channels_last" not in op.kernel_arguments({DATA: arriving})
 
 
 def _leaves_values(rewrite: ModelRewrite | None) -> bool:

@@ -12,7 +12,7 @@ from types import ModuleType
 
 from ..diagnostics import Diagnostic, Severity, ToolMissing
 from ..emit.lock import locked
-from ..engines.build import BuildFailed, build_engine, find_tensorrt, version_of
+from ..engines.build import BuildFailed, build_engine, find_tensorrt, version_of, with_weights
 from ..engines.engine_cache import EngineCache
 from ..engines.plan_files import BUILT, MODEL, REQUEST, built_beside, changes, place, why_stale
 from ..engines.requests import BadRequest, EngineRequest, Gpu, read_request
@@ -86,6 +86,8 @@ def build_engines(
         say(f"[{number}/{len(engines)}] {engine.model}: {'; '.join(engine.why) or engine.state}")
         try:
             plan, how = _plan(engine, trt, cache, say, found)
+            if engine.request.flags.strip:
+                plan = with_weights(trt, plan, (engine.folder / MODEL).read_bytes())
             _put(repository, engine, plan)
         except BuildFailed as problem:
             message = f"the engine of '{engine.model}' was not built: {problem}"
