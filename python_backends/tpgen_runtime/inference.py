@@ -132,7 +132,7 @@ class Model:
 class OnnxModel(Model):
     """An ONNX model on ONNX Runtime's CPU provider, with ``threads`` threads (None: its default).
 
-    ``model`` is its file; with ``groups``, a list with the file of each.
+    ``model`` is its file, or the bytes of it; with ``groups``, a list with those of each.
     """
 
     def __init__(self, *, model, groups=(), threads=None, **declared):

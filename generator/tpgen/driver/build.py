@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -24,6 +23,7 @@ from ..source import Span
 from . import warmups
 from .calibration import calibration_samples
 from .compile import AfterPass, Compiled, compile_pipeline
+from .encrypted import note_encrypted, scratch_folder
 from .engines import plan_engines
 from .files import file_contents, named_files
 from .models import model_contents
@@ -70,9 +70,9 @@ def check(
         PipelineError: a pipeline is wrong; all findings are in it.
     """
     bag = Bag()
-    with tempfile.TemporaryDirectory(prefix="tpgen-") as scratch:
+    with scratch_folder() as scratch:
         plans, compiled = _plan_all(
-            _listed(pipelines), options or BuildOptions(), bag, Path(scratch), after, write_models=False
+            _listed(pipelines), options or BuildOptions(), bag, scratch, after, write_models=False
         )
     bag.raise_if_errors()
     _note_pending(plans, None, bag)
@@ -94,8 +94,8 @@ def build(
     bag = Bag()
     target = Path(directory)
     recover(target)
-    with tempfile.TemporaryDirectory(prefix="tpgen-") as scratch:
-        plans, compiled = _plan_all(_listed(pipelines), options or BuildOptions(), bag, Path(scratch), after)
+    with scratch_folder() as scratch:
+        plans, compiled = _plan_all(_listed(pipelines), options or BuildOptions(), bag, scratch, after)
         bag.raise_if_errors()
         written = write(plans, target)
     _note_pending(plans, target, bag)
@@ -132,6 +132,7 @@ def _plan_all(
             plans.append(planned)
             _note_processes(one, own)
             note_missing_packages(one, planned.requirements, own)
+            note_encrypted(one.graph, one.options.runtime, own)
         bag.extend(own.diagnostics)
     return plans, compiled
 

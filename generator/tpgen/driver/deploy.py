@@ -11,8 +11,9 @@ from ..emit.deployment import Deployment
 from ..emit.versions import parse_release
 from ..ir.serving import CACHE, RATE_LIMITER
 from .compile import Compiled
+from .encrypted import encrypted_models
 from .explain import model_sizes
-from .needs import MIB, SERVER_BYTES, Needs, needs_of
+from .needs import DECRYPTED_ROOM, MIB, SERVER_BYTES, Needs, needs_of
 
 # Shared memory is taken at the start for what a batch is expected to need, and on demand beyond that.
 LARGEST_POOL = 64 * MIB
@@ -21,13 +22,17 @@ SHM_UNIT = 64 * MIB
 
 @dataclass(frozen=True)
 class ServerNeeds:
-    """What one server with several pipelines needs; bytes, ``shm_size`` in MiB, ``pool`` of one process."""
+    """What one server with several pipelines needs; bytes, ``shm_size`` in MiB, ``pool`` of one process.
+
+    ``encrypted``: it needs a key as well.
+    """
 
     processes: int
     memory: int
     shm_size: int
     pool: int
     assumes: str
+    encrypted: bool = False
 
 
 def server_needs(compiled: Sequence[Compiled]) -> ServerNeeds:
@@ -42,14 +47,19 @@ def server_needs(compiled: Sequence[Compiled]) -> ServerNeeds:
         _shm_size(needs, processes, pool),
         pool,
         ", ".join(dict.fromkeys(part for one in needs for part in one.assumes.split(", ") if part)),
+        any(encrypted_models(one.graph) for one in compiled),
     )
 
 
 def _shm_size(needs: Sequence[Needs], processes: int, pool: int) -> int:
-    """In MiB: for what the batches are expected to take, and at least for the pool of every process."""
+    """In MiB: for what the batches are expected to take, and at least for the pool of every process.
+
+    Models that are decrypted into it come on top.
+    """
     expected = 1.5 * sum(one.shared_memory for one in needs)
     at_start = 1.25 * (processes - 1) * pool
-    return SHM_UNIT // MIB * max(2, math.ceil(max(expected, at_start) / SHM_UNIT))
+    models = DECRYPTED_ROOM * sum(one.decrypted for one in needs)
+    return SHM_UNIT // MIB * max(2, math.ceil((max(expected, at_start) + models) / SHM_UNIT))
 
 
 def deployment_of(compiled: Sequence[Compiled], repository: str) -> Deployment:
@@ -75,6 +85,7 @@ def deployment_of(compiled: Sequence[Compiled], repository: str) -> Deployment:
         needs.assumes,
         any(_asks(one, CACHE) for one in compiled),
         any(_asks(one, RATE_LIMITER) for one in compiled),
+        needs.encrypted,
     )
 
 

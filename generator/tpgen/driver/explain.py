@@ -16,6 +16,7 @@ from ..types import ABSENT, State
 from .compile import Compiled
 from .dimensions import DimensionNames
 from .explain_batches import batches_of, padding_of
+from .explain_cost import cost_facts
 from .explain_facts import (
     CallFacts,
     EntryFacts,
@@ -54,14 +55,13 @@ def explain(compiled: Compiled) -> Explanation:
         compiled.decisions,
         tuple(_ignored(compiled)),
         needs_of(graph, model_sizes(compiled)),
+        cost_facts(compiled),
     )
 
 
 def model_sizes(compiled: Compiled) -> dict[str, int]:
     """The bytes of the model files of each call that has some."""
-    return {
-        label: sum(file.path.stat().st_size for file in files) for label, files in compiled.models.items()
-    }
+    return {label: sum(file.size for file in files) for label, files in compiled.models.items()}
 
 
 def _entry(graph: Graph, entry: Entry, names: DimensionNames) -> EntryFacts:

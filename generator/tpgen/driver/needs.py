@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ..emit.wire_form import WireTensor, wire_tensors
 from ..ir.graph import Graph, Port, Stage
 from ..types import Array, Bytes, DType, ListOf, Type
+from .encrypted import decrypted_at_start
 
 MIB = 1 << 20
 SERVER_BYTES = 100 * MIB
@@ -19,6 +20,7 @@ RUNTIME_PROCESS_BYTES = 110 * MIB
 MODEL_COPIES = 2
 # Triton's Python backend begins with this much per instance and grows by as much.
 SHM_STEP = MIB
+DECRYPTED_ROOM = 1.1  # for what a rewrite adds to a model
 # Of a batch's tensors: the requests, the batch being worked on, the answers.
 SHM_COPIES = 3
 # What stands in for sizes that only the data decides.
@@ -33,6 +35,7 @@ class Needs:
     """Bytes, and a number of processes. ``assumes`` says what stood in for sizes that vary.
 
     ``largest_pool``: of the shared memory, what the process with the largest batches has for itself.
+    ``decrypted``: what lies there besides, models that are decrypted at start.
     """
 
     processes: int
@@ -40,11 +43,12 @@ class Needs:
     shared_memory: int
     assumes: str
     largest_pool: int
+    decrypted: int = 0
 
     @property
     def shm_size(self) -> str:
         """The argument of ``docker run --shm-size``, with room to spare: it can't be raised later."""
-        steps = math.ceil(1.5 * self.shared_memory / (64 * MIB))
+        steps = math.ceil((1.5 * self.shared_memory + DECRYPTED_ROOM * self.decrypted) / (64 * MIB))
         return f"{64 * max(2, steps)}m"
 
 
@@ -65,7 +69,9 @@ def needs_of(graph: Graph, model_bytes: Mapping[str, int]) -> Needs:
     shared = sum(stage.instances * pool for stage, pool in zip(stages, pools, strict=True))
     processes = 1 + sum(stage.instances for stage in stages)
     ports = [port for stage in stages for port in (*stage.inputs, *stage.outputs)]
-    return Needs(processes, memory, shared, _assumptions(ports), max(pools, default=SHM_STEP))
+    decrypted = sum(model_bytes.get(label, 0) for label in decrypted_at_start(graph))
+    pool = max(pools, default=SHM_STEP)
+    return Needs(processes, memory + decrypted, shared, _assumptions(ports), pool, decrypted)
 
 
 def _process_bytes(graph: Graph, stage: Stage, model_bytes: Mapping[str, int]) -> int:

@@ -24,6 +24,7 @@ class Deployment:
 
     ``repository`` is the path from the deployment's folder to the model repository, with ``/``. ``memory``
     and ``pool`` (of one process, in the shared memory) are bytes, ``shm_size`` MiB. ``release``: of Triton.
+    ``encrypted``: the server needs a key.
     """
 
     pipelines: tuple[str, ...]
@@ -38,6 +39,7 @@ class Deployment:
     assumes: str
     has_cache: bool = False
     has_rate_limits: bool = False
+    encrypted: bool = False
 
     @property
     def project(self) -> str:
@@ -90,5 +92,6 @@ def _compose(deployment: Deployment) -> str:
         assumes=deployment.assumes,
         mem_reservation=-(-deployment.memory // _MIB) + deployment.shm_size,
         gpu=deployment.target == "gpu",
+        encrypted=deployment.encrypted,
         processes=deployment.processes,
     )

@@ -23,6 +23,7 @@ from .code_text import ASSIGNED, BODY, assignment, broken_call, one_line, safe_n
 from .filter_code import FilterCode
 from .names import literal
 from .native_model import tensor_code
+from .repo_plan import ENCRYPTED
 from .stage_parts import FunctionView, StageParts
 from .wire_form import port_code, wire_tensors
 
@@ -324,13 +325,21 @@ class NodeCode:
     def _value(self, call: Call, name: str, value: Any, is_file: bool) -> str:
         slots = call.op.files(name) if is_file else ()
         paths = [
-            f"context.path({literal(path)})"
+            self._file(path, is_model=call.op.has(Trait.INFERENCE))
             for slot in slots
             if (path := self.parts.files.get((call.label, slot))) is not None
         ]
         if len(paths) > 1:
             return sequence(paths, BODY + 8)
         return paths[0] if paths else literal(value)
+
+    def _file(self, path: str, *, is_model: bool) -> str:
+        """What a kernel gets of a file: its path, or the bytes of an encrypted model."""
+        code = f"context.path({literal(path)})"
+        if not (is_model and path.endswith(ENCRYPTED)):
+            return code
+        self.parts.modules.add("encrypted")
+        return f"encrypted.read({code})"
 
     def _states(self, call: Call) -> Mapping[str, State]:
         assert self.parts.graph.types is not None

@@ -17,14 +17,14 @@ from . import configs
 from .called_model import alone
 from .code_text import safe_name
 from .config_pbtxt import render as render_config
-from .dali import Refusal, dali_code, dali_config, dali_files, lower
+from .dali import Refusal, dali_code, dali_config, dali_files, lower_stage
 from .native_model import Engine, native_config, native_files
 from .overrides import Override, apply_override
 from .render import render_python
-from .repo_plan import JSON, Content, ModelPlan, RepoPlan
+from .repo_plan import ENCRYPTED, JSON, Content, ModelPlan, RepoPlan
 from .serving import serving_override
 from .stage_code import StageCode
-from .vendor import requirements, runtime_files
+from .vendor import REQUIREMENTS, requirements, runtime_files
 from .warmup import BadSample, files_of, warm_up
 from .wire_form import wire_tensors
 
@@ -65,7 +65,10 @@ def plan(graph: Graph, inputs: Inputs, bag: Bag) -> RepoPlan:
                 models += _dali_model(graph, stage, inputs, bag)
                 continue
             if not stage.is_python:
-                models.append(_native_model(graph, stage, inputs, bag))
+                model = _native_model(graph, stage, inputs, bag)
+                models.append(model)
+                if any(path.endswith(ENCRYPTED) for path in model.files):
+                    needed.add(REQUIREMENTS["cryptography"])
                 continue
             part = alone(graph, stage) if stage.runs else graph
             model, requires = _stage_model(part, stage, entry, inputs, bag)
@@ -172,9 +175,7 @@ def _encoded(graph: Graph, stage: Stage) -> dict[str, bool]:
 def _dali_model(graph: Graph, stage: Stage, inputs: Inputs, bag: Bag) -> list[ModelPlan]:
     """A stage as a DALI pipeline; none if DALI cannot hold it, which is reported where it is written."""
     calls = _calls(graph, stage)
-    chain = lower(graph, calls, stage.inputs[0], stage.outputs, device="gpu")
-    if len(stage.inputs) > 1:
-        chain = Refusal(f"the pipeline begins with several inputs, '{stage.inputs[1].key}' among them")
+    chain = lower_stage(graph, stage)
     if isinstance(chain, Refusal):
         bag.error(
             "TP914",

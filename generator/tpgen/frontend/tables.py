@@ -138,6 +138,11 @@ class PipelineKeys:
         "auto: by cores; as-written: instance_num.", default="auto", choices=("auto", "as-written")
     )
     cores: int = attr("Cores that the repository is built for.", default=0, ge=1, le=4096)
+    engine_rate: float = attr(
+        "Items per second that the models alone answer, where that is known; see the cost in tpgen explain.",
+        default=0.0,
+        ge=0.001,
+    )
     preprocess: str = attr(
         "Where images are prepared on the gpu target.", default="auto", choices=("auto", "opencv", "dali")
     )

@@ -23,10 +23,14 @@ def is_native(options: Options) -> bool:
 
 
 def backend_of(node: Node, call: Call, options: Options) -> str:
-    """The backend of Triton that runs a node's call of a model: who names a provider wants ONNX Runtime."""
+    """The backend of Triton that runs a node's call of a model.
+
+    Who names a provider wants ONNX Runtime, and no engine is made of an encrypted model.
+    """
     if not call.op.has(Trait.REWRITABLE):
         return "pytorch"
-    is_engine = options.runtime == "tensorrt" and not _provider(node)
+    op: Any = call.op
+    is_engine = options.runtime == "tensorrt" and not (_provider(node) or op.signature.is_encrypted)
     return "tensorrt" if is_engine else "onnxruntime"
 
 

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from ..diagnostics import Diagnostic, PipelineError, Severity, ToolMissing
+from ..runner.encryption import EncryptionProblem, unlocked
 from . import serverlog
 from .cache import is_shell_safe, scratch_parent
 from .engines import require_engines
@@ -92,6 +93,7 @@ class TritonServer:
         self._ports = dict(zip(_SERVICES, self._wanted_ports, strict=True))
         self._process: subprocess.Popen[bytes] | None = None
         self._scratch: Path | None = None
+        self._unlocked: Path | None = None
         self._id = ""
         self._log = ""
 
@@ -160,7 +162,7 @@ class TritonServer:
             except subprocess.TimeoutExpired:
                 lost = watch.lost()
             for text in failures.fresh():
-                tell(text.replace(str(self._link()), os.path.abspath(self.repository)))
+                tell(self._as_named(text))
             # A server that is about to end lets its processes go; it is not ready any more.
             if lost and on_lost is not None and fetch(f"{self.http_url}/v2/health/ready") is not None:
                 for stub in lost:
@@ -213,9 +215,9 @@ class TritonServer:
                 end(process, 2.0 * _EXIT_SECONDS)
         finally:
             self._read_log()
-            if self._scratch is not None:
-                shutil.rmtree(self._scratch, ignore_errors=True)
-                self._scratch = None
+            for folder in filter(None, (self._scratch, self._unlocked)):
+                shutil.rmtree(folder, ignore_errors=True)
+            self._scratch = self._unlocked = None
 
     # --- starting ---------------------------------------------------------------
 
@@ -248,8 +250,16 @@ class TritonServer:
             raise _failure("TP705", message, hint="tpgen build writes it; or serve without --isolated")
         return server_runtime(self._tritonserver, isolated_environment(requirements.read_text()))
 
+    def _unlock(self) -> None:
+        """Decrypt in memory what Triton's own backends can't."""
+        try:
+            self._unlocked = unlocked(self.repository)
+        except EncryptionProblem as problem:
+            raise _failure("TP728", problem.message, hint=problem.hint) from None
+
     def _launch(self, runtime: Runtime) -> None:
         self._scratch = Path(tempfile.mkdtemp(prefix="tpgen-serve-", dir=scratch_parent()))
+        self._unlock()
         self._id = f"tpgen-{secrets.token_hex(6)}"
         self._ports = dict(zip(_SERVICES, free_ports(self.host, self._wanted_ports), strict=True))
         self._process = spawn_supervised(
@@ -278,7 +288,7 @@ class TritonServer:
 
     def _served_path(self) -> Path:
         """The repository's path, or a link to it where the server could not cope with the path itself."""
-        path = Path(os.path.abspath(self.repository))
+        path = self._unlocked or Path(os.path.abspath(self.repository))
         if is_shell_safe(path):
             return path
         link = self._link()
@@ -289,6 +299,12 @@ class TritonServer:
         assert self._scratch is not None, "made by _launch"
         return self._scratch / "repository"
 
+    def _as_named(self, text: str) -> str:
+        """What the server says, with the repository as the user named it."""
+        for path in filter(None, (self._link(), self._unlocked)):
+            text = text.replace(str(path), os.path.abspath(self.repository))
+        return text
+
     def _log_file(self) -> Path:
         if self._log_path is not None:
             return self._log_path
@@ -297,8 +313,7 @@ class TritonServer:
 
     def _read_log(self) -> None:
         if self._scratch is not None and self._log_file().exists():
-            text = self._log_file().read_text(errors="replace")
-            self._log = text.replace(str(self._link()), os.path.abspath(self.repository))
+            self._log = self._as_named(self._log_file().read_text(errors="replace"))
 
     # --- waiting ---------------------------------------------------------------
 
