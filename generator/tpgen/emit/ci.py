@@ -113,6 +113,7 @@ def _cpu_job(pipelines: Sequence[Checked], options: Sequence[str], *, is_for_gpu
     return Job("cpu", _PYTHON, tuple(steps), tuple(artifacts))
 
 
+_SYSTEM_PIP = "PIP_BREAK_SYSTEM_PACKAGES=1 /usr/bin/python3 -m pip"  # of the Python that the models run in
 # The version of the container's TensorRT: engines are read by that one only.
 _TENSORRT = r"$(basename /usr/lib/*-linux-gnu/libnvinfer.so.*.*.* | sed 's/^libnvinfer\.so\.//')"
 
@@ -135,7 +136,7 @@ def _gpu_job(pipelines: Sequence[Checked], options: Sequence[str], gpus: Gpus) -
         Step("Install tpgen, and TensorRT's Python module of the container's version", tuple(install)),
         Step(
             "Install what the models need",
-            (f"/usr/bin/python3 -m pip install -r {GPU_REPOSITORY}/requirements.txt",),
+            (f"{_SYSTEM_PIP} install -r {GPU_REPOSITORY}/requirements.txt",),
         ),
         *steps,
         Step("Check the repository", (f"tpgen check {GPU_REPOSITORY}",)),
