@@ -336,3 +336,44 @@ def test_the_package_is_asked_for(folder: Path, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(encryption.importlib.util, "find_spec", lambda _: None)
     assert run_command(["check", str(write_pipeline(folder, "secret", "net.onnx.encrypted"))]) == 3
     assert "pip install 'tpgen[encrypt]'" in capsys.readouterr().err
+
+
+TORCHSCRIPT = """
+[net]
+backend = "TorchScriptTensor"
+model = "net.pt.encrypted"
+max = 4
+inputs = {left = "float32[3]", right = "float32[3]"}
+outputs = {total = "float32[3]"}
+"""
+
+
+def test_torchscript_files_stay_as_they_were_encrypted(folder: Path) -> None:
+    plain, path = folder.parent / "net.pt", folder / "p.toml"
+    plain.write_bytes(NAME.encode())
+    path.write_text(TORCHSCRIPT)
+    assert run_command(["encrypt", str(plain), "-o", str(folder / "net.pt.encrypted")]) == 0
+    sealed = (folder / "net.pt.encrypted").read_bytes()
+    build(path, folder / "stage", OPTIONS)
+    assert (folder / "stage" / "p" / "1" / "net.pt.encrypted").read_bytes() == sealed
+    code = (folder / "stage" / "p" / "1" / "stage.py").read_text()
+    assert 'model=encrypted.read(context.path("net.pt.encrypted"))' in code
+    result = build(path, folder / "native", BuildOptions(target="gpu", cores=2))
+    assert [one.code for one in result.diagnostics] == ["TP912"]
+    (placed,) = (folder / "native").rglob("model.pt.encrypted")
+    assert placed.read_bytes() == sealed
+    assert leaks(folder) == []
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # users have such files
+def test_a_torchscript_model_runs_from_memory(folder: Path) -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'tpgen[torch]'")
+    plain, path = folder.parent / "net.pt", folder / "p.toml"
+    example = torch.zeros(2, 3)
+    torch.jit.trace(lambda left, right: left + 2 * right, (example, example)).save(str(plain))
+    path.write_text(TORCHSCRIPT)
+    assert run_command(["encrypt", str(plain), "-o", str(folder / "net.pt.encrypted")]) == 0
+    item = {"left": np.ones(3, np.float32), "right": np.arange(3, dtype=np.float32)}
+    with pipe(path, OPTIONS) as run:
+        run(item)
+    np.testing.assert_array_equal(item["result"], [1, 3, 5])
