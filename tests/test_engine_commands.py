@@ -547,3 +547,13 @@ def test_answers_of_engines_in_less_than_fp32_may_differ_by_a_share_of_their_ran
     assert not compare_values(wanted + np.float32(0.11), wanted, HALF).equal
     assert not compare_values(wanted + np.float32(0.09), wanted, None).equal
     assert compare_values(np.zeros(2, np.float32), np.zeros(2, np.float32), HALF).equal
+
+
+def test_running_a_pipeline_says_nothing_of_engines(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    place.built()
+    np.save(place.folder / "item.npy", np.zeros((3, 8, 8), np.float32))
+    toml = str(place.folder / "pipeline.toml")
+    capsys.readouterr()
+    command = ["run", toml, "--target", "gpu", "--input", f"data=@{place.folder / 'item.npy'}"]
+    assert run_command(command, io.StringIO()) == 0
+    assert capsys.readouterr().err == ""
