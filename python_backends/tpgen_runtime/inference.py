@@ -45,7 +45,9 @@ class Model:
 
     def __call__(self, *columns):
         """One list per input (or one list of tuples) in, the same per output."""
-        rows = [[_array(*one) for one in zip(row, self._dtypes, strict=True)] for row in self._rows(columns)]
+        rows = [
+            [self._value(*one) for one in zip(row, self._dtypes, strict=True)] for row in self._rows(columns)
+        ]
         answers = [None] * len(rows)
         for group in _groups_of_equal_shape(rows):
             start = 0
@@ -64,6 +66,10 @@ class Model:
         if len(columns) > 1:
             return list(zip(*columns, strict=True))
         return [(value,) if len(self._inputs) == 1 else value for value in columns[0]]
+
+    def _value(self, value, dtype):
+        """A value as an array; strings as objects, as numpy's own strings lose zeros at their end."""
+        return np.asarray(value, dtype=np.object_ if dtype == np.object_ else None)
 
     def _infer(self, arrays, group):
         """Run the model on its input arrays (batch axis included, if it has one); returns its outputs.
@@ -184,11 +190,6 @@ def _per_channel(values, neutral, channels_last):
     if not values or all(value == neutral for value in values):
         return None
     return np.asarray(values, np.float32).reshape((-1,) if channels_last else (-1, 1, 1))
-
-
-def _array(value, dtype):
-    """A value as an array; strings as objects, as numpy's own strings lose zeros at their end."""
-    return np.asarray(value, dtype=np.object_ if dtype == np.object_ else None)
 
 
 def _groups_of_equal_shape(rows):

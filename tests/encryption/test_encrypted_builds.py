@@ -27,6 +27,7 @@ from tpgen.driver.needs import needs_of
 from tpgen.emit.config_pbtxt import parse
 from tpgen.emit.deployment import deployment_files
 from tpgen.runner import encryption
+from tpgen_runtime import memory
 
 OPTIONS = BuildOptions(cores=2)
 APART = BuildOptions(fuse="none", cores=2)
@@ -276,15 +277,15 @@ def test_a_build_that_is_killed_leaves_nothing_of_the_model(moment: str, folder:
         check=False,
     )
     assert done.returncode == -9, done.stderr
-    memory = Path(done.stdout.splitlines()[0])
-    assert memory.parent == Path("/dev/shm")
+    folder_in_memory = Path(done.stdout.splitlines()[0])
+    assert folder_in_memory.parent == Path("/dev/shm")
     assert list(scratch.iterdir())  # what a killed process leaves, and nothing of the model in it
     assert leaks(folder) == []
     for _ in range(200):
-        if not memory.exists():
+        if not folder_in_memory.exists():
             return
         time.sleep(0.1)
-    shutil.rmtree(memory)
+    shutil.rmtree(folder_in_memory)
     pytest.fail("the folder in memory outlived its process")
 
 
@@ -299,6 +300,29 @@ def test_the_folder_in_memory_is_only_for_its_owner(tmp_path: Path) -> None:
     finally:
         encryption.forget(tmp_path)
     assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("mounts", "is_memory"),
+    [
+        ("/dev/sda / ext4 rw 0 0\ntmpfs /dev/shm tmpfs rw 0 0\n", True),
+        ("/dev/sda / ext4 rw 0 0\nudev /dev devtmpfs rw 0 0\n", False),
+        ("tmpfs /dev/shm tmpfs rw 0 0\n/dev/sda /dev/shm ext4 rw 0 0\n", False),
+        ("/dev/sda / ext4 rw 0 0\n", False),
+    ],
+    ids=["as usual", "no mount", "mounted over", "plain folder"],
+)
+def test_a_folder_that_is_not_in_memory_is_refused(
+    mounts: str, is_memory: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mounts").write_text(mounts)
+    monkeypatch.setattr(memory, "MOUNTS", str(tmp_path / "mounts"))
+    if is_memory:
+        assert encryption.memory_of(tmp_path).is_dir()
+        encryption.forget(tmp_path)
+        return
+    with pytest.raises(encryption.EncryptionProblem, match="no file system in memory"):
+        encryption.memory_of(tmp_path)
 
 
 # --- tpgen encrypt ---------------------------------------------------------------------

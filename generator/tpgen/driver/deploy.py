@@ -24,7 +24,7 @@ SHM_UNIT = 64 * MIB
 class ServerNeeds:
     """What one server with several pipelines needs; bytes, ``shm_size`` in MiB, ``pool`` of one process.
 
-    ``encrypted``: it needs a key as well.
+    ``encrypted``: it needs a key as well. ``cuda_pool``: on each GPU, for the tensors of stages there.
     """
 
     processes: int
@@ -33,6 +33,7 @@ class ServerNeeds:
     pool: int
     assumes: str
     encrypted: bool = False
+    cuda_pool: int = 0
 
 
 def server_needs(compiled: Sequence[Compiled]) -> ServerNeeds:
@@ -48,6 +49,7 @@ def server_needs(compiled: Sequence[Compiled]) -> ServerNeeds:
         pool,
         ", ".join(dict.fromkeys(part for one in needs for part in one.assumes.split(", ") if part)),
         any(encrypted_models(one.graph) for one in compiled),
+        sum(one.cuda_pool for one in needs),
     )
 
 
@@ -86,6 +88,7 @@ def deployment_of(compiled: Sequence[Compiled], repository: str) -> Deployment:
         any(_asks(one, CACHE) for one in compiled),
         any(_asks(one, RATE_LIMITER) for one in compiled),
         needs.encrypted,
+        needs.cuda_pool,
     )
 
 
