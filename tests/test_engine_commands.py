@@ -21,11 +21,15 @@ from tpgen.cli import run_command
 from tpgen.diagnostics import Bag, PipelineError
 from tpgen.driver import BuildOptions, BuildResult, build, compile_pipeline
 from tpgen.driver.check_repository import check_repository
+from tpgen.driver.deploy import deployment_of
 from tpgen.driver.explain import explain
 from tpgen.emit.config_pbtxt import parse
+from tpgen.emit.features import flags_of
 from tpgen.engines.plan_files import read_built
+from tpgen.engines.requests import Flags
 from tpgen.services.compare import HALF, compare_values
 from tpgen.services.engines import find_engines
+from tpgen.services.features import feature_flags
 
 GPU = BuildOptions(target="gpu", cores=2)
 NODE = '[pipeline]\nname = "p"\ninputs = {data = "float32[3,8,8] rgb"}\n[a]\nbackend = "TensorrtTensor"\n'
@@ -246,6 +250,16 @@ def test_each_gpu_has_an_engine_of_its_own(place: Place) -> None:
 
 
 @pytest.mark.usefixtures("tensorrt")
+def test_an_engine_for_all_gpus_since_ampere_needs_no_other(place: Place) -> None:
+    place.built(TEXT + 'hardward_compatibility = "AMPERE_PLUS"\n')
+    place.build_engines()
+    assert not place.build_engines(*HOPPER)["built"]
+    turing = ("--gpu-name", "Tesla T4", "--compute-capability", "7.5")
+    (found,) = place.build_engines(*turing)["engines"]
+    assert [one["file"] for one in found["plans"]] == ["model.plan", "model.sm75.plan"]
+
+
+@pytest.mark.usefixtures("tensorrt")
 def test_a_changed_model_removes_the_engines_of_all_gpus(place: Place) -> None:
     place.built()
     place.build_engines()
@@ -435,6 +449,50 @@ def test_keys_of_the_builder_have_an_effect(place: Place) -> None:
     (one,) = find_engines(place.repository)
     assert one.request.workspace_mib == 512
     assert one.request.flags.hardware_compatibility == "ampere_plus"
+
+
+def test_flags_of_the_builder(place: Place) -> None:
+    text = TEXT + 'hardward_compatibility = "same_compute_capability"\nversion_compatible = true\n'
+    place.built(text + "refit = true\ntf32 = false\noptimization_level = 5\n")
+    (one,) = find_engines(place.repository)
+    assert one.request.flags == Flags(
+        tf32=False,
+        version_compatible=True,
+        hardware_compatibility="same_compute_capability",
+        refit=True,
+        optimization_level=5,
+    )
+    planned = place.run("plan", str(place.repository))["engines"]
+    assert "--refit" in planned[0]["commands"]["trtexec"]
+    assert "--version-compatible" in planned[0]["commands"]["polygraphy"]
+
+
+def test_plans_for_later_releases_need_a_flag_of_the_server(place: Place) -> None:
+    place.built()
+    flag = "--backend-config=tensorrt,version-compatible=true"
+    assert flag not in flags_of(place.repository)
+    found = place.built(TEXT + "version_compatible = true\n")
+    assert flag in flags_of(place.repository)
+    assert flag in deployment_of(found.compiled, "repository").flags
+    program, others = Path("/opt/tritonserver"), ["--backend-config=python,x=1"]
+    assert flag in feature_flags(place.repository, program, others)
+    assert flag not in feature_flags(place.repository, program, [flag.replace("true", "false")])
+
+
+def test_plans_without_weights_get_them_where_they_are_served(place: Place, tensorrt: FakeTensorRT) -> None:
+    place.built(TEXT + "strip_plan = true\n")
+    place.build_engines()
+    (kept,) = place.cache.glob("*.plan")
+    assert "STRIP_PLAN" in json.loads(kept.read_bytes())["flags"]
+    assert "weights" not in json.loads(kept.read_bytes())
+    assert json.loads(place.plan.read_bytes())["weights"] == "EXCLUDE_WEIGHTS"  # the flag that was cleared
+    (one,) = find_engines(place.repository)
+    assert one.state == "built"
+    assert place.build_engines()["built"] == []
+    place.plan.unlink()
+    (again,) = place.build_engines()["built"]
+    assert again["how"] == "cached"
+    assert json.loads(place.plan.read_bytes())["weights"] == "EXCLUDE_WEIGHTS"
 
 
 @pytest.mark.parametrize("line", ['max_workspace_size = "much"', 'hardward_compatibility = "ALL"'])

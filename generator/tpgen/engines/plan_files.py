@@ -75,7 +75,7 @@ def plan_for(folder: Path, gpu: Gpu | None) -> Path:
         built = built_beside(plan)
         if built is None and plan == default:
             return default  # built by hand: nothing says for what
-        if built is not None and _capability(built) == gpu.compute_capability:
+        if built is not None and _is_for(built, gpu):
             return plan
     is_free = not default.is_file()
     return default if is_free else folder / f"model.sm{gpu.compute_capability.replace('.', '')}.plan"
@@ -85,6 +85,17 @@ def plans_by_capability(plans: Iterator[tuple[str, Built]]) -> dict[str, str]:
     """The file of each compute capability, if they are several; of one GPU, the default name is enough."""
     found = {_capability(built): name for name, built in plans}
     return dict(sorted(found.items())) if len(found) > 1 else {}
+
+
+def _is_for(built: Built, gpu: Gpu) -> bool:
+    """True if the server is to give a GPU this engine: of its capability, or made for all since Ampere."""
+    is_wide = built.request.flags.hardware_compatibility == "ampere_plus"
+    return _capability(built) == gpu.compute_capability or (is_wide and _is_since_ampere(gpu))
+
+
+def _is_since_ampere(gpu: Gpu) -> bool:
+    major = gpu.compute_capability.partition(".")[0]
+    return major.isdecimal() and int(major) >= 8
 
 
 def _capability(built: Built) -> str:

@@ -16,7 +16,7 @@ from ..emit.config_pbtxt import ConfigSyntaxError
 from ..emit.lock import locked
 from ..emit.manifest import NAME, read_manifest
 from ..emit.plans import CONFIG, config_with, engine_files
-from ..engines.build import BuildFailed, build_engine, find_tensorrt, version_of
+from ..engines.build import BuildFailed, build_engine, find_tensorrt, version_of, with_weights
 from ..engines.engine_cache import EngineCache, write_whole
 from ..engines.plan_files import (
     BUILT,
@@ -100,6 +100,8 @@ def build_engines(
         say(f"[{number}/{len(engines)}] {engine.model}: {'; '.join(engine.why) or engine.state}")
         try:
             plan, how = _plan(engine, trt, cache, say, found)
+            if engine.request.flags.strip:
+                plan = with_weights(trt, plan, (engine.folder / MODEL).read_bytes())
             _put(repository, engine, plan)
         except BuildFailed as problem:
             message = f"the engine of '{engine.model}' was not built: {problem}"
