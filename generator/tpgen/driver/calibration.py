@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..diagnostics import Bag, Diagnostic, PipelineError, Severity, did_you_mean
 from ..engines.calibration import MOST, BadSamples, fitted, is_image, read_samples, sample_files
 from ..engines.requests import Tensor
@@ -93,6 +91,8 @@ def save_samples(
     Raises:
         PipelineError: the pipeline is wrong, has no such node, or a sample fails before it gets there.
     """
+    import numpy as np
+
     bag = Bag()
     with tempfile.TemporaryDirectory(prefix="tpgen-") as scratch:
         compiled = compile_pipeline(path, options, bag, Path(scratch))
