@@ -1,7 +1,8 @@
 """Resizing and padding kernels on torch tensors.
 
 Named as the kernels of `geometry`, `bilinear` and `compat`, whose conventions they keep: bilinear with
-half-pixel centres and the dtype kept, or with aligned corners in float32. What is not an image (boxes, matrices, sizes) stays a numpy array or a Python value, as on the CPU.
+half-pixel centres and the dtype kept, or with aligned corners in float32. What is not an image (boxes,
+matrices, sizes) stays a numpy array or a Python value, as on the CPU.
 """
 
 import math
