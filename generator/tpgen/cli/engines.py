@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ..diagnostics import PipelineError, ToolMissing
-from .options import TARGET, compile_options, json_option
+from .inputs import read_samples
+from .options import PIPELINE, TARGET, compile_options, input_option, json_option
 from .report import Report
 from .targets import fail
 
@@ -98,6 +99,40 @@ def build_command(
     report.say(f"{done}; serve them with: {shlex.join(['tpgen', 'serve', str(directory)])}")
 
 
+@command.command("samples")
+@click.argument("pipeline", type=PIPELINE, metavar="PIPELINE.toml")
+@click.argument("node")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@input_option
+@compile_options(stages=False)
+@json_option
+@click.pass_obj
+def samples_command(
+    report: Report,
+    pipeline: Path,
+    node: str,
+    folder: Path,
+    inputs: tuple[tuple[str, str], ...],
+    options: BuildOptions,
+) -> None:
+    """Save what arrives at the model of NODE, for calibrate_input.
+
+    All that stands in front of the model runs in this process, your own code included. Where no such code
+    prepares the images, calibrate_input takes them as they are.
+    """
+    from ..driver.calibration import save_samples
+
+    if folder.is_dir() and any(folder.iterdir()):
+        raise click.UsageError(f"{folder} is not empty")
+    samples = read_samples(inputs)
+    if not samples:
+        raise click.UsageError("no samples: --input data=@a.jpg --input data=@b.jpg")
+    folder.mkdir(parents=True, exist_ok=True)
+    count = save_samples(pipeline, node, folder, samples, options)
+    report.put(folder=str(folder), samples=count)
+    report.say(f"{count} sample{'s' * (count != 1)} of what arrives at '{node}' in {folder}")
+
+
 @command.command("ls")
 @_cache_option
 @json_option
@@ -126,6 +161,12 @@ def list_command(report: Report, cache_folder: Path | None) -> None:
         gpu = request.gpu.name if request.gpu else "?"
         about = f"{request.precision:4}  TensorRT {request.tensorrt}  {gpu}"
         report.say(f"{entry.key[:_SHORT]}  {entry.size / 2**20:8.1f} MiB  {about}")
+    unfinished = cache.unfinished()
+    report.put(unfinished=unfinished)
+    if unfinished:
+        report.say(
+            f"{len(unfinished)} unfinished files: a build goes on, or tpgen engines prune removes them"
+        )
     report.say(f"{cache.folder}: {len(entries)} engines, {sum(e.size for e in entries) / 2**20:.1f} MiB")
 
 
@@ -138,15 +179,20 @@ def list_command(report: Report, cache_folder: Path | None) -> None:
 def prune_command(
     report: Report, directories: tuple[Path, ...], cache_folder: Path | None, *, everything: bool
 ) -> None:
-    """Remove the engines that no repository named here asks for, on whatever GPU."""
+    """Remove the engines that no repository named here asks for, on whatever GPU.
+
+    What interrupted builds left in the cache and in these repositories is removed, too.
+    """
     from ..engines.plan_files import changes
+    from ..services.engine_builds import remove_leftovers
 
     if bool(directories) is everything:
         raise click.UsageError("name the repositories whose engines stay, or --all to remove every engine")
     cache = _cache(cache_folder)
-    wanted = [engine.request for directory in directories for engine in _engines(directory)]
+    found = [engine for directory in directories for engine in _engines(directory)]
+    wanted = [engine.request for engine in found]
     keep = [e.request for e in cache.entries() if any(not changes(one, e.request) for one in wanted)]
-    removed = cache.prune(keep)
+    removed = [*(name for one in directories for name in remove_leftovers(one)), *cache.prune(keep)]
     report.put(folder=str(cache.folder), removed=removed, kept=[request.key() for request in keep])
     plans = sum(name.endswith(".plan") for name in removed)
     report.say(f"{cache.folder}: {plans} engines removed, {len(keep)} kept")
@@ -219,6 +265,10 @@ def _show(report: Report, engines: Sequence[Engine], *, with_commands: bool = Fa
                 report.say(f"  profile {number}  {one.name}: {', '.join(sizes)}")
         if not request.profiles:
             report.say(f"  {', '.join(one.name for one in request.inputs)}: one size only")
+        for plan in engine.plans if len(engine.plans) > 1 or with_commands else ():
+            stale = f"  stale: {'; '.join(plan.why)}" if plan.why else ""
+            about = f"{plan.gpu}, TensorRT {plan.tensorrt}"
+            report.say(f"  for capability {plan.compute_capability}: {plan.file} ({about}){stale}")
         for line in (*engine.report, *(f"note: {note}" for note in engine.notes)):
             report.say(f"  {line}")
         for tool in (engine.commands or {}) if with_commands else ():

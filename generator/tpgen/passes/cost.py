@@ -13,8 +13,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-import numpy as np
-
 from ..ir.filters import RESULT
 from ..ir.graph import DALI, Call, Graph, Port, Stage
 from ..ir.op import Trait
@@ -243,8 +241,7 @@ class _Sizes:
         if isinstance(type_, ListOf):
             return self._bytes(type_.item)
         if isinstance(type_, Array):
-            is_text = type_.dtype.value == "string"
-            return round(self.numbers(type_)) * (1 if is_text else np.dtype(type_.dtype.value).itemsize)
+            return round(self.numbers(type_)) * type_.dtype.itemsize
         return 0
 
     def _sides(self, type_: Array) -> tuple[int, ...]:
