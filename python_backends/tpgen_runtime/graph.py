@@ -51,6 +51,7 @@ class Journey:
     def _failed(self, item, message):
         if self.open:
             self.open = 0
+            self.answers.clear()
             self.owner.failed(item, message)
 
     def _ended(self, item, leaves):
@@ -59,11 +60,13 @@ class Journey:
             answer.finish()
 
     def _whole(self, last):
+        """The answer. Items refer to their journey, so it lets go of them: a cycle would keep images for long."""
+        answers, self.answers = self.answers, {}
         if len(self.leaves) == 1:
             return _copy(last, self.owner)
         whole = Item({}, self.owner, last.index, last.within)
         for leaf in self.leaves:
-            item = self.answers[leaf]
+            item = answers[leaf]
             whole.update((f"{leaf}.{key}", value) for key, value in item.items())
             if RESULT not in item:
                 whole.reason = whole.reason or item.reason
@@ -126,12 +129,13 @@ class CallingNode(Node):
     def _merge(self, gather, merge, drop_absent):
         """Put the results of an item's elements together; False if the item failed with one of them."""
         item = gather.item
+        rows = gather.taken()
         if gather.message is not None:
             return self.fail(item, gather.message)
-        if gather.reason is not None:
-            self.lose(item, gather.reason, merge)
+        reason = _reason(rows)
+        if reason is not None:
+            self.lose(item, reason, merge)
             return True
-        rows = gather.elements
         if drop_absent:
             rows = [row for row in rows if all(key in row for key in merge)]
         if RESULT in merge:
@@ -228,15 +232,15 @@ class _Gather:
     def is_complete(self):
         return self._waiting == 0 or self.message is not None
 
-    @property
-    def reason(self):
-        """Why an element has no result: the first one's."""
-        lost = (row.reason for row in self.elements if RESULT not in row)
-        return next((reason for reason in lost if reason is not None), None)
+    def taken(self):
+        """The elements. They refer to their owner, so it lets go of them: a cycle would keep images for long."""
+        elements, self.elements = self.elements, []
+        return elements
 
     def finished(self, element):
-        self._waiting -= 1
-        self.elements[element.index] = element  # behind a branch it is another one than at the start
+        if not self.is_complete:  # of an item that has failed nobody asks for the others
+            self._waiting -= 1
+            self.elements[element.index] = element  # behind a branch it is another one than at the start
 
     def failed(self, element, message):
         self.message = self.message or message
@@ -285,6 +289,12 @@ def answers(*ends):
             answer = item.owner.answer(item, 1 << position)
             if answer is not None:
                 yield answer
+
+
+def _reason(elements):
+    """Why an element has no result: the first one's; None if all have one, or end without a reason."""
+    lost = (element.reason for element in elements if RESULT not in element)
+    return next((reason for reason in lost if reason is not None), None)
 
 
 def _is_list(value):
