@@ -60,7 +60,7 @@ class Journey:
             answer.finish()
 
     def _whole(self, last):
-        """The answer. Items refer to their journey, so it lets go of them: a cycle would keep images for long."""
+        """The answer. Items know their journey, so it lets go of them: a cycle would keep images for long."""
         answers, self.answers = self.answers, {}
         if len(self.leaves) == 1:
             return _copy(last, self.owner)
@@ -110,7 +110,7 @@ class CallingNode(Node):
         done = 0
         for start in range(0, len(elements), at_once):
             for element in run(elements[start : start + at_once]):
-                element.finish()
+                element.owner.finished(element)
             while done < len(waiting) and waiting[done].is_complete:
                 if self._merge(waiting[done], merge, drop_absent):
                     yield waiting[done].item
@@ -159,29 +159,33 @@ class GraphNode(CallingNode):
 
     def enter(self, items, when):
         """The items that enter, by a filter; see `Node.enter`."""
-        before = self.items
-        for item in callers.wanted(items):
-            if not item.owner.open & self._leaves:
-                continue
-            if self.name in item.passes_by:
-                item.left = True
-                yield item
-                continue
-            item.passes_by = ()
-            if self._on_error is not None:
-                remember(item)
-            status = self._decided(item, when)
-            if status == RUN:
-                self._count(item, before)
-                yield item
-                continue
-            self.skipped += 1
-            if status in (BREAK, ERROR):
-                self._end(item)
-            elif status is not None:
-                item.left = True
-                item.passes_by = self._passed.get(status, ())
-                yield item
+        entered = 0
+        try:
+            for item in callers.wanted(items):
+                if not item.owner.open & self._leaves:
+                    continue
+                if self.name in item.passes_by:
+                    item.left = True
+                    yield item
+                    continue
+                item.passes_by = ()
+                if self._on_error is not None:
+                    remember(item)
+                status = self._decided(item, when)
+                if status == RUN:
+                    entered += 1
+                    item.left = False
+                    yield item
+                    continue
+                self.skipped += 1
+                if status in (BREAK, ERROR):
+                    self._end(item)
+                elif status is not None:
+                    item.left = True
+                    item.passes_by = self._passed.get(status, ())
+                    yield item
+        finally:
+            self._count(entered)
 
     def take(self, items, sources):
         """The items with new dictionaries: ``sources`` are (key, node, key of the node) of its map."""
@@ -220,9 +224,9 @@ class _Gather:
         self.message = None
         self._waiting = len(item[split])
         within = f"{item.label}, [{node}] element "
-        self.elements = [
-            Item({**item, split: value}, self, number, within) for number, value in enumerate(item[split])
-        ]
+        self.elements = [Item(item, self, number, within) for number in range(self._waiting)]
+        for element, value in zip(self.elements, item[split], strict=True):
+            element[split] = value
 
     @property
     def caller(self):
@@ -233,12 +237,12 @@ class _Gather:
         return self._waiting == 0 or self.message is not None
 
     def taken(self):
-        """The elements. They refer to their owner, so it lets go of them: a cycle would keep images for long."""
+        """The elements. They know their owner, so it lets go of them: a cycle would keep images for long."""
         elements, self.elements = self.elements, []
         return elements
 
     def finished(self, element):
-        if not self.is_complete:  # of an item that has failed nobody asks for the others
+        if self.message is None:  # of an item that has failed nobody asks for the others
             self._waiting -= 1
             self.elements[element.index] = element  # behind a branch it is another one than at the start
 

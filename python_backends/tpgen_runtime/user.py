@@ -57,6 +57,8 @@ class Tensor:
         """
         if self.dtype == "bytes" or (self.dtype == "string" and not self.dims):
             return _plain(value, bytes if self.dtype == "bytes" else str)
+        if type(value) is np.ndarray and value.shape == self.dims and value.dtype == self._numpy:
+            return value  # as nearly always
         is_right = isinstance(value, (np.ndarray, np.generic)) and value.dtype == self._numpy
         array = np.asarray(value) if is_right else self._array(value)
         if is_right and array.shape == self.dims:
@@ -179,16 +181,16 @@ def _read_only(value):
     """The value as user code gets it. Lists are new ones, so that changing them changes no other key."""
     if isinstance(value, np.ndarray):
         view = value.view(np.ndarray)
-        view.flags.writeable = False
+        view.setflags(write=False)
         return view
-    return type(value)(map(_read_only, value)) if type(value) in (list, tuple) else value
+    return type(value)([_read_only(one) for one in value]) if type(value) in (list, tuple) else value
 
 
 def _owned(value):
     """The value with arrays that nobody else holds: user code may write to its own again at the next item."""
     if isinstance(value, np.ndarray):
         return value.copy()
-    return type(value)(map(_owned, value)) if type(value) in (list, tuple) else value
+    return type(value)([_owned(one) for one in value]) if type(value) in (list, tuple) else value
 
 
 def _has_call(cls):

@@ -23,7 +23,7 @@ from ..ir.filters import (
     UserStatus,
 )
 from ..ir.graph import Call, Node, OnError
-from ..ir.op import Trait, attributes_of
+from ..ir.op import Op, Trait, attributes_of
 from ..passes.looks import Look, default_look
 from ..types import Array, Bytes, DType, ListOf, State, Type
 from .code_text import ASSIGNED, BODY, LINE, assignment, broken_call, one_line, safe_name, sequence
@@ -384,6 +384,8 @@ class NodeCode:
 
     def _value(self, call: Call, name: str, value: Any, is_file: bool) -> str:
         slots = call.op.files(name) if is_file else ()
+        if isinstance(value, Op):
+            return self._batch_kernel(value)
         paths = [
             f"context.path({literal(path)})"
             for slot in slots
@@ -392,6 +394,14 @@ class NodeCode:
         if len(paths) > 1:
             return sequence(paths, BODY + 8)
         return paths[0] if paths else literal(value)
+
+    def _batch_kernel(self, op: Any) -> str:
+        """The expression of an operator that another one applies to its whole batch."""
+        module, _, name = op.batch_kernel.partition(":")
+        self.parts.modules.add(module)
+        return (
+            f"{module}.{name}({', '.join(f'{k}={literal(v)}' for k, v in op.kernel_arguments({}).items())})"
+        )
 
     def _states(self, call: Call) -> Mapping[str, State]:
         assert self.parts.graph.types is not None
