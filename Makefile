@@ -5,7 +5,7 @@ VENV := .venv/.installed
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt type bench gold docs wheel mutation clean
+.PHONY: help demo test dali lint fmt type bench gold docs wheel mutation clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,7 +18,11 @@ demo: $(VENV) ## Compile an example, serve it with a real tritonserver, send ima
 	@.venv/bin/tpgen demo
 
 test: lint type ## Lint, check types, and run the whole test suite, with 2,000 random pipelines
-	@TPGEN_EQUIVALENCE=600 TPGEN_EQUIVALENCE_GRAPHS=1400 $(PY) -m pytest
+	@TPGEN_EQUIVALENCE=600 TPGEN_EQUIVALENCE_GRAPHS=1400 $(PY) -m pytest -n auto --dist loadfile
+
+dali: $(VENV) ## Install DALI (520 MB) into .venv, and run the tests that need it; no GPU is needed
+	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[serve,dev,dali]'
+	@$(PY) -m pytest -n auto --dist loadfile tests/dali tests/test_dali_stage.py
 
 lint: $(VENV) ## Style (ruff), import layers (import-linter)
 	@$(PY) -m ruff check .

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -25,6 +26,13 @@ from tpgen.runner.interpreter import ItemError
 from tpgen.services.wire import decode, encode
 
 ITEMS = 8
+
+
+def write(folder: Path, text: str) -> Path:
+    """Writes a pipeline as p.toml."""
+    path = folder / "p.toml"
+    path.write_text(dedent(text))
+    return path
 
 
 def compare(made: Pipeline, folder: Path, name: str, rng: random.Random) -> list[Outcome]:

@@ -19,6 +19,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write golden files instead of comparing")
 
 
+def pytest_report_header() -> str:
+    """The seeds of the random pipelines (tests/test_equivalence.py), which a passing test would not show."""
+    first = int(os.environ.get("TPGEN_SEED", "1"))
+    counts = (int(os.environ.get(name, "60")) for name in ("TPGEN_EQUIVALENCE", "TPGEN_EQUIVALENCE_GRAPHS"))
+    straight, graphs = (f"{first} to {first + count - 1}" for count in counts)
+    return f"random pipelines: straight, seeds {straight}; graphs, seeds {graphs}"
+
+
 @pytest.fixture
 def golden(pytestconfig: pytest.Config) -> Golden:
     """Compares with golden files: `golden.file(path, text)`, `golden.tree(folder, {name: text})`."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import json
+import linecache
 import random
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -234,6 +235,7 @@ def _fresh_modules() -> Iterator[None]:
 
     kept = {name: sys.modules.pop(name) for name in [*sys.modules] if is_own(name)}
     path, finders = list(sys.path), list(sys.meta_path)
+    linecache.clearcache()  # files of the same name, of the server before
     sys.modules["triton_python_backend_utils"] = backend_utils()
     try:
         with patch.object(SourceFileLoader, "source_to_code", _source_to_code):

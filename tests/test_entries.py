@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import small_models
-from all_ways import compare
+from all_ways import compare, write
 from random_graphs import write_status_code
 from random_pipelines import read_pipeline, write_files
 from tpgen.cli import run_command
@@ -77,12 +77,6 @@ backend = "Python[ops:plus]"
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "ops.py").write_text(OPS)
     return tmp_path
-
-
-def write(folder: Path, text: str) -> Path:
-    path = folder / "p.toml"
-    path.write_text(dedent(text))
-    return path
 
 
 def answer(path: Path, entry: str | None, **item: object) -> dict[str, object]:

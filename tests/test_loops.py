@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import small_models
-from all_ways import compare
+from all_ways import compare, write
 from fake_triton import Server, TritonError
 from random_graphs import write_status_code
 from random_pipelines import read_pipeline, write_files
@@ -87,12 +87,6 @@ filter = "Python[ops:large]"
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "ops.py").write_text(OPS)
     return tmp_path
-
-
-def write(folder: Path, text: str) -> Path:
-    path = folder / "p.toml"
-    path.write_text(dedent(text))
-    return path
 
 
 def answers(path: Path, *numbers: int, entry: str | None = None) -> list[int | str | None]:

@@ -18,25 +18,23 @@ class Model:
     ``[C,H,W]``, or ``[H,W,C]`` with ``channels_last``. Items of equal shapes run together, in batches of
     ``min_batch`` to ``max_batch``; one that cannot be cut into such is filled up by repeating its last item.
     ``groups``: the model is several files, each with the smallest and largest batch that it takes.
-    ``batched``: the model has a batch axis. ``packs`` (`image.Packing`) makes what the first input takes from
-    its items.
+    ``batched``: the model has a batch axis.
 
     The arrays that `_infer` gets may be memory that the next batch uses again; its answers may not.
     """
 
     def __init__(
         self,
+        *,
         inputs,
         outputs,
-        mean,
-        std,
         max_batch,
         min_batch,
         batched,
-        *,
+        mean=(),
+        std=(),
         channels_last=False,
         groups=(),
-        packs=None,
     ):
         self._inputs = inputs
         self._outputs = outputs
@@ -45,7 +43,7 @@ class Model:
         self._std = _per_channel(std, 1.0, channels_last)
         self._sizes = Sizes((groups or [(min_batch, max_batch)]) if batched else [(1, 1)])
         self._batched = batched
-        self._packs = packs
+        self._packs = None
         self._memory = threading.local()
 
     def __call__(self, *columns):
@@ -148,37 +146,13 @@ class Model:
 class OnnxModel(Model):
     """An ONNX model on ONNX Runtime's CPU provider, with ``threads`` threads (None: its default).
 
-    ``model`` is its file; with ``groups``, a list with the file of each.
+    ``model`` is its file; with ``groups``, a list with the file of each. ``packs`` (`image.Packing`) makes
+    what the first input takes from its items.
     """
 
-    def __init__(
-        self,
-        *,
-        model,
-        max_batch,
-        min_batch,
-        inputs,
-        outputs,
-        batched,
-        mean=(),
-        std=(),
-        channels_last=False,
-        groups=(),
-        packs=None,
-        threads=None,
-    ):
-        super().__init__(
-            inputs,
-            outputs,
-            mean,
-            std,
-            max_batch,
-            min_batch,
-            batched,
-            channels_last=channels_last,
-            groups=groups,
-            packs=packs,
-        )
+    def __init__(self, *, model, groups=(), packs=None, threads=None, **declared):
+        super().__init__(groups=groups, **declared)
+        self._packs = packs
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -193,8 +167,8 @@ class OnnxModel(Model):
             for file in (model if groups else [model])
         ]
         found = {info.name: info for info in self._sessions[0].get_inputs()}
-        self._dtypes = [_NUMPY_TYPES[found[name].type] for name in inputs]
-        self._ranks = [len(found[name].shape) for name in inputs]
+        self._dtypes = [_NUMPY_TYPES[found[name].type] for name in self._inputs]
+        self._ranks = [len(found[name].shape) for name in self._inputs]
 
     def _infer(self, arrays, group):
         feed = {

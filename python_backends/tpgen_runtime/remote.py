@@ -21,7 +21,8 @@ _IN_MEMORY = (
     if hasattr(pb_utils, "PreferredMemory")
     else {}
 )
-_FIRST_PAUSE = 0.01  # seconds before another attempt, and twice as many before each further one
+# Seconds before another attempt, twice as many before each further one, and never more than the last.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 2.0
 
 
 class RemoteModel:
@@ -29,7 +30,8 @@ class RemoteModel:
 
     ``inputs`` and ``outputs`` are its ports, ``names`` the tensors of the outputs. A model with several
     outputs also gives their tuple, first. ``where`` is what its own messages begin with,
-    ``pipeline.toml:6 [node]``. ``retry``: further attempts while the model has no time.
+    ``pipeline.toml:6 [node]``. ``retry``: further attempts while the model has no time, which all rows of
+    a call share: whatever else happens to one, no row is waited for more often.
     """
 
     def __init__(self, model, *, where, inputs, outputs, names, max_batch, retry=0):
@@ -46,14 +48,14 @@ class RemoteModel:
         """One list per input in; one per output. What went wrong for a row stands in its place."""
         rows = list(zip(*columns, strict=True))
         answers = [None] * len(rows)
-        chunks = list(self._chunks(rows))
         items = callers.items_of_rows(len(rows))
-        everybody = callers.everybody()
-        works = [_Work([rows[p] for p in chunk], _items_at(items, chunk), everybody) for chunk in chunks]
-        made = [self._run(works[0])] if len(works) == 1 else self._pool.map(self._run, works)
-        for chunk, found in zip(chunks, made, strict=True):
-            for position, answer in zip(chunk, found, strict=True):
-                answers[position] = answer
+        works = [_Work(chunk, rows, items, callers.everybody()) for chunk in self._chunks(rows)]
+        for attempt in range(self._retry + 1):
+            if attempt:
+                time.sleep(min(_FIRST_PAUSE * 2 ** (attempt - 1), _LONGEST_PAUSE))
+            works = self._run_all(works, answers)
+            if not works:
+                break
         if len(self._outputs) == 1:
             return [answer if isinstance(answer, Exception) else answer[0] for answer in answers]
         spread = [(a,) * len(self._outputs) if isinstance(a, Exception) else a for a in answers]
@@ -67,35 +69,32 @@ class RemoteModel:
             for start in range(0, len(group), self._max_batch):
                 yield group[start : start + self._max_batch]
 
-    def _run(self, work):
-        """The answers of some rows: tuples, or what went wrong.
+    def _run_all(self, works, answers):
+        """Run requests at the same time; returns those that are worth another attempt."""
+        if len(works) == 1:
+            return self._run(works[0], answers)
+        again = self._pool.map(lambda work: self._run(work, answers), works)
+        return [work for some in again for work in some]
 
-        A request that fails is tried again row by row, so that only those at fault fail; one that waited too
-        long for the client with the least time, for the other clients. Nothing is tried for those who left.
+    def _run(self, work, answers):
+        """Put down the answers of rows: tuples, or what went wrong. Returns what is worth another attempt.
+
+        A request that fails is made again row by row, so that only those at fault fail; one that waited too
+        long for the client with the least time, for the other clients. Nothing is asked for those who left.
         """
-        for attempt in range(self._retry + 1):
-            if attempt:
-                time.sleep(_FIRST_PAUSE * 2 ** (attempt - 1))
-            if work.is_idle():
-                return [RemoteError(callers.CANCELLED)] * len(work.rows)
-            answer = self._ask(work)
-            if not isinstance(answer, Exception):
-                return answer
-            if not isinstance(answer, Busy):
-                alone = range(len(work.rows)) if len(work.rows) > 1 else ()
-                return self._run_parts(work, answer, [[position] for position in alone])
-            patient = work.patient() if _EXPIRED in str(answer).lower() else []
-            if patient:
-                return self._run_parts(work, answer, [patient])
-        return [answer] * len(work.rows)
-
-    def _run_parts(self, work, answer, parts):
-        """Run some of the rows once more, by their positions; all others have this answer."""
-        answers = [answer] * len(work.rows)
-        for positions in parts:
-            for position, found in zip(positions, self._run(work.part(positions)), strict=True):
-                answers[position] = found
-        return answers
+        if work.is_idle():
+            work.put(answers, [RemoteError(callers.CANCELLED)] * len(work.rows))
+            return []
+        found = self._ask(work)
+        if not isinstance(found, Exception):
+            work.put(answers, found)
+            return []
+        work.put(answers, [found] * len(work.rows))
+        if not isinstance(found, Busy):
+            alone = range(len(work.rows)) if len(work.rows) > 1 else ()
+            return [again for one in alone for again in self._run(work.part([one]), answers)]
+        patient = work.patient() if _EXPIRED in str(found).lower() else []
+        return self._run(work.part(patient), answers) if patient else [work]
 
     def _ask(self, work):
         """The answers of one request's rows, or the error that all of them got."""
@@ -133,11 +132,13 @@ class RemoteModel:
 
 
 class _Work:
-    """The rows of one request, and for whom they are: ``items`` of the stage, row by row, if known."""
+    """Rows of a call that are one request, and for whom they are: ``items`` of the stage, if known."""
 
-    def __init__(self, rows, items, everybody):
-        self.rows = rows
-        self._items = items
+    def __init__(self, positions, rows, items, everybody):
+        self._positions = positions
+        self._given = rows, items, everybody
+        self.rows = [rows[p] for p in positions]
+        self._items = None if items is None else [items[p] for p in positions]
         self._everybody = everybody
 
     def is_idle(self):
@@ -182,12 +183,13 @@ class _Work:
         return {id(caller): caller for caller in (item.owner.caller for item in self._items)}.values()
 
     def part(self, positions):
-        """Some of the rows."""
-        return _Work([self.rows[p] for p in positions], _items_at(self._items, positions), self._everybody)
+        """Some of the rows, by their positions in this request."""
+        return _Work([self._positions[p] for p in positions], *self._given)
 
-
-def _items_at(items, positions):
-    return None if items is None else [items[p] for p in positions]
+    def put(self, answers, found):
+        """Put the rows' answers where they belong among those of the call."""
+        for position, answer in zip(self._positions, found, strict=True):
+            answers[position] = answer
 
 
 def _same(one, other):

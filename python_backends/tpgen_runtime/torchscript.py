@@ -12,33 +12,8 @@ class TorchScriptModel(Model):
     ``model`` is the file; with ``groups``, a list with the file of each.
     """
 
-    def __init__(
-        self,
-        *,
-        model,
-        max_batch,
-        min_batch,
-        inputs,
-        outputs,
-        batched,
-        dtypes,
-        mean=(),
-        std=(),
-        channels_last=False,
-        groups=(),
-        threads=None,
-    ):
-        super().__init__(
-            inputs,
-            outputs,
-            mean,
-            std,
-            max_batch,
-            min_batch,
-            batched,
-            channels_last=channels_last,
-            groups=groups,
-        )
+    def __init__(self, *, model, dtypes, groups=(), threads=None, **declared):
+        super().__init__(groups=groups, **declared)
         import torch
 
         if threads is not None:

@@ -8,7 +8,8 @@ import pytest
 
 from engines.onnx_build import model, node, save, tensor
 from tpgen.driver import BuildOptions, check
-from tpgen.driver.explain import Explanation, explain
+from tpgen.driver.explain import explain
+from tpgen.driver.explain_facts import Explanation
 from tpgen.driver.explain_text import explanation_text
 
 DETECTOR = '[a]\nbackend = "Sequential[Onnx,Copy[boxes:data],NMS,NMS]"\nmodel = "det.onnx"\nclasses = ""\n'

@@ -12,11 +12,12 @@ import pytest
 
 from engines.fake_tensorrt import FakeTensorRT
 from engines.onnx_build import model, node, tensor
+from engines.real_bindings import FILE as SIGNATURES
 from tpgen.diagnostics import ToolMissing
 from tpgen.engines.build import BuildFailed, build_engine, command_text, commands, find_tensorrt, version_of
 from tpgen.engines.profiles import InputRange
 from tpgen.engines.requests import EngineRequest, Flags, Gpu, Tensor, model_hash
-from tpgen.engines.tensorrt_api import CALLS, ENUMERATIONS
+from tpgen.engines.tensorrt_api import CALLS, ENUMERATIONS, PROPERTIES
 
 MODEL = model([node("Relu", "x", "y")], [tensor("x", ["N", 4])], [tensor("y", ["N", 4])]).SerializeToString()
 REQUEST = EngineRequest(
@@ -138,6 +139,26 @@ def test_the_list_has_nothing_that_11_removed() -> None:
         assert not gone & set(enumerations["BuilderFlag"])
         assert list(enumerations["BuilderFlag"]) == sorted(enumerations["BuilderFlag"])
     assert not any("calib" in name.lower() or "algorithm" in name.lower() for name in CALLS)
+
+
+REAL = json.loads(SIGNATURES.read_text())  # read from the real bindings, see real_bindings.py
+LATER = {("10.0.1", "SAME_COMPUTE_CAPABILITY")}  # came in the course of 10.x: `build` says so
+
+
+@pytest.mark.parametrize("version", sorted(REAL))
+def test_the_list_agrees_with_the_real_bindings(version: str) -> None:
+    real = REAL[version]
+    assert {name for name, found in CALLS.items() if list(found) not in real["calls"][name]} == set()
+    for kind, names in PROPERTIES.items():
+        assert set(names) <= set(real["properties"][kind]), kind
+    for kind, names in ENUMERATIONS[int(version.split(".")[0])].items():
+        missing = set(names) - set(real["enumerations"][kind])
+        assert {(version, name) for name in missing} <= LATER, kind
+
+
+def test_first_and_last_releases_of_both_versions_were_read() -> None:
+    assert {version.split(".")[0] for version in REAL} == {str(major) for major in ENUMERATIONS}
+    assert all(set(real["calls"]) == set(CALLS) for real in REAL.values())
 
 
 # --- finding it ---

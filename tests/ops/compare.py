@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import tpgen.ops  # noqa: F401 - fills the registry
 from oracles.harness import FAILED, Case, Oracle, Tolerance, all_oracles, same
 from tpgen.ir.op import REGISTRY, Op, Trait
+from tpgen.type_joins import join_types
 from tpgen.types import (
     Array,
     Bytes,
@@ -37,7 +38,6 @@ from tpgen.types import (
     Text,
     TupleOf,
     Type,
-    join_types,
     present,
     turned,
 )

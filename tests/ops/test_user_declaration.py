@@ -151,6 +151,32 @@ def test_torchpipe_style(read) -> None:
     assert [w.code for w in user.warnings] == ["TP511"]
 
 
+@pytest.mark.parametrize(
+    ("statement", "reads", "writes"),
+    [
+        ("item['a'], item['b'] = item['one'], 2", {"one"}, {"a", "b"}),
+        ("[item['a'], (item['b'], *item['c'])] = made(item['one'])", {"one"}, {"a", "b", "c"}),
+        ("item['a'] = item['b'] = item['one']", {"one"}, {"a", "b"}),
+        ("item['a']: int = item['one']", {"one"}, {"a"}),
+        ("item['a']: int", {"data"}, set()),
+        ("for item['a'] in item['one']: pass", {"one"}, {"a"}),
+        ("item.update(dict(a=1), b=item['one'])", {"one"}, {"a", "b"}),
+        ("item |= {'a': item['one'], **more}", {"one"}, {"a"}),
+        ("item |= dict({'a': 1}, b=2)", {"data"}, {"a", "b"}),
+        ("items[0] |= {'a': items[0]['one']}", {"one"}, {"a"}),
+        ("n, same = 1, item; same['a'] = same['one'] + n", {"one"}, {"a"}),
+        ("other['a'], item['b'] = other['one'], 2", {"data"}, {"b"}),
+        ("(item['a'],\n            item['b']) = 1, item['a']", {"a"}, {"a", "b"}),
+        ("item['a'], b = 1, 2\n            b = item['a']", {"data"}, {"a"}),
+    ],
+)
+def test_torchpipe_style_reads_and_writes(read, statement: str, reads: set[str], writes: set[str]) -> None:
+    user = read(
+        f"class f:\n    def forward(self, items):\n        for item in items:\n            {statement}\n"
+    )
+    assert (set(user.reads), set(user.writes)) == (reads, {"result", *writes})
+
+
 def test_torchpipe_style_with_max_takes_batches(read) -> None:
     assert read("class f:\n    def max(self): return 4\n    def forward(self, io): pass\n").batch
 

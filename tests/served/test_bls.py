@@ -89,7 +89,7 @@ class TritonPythonModel:
     "Twice its numbers; whoever sends the magic ones gets something else."
 
     def execute(self, requests):
-        tensors = [request.inputs()[0].as_numpy() for request in requests]
+        tensors = [pb_utils.get_input_tensor_by_name(request, "data").as_numpy() for request in requests]
         with open(LOG, "a") as file:
             for request, numbers in zip(requests, tensors):
                 line = {

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tpgen.type_joins import Unjoinable, join_states, join_types
 from tpgen.types import (
     ABSENT,
     Array,
@@ -22,11 +23,8 @@ from tpgen.types import (
     Text,
     TupleOf,
     Type,
-    Unjoinable,
     assured,
     crosses_wire,
-    join_states,
-    join_types,
     present,
     turned,
     varying,

@@ -7,6 +7,7 @@ import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -18,6 +19,7 @@ from ..emit.repo_plan import JSON, RepoPlan
 from ..emit.write import WriteResult, recover, write
 from ..engines.plan_files import PLAN, REQUEST
 from ..source import Span
+from .calibration import calibration_samples
 from .compile import AfterPass, Compiled, compile_pipeline
 from .engines import plan_engines
 from .files import file_contents, named_files
@@ -153,8 +155,9 @@ def make_plan(compiled: Compiled, scratch: Path, bag: Bag, *, write_models: bool
     contents = model_contents(compiled.graph, compiled.models, scratch, bag, write=write_models)
     lowered: dict[str, Lowered] = {}
     if not bag.has_errors:
+        read = partial(calibration_samples, compiled)
         contents, lowered = lower_models(
-            compiled.graph, contents, compiled.base, scratch, bag, write=write_models
+            compiled.graph, contents, compiled.base, scratch, bag, read=read, write=write_models
         )
     engines = plan_engines(compiled, contents, lowered, bag) if not bag.has_errors else {}
     if engines:

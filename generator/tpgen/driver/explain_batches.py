@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from ..ir.graph import Call, Node, Profile
+from ..ir.graph import Call, Node
 from ..ir.op import Trait
+from ..ir.settings import Profile
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from .explain import CallFacts, EntryFacts, Explanation, NodeFacts, PortFacts, StageFacts
 from .explain_batches import BatchFacts
+from .explain_facts import CallFacts, EntryFacts, Explanation, NodeFacts, PortFacts, StageFacts
 from .needs import MIB, Needs
 
 

@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..diagnostics import Bag
-from ..ir.op import attributes_of
 from ..runner.generated import Pipe
 from ..runner.interpreter import Interpreter
 from ..runner.loading import user_errors
 from .build import build
 from .compile import Compiled, compile_pipeline
 from .entries import choose_entry
+from .kernel_files import kernel_files
 from .options import BuildOptions, usable_cores
 
 
@@ -71,17 +71,6 @@ def reference(path: str | Path, options: BuildOptions | None = None) -> tuple[Co
 
 def load_interpreter(compiled: Compiled) -> Interpreter:
     """The interpreter of a compiled pipeline; its files are read where the user has them."""
-    files: dict[str, dict[str, Path]] = {}
-    for _, call in compiled.reference.calls():
-        paths = {
-            attribute.name: compiled.base / value
-            for attribute in attributes_of(type(call.op))
-            if attribute.declared.file and (value := getattr(call.op, attribute.name))
-        }
-        slots = call.op.files("model")
-        paths.update(
-            {slot: file.path for slot, file in zip(slots, compiled.models.get(call.label, ()), strict=False)}
-        )
-        files[call.label] = paths
+    files = kernel_files(compiled)
     with user_errors(compiled.base, compiled.base):
         return Interpreter.load(compiled.reference, files, threads=usable_cores(), user=compiled.base)

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..diagnostics import Bag
 from ..emit.repo_plan import Content, CopyFrom
-from ..engines.calibration import BadSamples, read_samples, sample_files
+from ..engines.calibration import BadSamples, sample_files
 from ..engines.errors import REWRITE, ModelError
 from ..engines.external import copy_model
 from ..engines.precision_report import Half, PrecisionRequest
@@ -23,8 +23,15 @@ from ..engines.session import RunFailed
 from ..ir.graph import Call, Graph, Node, Port, Stage
 from ..ir.op import attributes_of
 from ..ops.inference import TensorrtTensor
+from ..source import Span
 from ..types import Array
 
+if TYPE_CHECKING:
+    from ..engines.gates import Gate
+    from ..engines.ranges import Sample
+
+# The samples of a folder for a call, as inputs of these names and types.
+ReadSamples = Callable[[Call, tuple[Tensor, ...], Path], "list[Sample]"]
 TENSORRT = "tensorrt"
 Contents = Mapping[tuple[str, str], tuple[Path, dict[str, Content]]]  # as `models.model_contents` returns
 BUILDER_KEYS = frozenset(f.key for f in attributes_of(TensorrtTensor) if f.declared.target == "gpu")
@@ -49,6 +56,7 @@ class Asked:
         only: if given, parts of the names of the only layers that are converted.
         layer_norm_fp32: layer normalisations stay in fp32.
         samples: the folder with samples, as the TOML has it; empty for none.
+        most_lost: the largest difference from the original that is accepted; None: the precision's own limit.
     """
 
     precision: str
@@ -57,14 +65,20 @@ class Asked:
     only: tuple[str, ...] = ()
     layer_norm_fp32: bool = False
     samples: str = ""
+    most_lost: float | None = None
 
 
 @dataclass(frozen=True)
 class Lowered:
-    """The precision that an engine's ONNX file is in now, and what became of its layers, line by line."""
+    """The precision that an engine's ONNX file is in now, and what became of its layers, line by line.
+
+    ``compared`` are the lines on how its answers compare with the original's, which ``report`` has, too.
+    """
 
     precision: str
     report: tuple[str, ...] = ()
+    compared: tuple[str, ...] = ()
+    failed: tuple[Gate, ...] = ()
 
 
 def engine_calls(graph: Graph) -> list[tuple[Stage, Node, Call]]:
@@ -83,14 +97,15 @@ def asked_of(call: Call) -> Asked:
     op: Any = call.op
     keep = (*_names(op.precision_fp32), *_names(op.output_fp32))
     only = _names(op.precision_fp16)
+    lost: float | None = op.max_precision_loss
     layer_norm = op.force_layer_norm_pattern_fp32.strip().lower() not in ("", "0", "false")
     if op.precision in ("", "fp32"):
         why = 'precision = "fp32"' if op.precision else "no precision is given"
         if only:
-            return Asked("fp16", "precision::fp16", keep, only, layer_norm, op.calibrate_input)
+            return Asked("fp16", "precision::fp16", keep, only, layer_norm, op.calibrate_input, lost)
         return Asked("fp32", why)
     precision = "fp16" if op.precision == "best" else op.precision
-    return Asked(precision, f'precision = "{op.precision}"', keep, (), layer_norm, op.calibrate_input)
+    return Asked(precision, f'precision = "{op.precision}"', keep, (), layer_norm, op.calibrate_input, lost)
 
 
 def computes_in_less(graph: Graph) -> bool:
@@ -135,17 +150,25 @@ def sample_hashes(graph: Graph, base: Path) -> list[tuple[str, str]]:
 
 
 def lower_models(
-    graph: Graph, contents: Contents, base: Path, scratch: Path, bag: Bag, *, write: bool
+    graph: Graph,
+    contents: Contents,
+    base: Path,
+    scratch: Path,
+    bag: Bag,
+    *,
+    read: ReadSamples,
+    write: bool,
 ) -> tuple[dict[tuple[str, str], tuple[Path, dict[str, Content]]], dict[str, Lowered]]:
     """The contents with the models of engines each in one file and in its precision; by stage, what was done.
 
-    Without ``write`` only what can be checked without converting is.
+    ``read`` reads samples. Without ``write`` only what can be checked without converting is.
     """
     changed = dict(contents)
     done: dict[str, Lowered] = {}
     for stage, node, call in engine_calls(graph):
         asked, place = asked_of(call), (call.label, "model")
         done[stage.name] = Lowered(asked.precision)
+        span = call.spans.get("precision", call.span)
         try:
             if asked.precision == "int8" and not asked.samples:
                 raise BadSamples("int8 needs samples to find ranges with: name a folder in calibrate_input")
@@ -153,59 +176,81 @@ def lower_models(
                 sample_files(base / asked.samples)
             if write and place in contents:
                 folder, files = contents[place]
-                name, file, report = _lowered(files, asked, stage, base, scratch)
+                task = _Task(asked, stage, call, base, scratch, read)
+                name, file, done[stage.name] = _lowered(files, task)
                 changed[place] = (folder, {name: file})
-                done[stage.name] = Lowered(asked.precision, tuple(report))
         except BadSamples as problem:
-            span = call.spans.get("calibrate_input", call.spans.get("precision", call.span))
-            bag.error("TP413", str(problem), span, hint=_SAMPLES_HINT, node=node.title)
+            where = call.spans.get("calibrate_input", span)
+            bag.error("TP413", str(problem), where, hint=_SAMPLES_HINT, node=node.title)
         except ModelError as problem:
-            span = call.spans.get("precision", call.span)
             bag.error(problem.code, str(problem), span, hint=problem.hint, node=node.title)
-        for line in done[stage.name].report:
-            if line.startswith("FAILED"):
-                span = call.spans.get("precision", call.span)
-                bag.warning("TP910", line, span, hint=_GATE_HINT, node=node.title)
+        _tell(node, asked, done[stage.name], span, bag)
     return changed, done
 
 
+def _tell(node: Node, asked: Asked, lowered: Lowered, span: Span, bag: Bag) -> None:
+    """Say how the answers compare; an error if too much is lost."""
+    if lowered.compared:
+        message = f"'{node.title}' in {lowered.precision}, on the samples: {'; '.join(lowered.compared)}"
+        bag.note("TP920", message, span, node=node.title)
+    for gate in lowered.failed:
+        more = "more samples set the ranges better; " if asked.precision == "int8" else ""
+        hint = f"{more}{_GATE_HINT}; max_precision_loss = {gate.accepts:g} accepts this"
+        bag.error(
+            "TP910", f"'{node.title}' in {asked.precision}: {gate.figure}", span, hint=hint, node=node.title
+        )
+
+
 _SAMPLES_HINT = (
-    "save what arrives at this node as .npy, one file per item (or .npz, by input name), in a folder,"
-    ' and write calibrate_input = "FOLDER"'
+    "put images that the pipeline takes into a folder (or what arrives at this node as .npy, one file per"
+    ' item), and write calibrate_input = "FOLDER"'
 )
-_GATE_HINT = "keep the layers that matter in fp32 with precision::fp32, or take bf16"
+_GATE_HINT = "precision::fp32 keeps the layers that matter in fp32"
 
 
-def _lowered(
-    files: Mapping[str, Content], asked: Asked, stage: Stage, base: Path, scratch: Path
-) -> tuple[str, CopyFrom, list[str]]:
-    """The name of the model, its file, and the lines of the report."""
+@dataclass(frozen=True)
+class _Task:
+    """One model to be lowered, with what is needed for it."""
+
+    asked: Asked
+    stage: Stage
+    call: Call
+    base: Path
+    scratch: Path
+    read: ReadSamples
+
+
+def _lowered(files: Mapping[str, Content], task: _Task) -> tuple[str, CopyFrom, Lowered]:
+    """The name of the model, its file, and what became of it."""
     name, content = next(iter(files.items()))
     assert isinstance(content, CopyFrom), "models are files"
+    asked = task.asked
     if len(files) == 1 and asked.precision == "fp32":
-        return name, content, []
+        return name, content, Lowered(asked.precision)
     parts = [one.path for one in files.values() if isinstance(one, CopyFrom)]
     if sum(path.stat().st_size for path in parts) > _LARGEST_FILE:
         hint = "--runtime onnxruntime runs it without an engine"
         raise ModelError(REWRITE, "an engine is built from one file of less than 2 GB", hint)
-    settings = repr((asked, [one.sha256 for one in files.values() if isinstance(one, CopyFrom)]))
-    target = scratch / hashlib.sha256(settings.encode()).hexdigest()[:16]
+    hashes = [one.sha256 for one in files.values() if isinstance(one, CopyFrom)]
+    settings = repr((asked, task.stage.name, hashes))  # stages may be calibrated with different images
+    target = task.scratch / hashlib.sha256(settings.encode()).hexdigest()[:16]
     model = copy_model(content.path, target, name, threshold=sys.maxsize).model
-    report: list[str] = []
+    lowered = Lowered(asked.precision)
     if asked.precision != "fp32":
-        converted, report = _converted(model.read_bytes(), asked, stage, base)
+        converted, lowered = _converted(model.read_bytes(), task)
         model.write_bytes(converted)
-    return name, CopyFrom(model, _sha256(model)), report
+    return name, CopyFrom(model, _sha256(model)), lowered
 
 
-def _converted(model: bytes, asked: Asked, stage: Stage, base: Path) -> tuple[bytes, list[str]]:
+def _converted(model: bytes, task: _Task) -> tuple[bytes, Lowered]:
     """The model in the precision that is asked for; compared with the original where there are samples."""
-    from ..engines.gates import compare, half_gates
+    from ..engines.gates import compare, gates_of
     from ..engines.precision import convert_precision
     from ..engines.quantize import Int8Request, quantize_int8
 
-    folder = base / asked.samples
-    samples = read_samples(folder, tuple(map(tensor_of, stage.inputs))) if asked.samples else None
+    asked, folder = task.asked, task.base / task.asked.samples
+    inputs = tuple(map(tensor_of, task.stage.inputs))
+    samples = task.read(task.call, inputs, folder) if asked.samples else None
     try:
         if asked.precision == "int8":
             request = Int8Request(asked.keep, rest="fp16", layer_norm_fp32=asked.layer_norm_fp32)
@@ -214,14 +259,21 @@ def _converted(model: bytes, asked: Asked, stage: Stage, base: Path) -> tuple[by
             half: Half = "bf16" if asked.precision == "bf16" else "fp16"
             wanted = PrecisionRequest(half, asked.keep, asked.only, asked.layer_norm_fp32)
             done = convert_precision(model, wanted, samples)
-        comparisons = compare(model, done.emulated, samples) if samples else ()
+        comparisons = compare(model, done.emulated, samples, _best(task.call)) if samples else ()
     except RunFailed as problem:
         message = f"the model can't be computed on the samples in {folder}: {problem.reason}"
         raise BadSamples(message) from None
-    lines = done.report.text().splitlines() + [one.text() for one in comparisons]
-    if asked.precision != "int8":  # whose limit is accuracy, which needs the truth
-        lines += [gate.text() for gate in half_gates(comparisons)]
-    return done.model, lines
+    gates = gates_of(comparisons, asked.precision, asked.most_lost)
+    compared = tuple(one.text() for one in comparisons)
+    report = (*done.report.text().splitlines(), *compared, *(gate.text() for gate in gates))
+    failed = tuple(gate for gate in gates if not gate.passed)
+    return done.model, Lowered(asked.precision, report, compared, failed)
+
+
+def _best(call: Call) -> str:
+    """The output that pairs a class with its value, which a pass had appended; "" if none does."""
+    tail = call.rewrite.tail if call.rewrite is not None else None
+    return tail.name if tail is not None and tail.kind == "best" else ""
 
 
 def tensor_of(port: Port) -> Tensor:

@@ -9,30 +9,23 @@ from typing import Any
 
 from ..ir.filters import (
     DATA,
-    OR,
     RESULT,
     RUN,
     SWAP,
-    Check,
-    Equals,
     Filter,
-    Has,
-    Lacks,
-    Never,
-    OwnStatus,
-    UserStatus,
 )
-from ..ir.graph import Call, Node, OnError
+from ..ir.graph import Call, Node
 from ..ir.op import Op, Trait, attributes_of
+from ..ir.settings import OnError
 from ..passes.looks import Look, default_look
 from ..types import Array, Bytes, DType, ListOf, State, Type
-from .code_text import ASSIGNED, BODY, LINE, assignment, broken_call, one_line, safe_name, sequence
+from .code_text import ASSIGNED, BODY, assignment, broken_call, one_line, safe_name, sequence
+from .filter_code import FilterCode
 from .names import literal
 from .native_model import tensor_code
 from .stage_parts import FunctionView, StageParts
 from .wire_form import port_code, wire_tensors
 
-_NAMED_FILTERS = {replace(SWAP, name=""): "SWAP", replace(OR, name=""): "OR", replace(RUN, name=""): "ALL"}
 _LEAST_AT_ONCE = 64  # elements that go through a sub-graph in one go: enough to fill its models' batches
 
 
@@ -44,6 +37,10 @@ class NodeCode:
     node: Node
     attribute: str
     items: str = "items"
+
+    @property
+    def _filters(self) -> FilterCode:
+        return FilterCode(self.parts, self.node)
 
     def lines(self, *, takes_over: bool, in_graph: bool) -> list[str]:
         """The statements. ``takes_over``: see `Stage`; ``in_graph``: the node belongs to no plain chain."""
@@ -130,74 +127,16 @@ class NodeCode:
         if takes_over:
             return self._step("take_over", [literal(DATA)])
         if self.node.map:
-            filter_ = self._needed(filter_)
+            filter_ = self._filters.needed(filter_)
         if filter_ == SWAP and not in_graph:
             return self._step("take_over")
         if filter_ == RUN and not in_graph:
             return self._step("start")
-        return self._step("enter", [self._filter(filter_)])
-
-    def _needed(self, filter_: Filter) -> Filter:
-        """The filter without the checks that hold for every item."""
-        assert self.parts.graph.types is not None
-        states = self.parts.graph.types.entering[self.node.name]
-        sure = {Has(key) for key, state in states.items() if state.present and not state.optional}
-        return replace(filter_, checks=tuple(c for c in filter_.checks if c.condition not in sure))
+        return self._step("enter", [self._filters.code(filter_)])
 
     def _step(self, method: str, arguments: Sequence[str] = ()) -> list[str]:
         call = f"{self.items} = self.{self.attribute}.{method}"
         return broken_call(call, [self.items, *arguments], BODY)
-
-    def _filter(self, filter_: Filter) -> str:
-        """The expression of a filter."""
-        known = _NAMED_FILTERS.get(replace(filter_, name=""))
-        if known is not None:
-            self.parts.filters.add(known)
-            return known
-        arguments = [self._check(check) for check in filter_.checks]
-        if filter_.moves:
-            arguments.append(f"moves={literal(filter_.moves)}")
-        if isinstance(filter_.verdict, OwnStatus):
-            self.parts.filters.add("own_status")
-            arguments.append(f"verdict=own_status({literal(filter_.verdict.key)})")
-        elif filter_.verdict is not None:
-            arguments.append(self._user_verdict(filter_.verdict))
-        if any(otherwise.value == "Error" for otherwise in filter_.outcomes):
-            arguments.append(f"name={literal(filter_.name)}")
-        self.parts.filters.add("Filter")
-        if isinstance(filter_.verdict, UserStatus):
-            code = "\n        ".join(broken_call("Filter", arguments, LINE))
-            comment = f"{self.node.location} filter {one_line(filter_.verdict.label, 80)}"
-            return f"self.{self.parts.load(self.node, filter_.verdict.function, code, comment)}"
-        return f"Filter({', '.join(arguments)})"
-
-    def _user_verdict(self, verdict: UserStatus) -> str:
-        """The argument of a filter that asks a user's function, which is constructed at load."""
-        arguments = {
-            "module": verdict.module,
-            "name": verdict.function,
-            "parameters": dict(verdict.settings),
-            "reads": verdict.reads,
-            "optional": verdict.optional,
-        }
-        shown = ['directory=context.path("user")', *(f"{k}={literal(v)}" for k, v in arguments.items())]
-        self.parts.modules.add("user_filter")
-        return "\n            ".join(broken_call("verdict=user_filter.UserFilter", shown, LINE))
-
-    def _check(self, check: Check) -> str:
-        self.parts.filters.add(check.otherwise.name)
-        otherwise = check.otherwise.name
-        match check.condition:
-            case Has(key):
-                name, arguments = "has", [literal(key), otherwise]
-            case Lacks(key):
-                name, arguments = "lacks", [literal(key), otherwise]
-            case Equals(key, value):
-                name, arguments = "equals", [literal(key), literal(value), otherwise]
-            case Never():
-                name, arguments = "never", [otherwise]
-        self.parts.filters.add(name)
-        return f"{name}({', '.join(arguments)})"
 
     def _subgraph(self, call: Call, filter_: Filter) -> list[str]:
         """Run a sub-graph on the elements of a list, or on the items themselves."""
@@ -235,7 +174,7 @@ class NodeCode:
         return f"looks.around({kernel}, {literal(takes)}, {literal(gives)})"
 
     def _filter_argument(self, filter_: Filter) -> list[str]:
-        return [] if filter_ == RUN else [f"when={self._filter(filter_)}"]
+        return [] if filter_ == RUN else [f"when={self._filters.code(filter_)}"]
 
     def _each(self, calls: Sequence[Call], filter_: Filter, *, swaps: bool = False) -> list[str]:
         name = self.parts.identifiers.make(f"_{self.attribute}")

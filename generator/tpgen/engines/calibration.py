@@ -1,7 +1,8 @@
 """Samples of a model's inputs in a folder, for int8 and for finding layers that overflow.
 
 ``.npy`` files hold the only input, ``.npz`` files the inputs by name, each as the pipeline gives it to the
-engine; with or without the batch axis.
+engine; with or without the batch axis. Or the files are images: what the pipeline gets, which has to prepare
+them first.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MOST = 1000  # files that are read
-_SUFFIXES = (".npy", ".npz")
+_ARRAYS = (".npy", ".npz")
+_IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 
 
 class BadSamples(Exception):
@@ -25,19 +27,28 @@ class BadSamples(Exception):
 
 
 def sample_files(folder: Path) -> list[Path]:
-    """The files of samples, by name, at most `MOST`.
+    """The files of samples, by name, at most `MOST`: all of them arrays, or all of them images.
 
     Raises:
-        BadSamples: there is no such folder, or nothing to read in it.
+        BadSamples: there is no such folder, nothing to read in it, or both kinds.
     """
     if not folder.is_dir():
         raise BadSamples(f"there is no folder {folder}")
     present = sorted(path for path in folder.iterdir() if path.is_file())
-    found = [path for path in present if path.suffix in _SUFFIXES]
-    if not found:
+    arrays = [path for path in present if path.suffix.lower() in _ARRAYS]
+    images = [path for path in present if is_image(path)]
+    if arrays and images:
+        both = f"{images[0].name} is an image, {arrays[0].name} holds arrays"
+        raise BadSamples(f"{folder} holds samples of two kinds: {both}; keep one kind in the folder")
+    if not arrays and not images:
         others = f", only {present[0].name}" if present else ""
-        raise BadSamples(f"{folder} holds no .npy or .npz file{others}")
-    return found[:MOST]
+        raise BadSamples(f"{folder} holds no .npy or .npz file and no image{others}")
+    return (arrays or images)[:MOST]
+
+
+def is_image(path: Path) -> bool:
+    """True for a file that a pipeline gets, rather than its model."""
+    return path.suffix.lower() in _IMAGES
 
 
 def read_samples(folder: Path, inputs: Sequence[Tensor]) -> list[dict[str, NDArray[np.generic]]]:
@@ -69,10 +80,15 @@ def _sample(path: Path, inputs: Sequence[Tensor]) -> dict[str, NDArray[np.generi
             if missing:
                 raise BadSamples(f"{path} has no '{missing[0]}', only {', '.join(loaded.files) or 'nothing'}")
             arrays = {one.name: loaded[one.name] for one in inputs}
-    return {one.name: _fitted(path, arrays[one.name], one) for one in inputs}
+    return {one.name: fitted(path, arrays[one.name], one) for one in inputs}
 
 
-def _fitted(path: Path, array: NDArray[np.generic], wanted: Tensor) -> NDArray[np.generic]:
+def fitted(path: Path, array: NDArray[np.generic], wanted: Tensor) -> NDArray[np.generic]:
+    """An array of a sample in the dtype of an input, and with the batch axis.
+
+    Raises:
+        BadSamples: it does not fit; ``path`` is the file that it comes from.
+    """
     import numpy as np
 
     if array.ndim == len(wanted.shape) - 1:

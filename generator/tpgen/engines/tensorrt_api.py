@@ -1,7 +1,8 @@
 """The part of TensorRT's Python bindings that tpgen calls, in the versions that it builds with.
 
-Checked against the bindings' sources (``pyCore.cpp``, ``pyFoundationalTypes.cpp``, ``pyOnnx.cpp``) of 10.x
-and the enumerations of 11.x. A test gives `build` a module that has these names and no others.
+Compared with the real bindings of 10.0.1, 10.16.1, 11.0.0 and 11.4.0, whose signatures
+``tests/engines/real_bindings.py`` reads without a GPU. A test gives `build` a module that has these names
+and no others.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from ..ir.graph import Profile
+from ..ir.settings import Profile
 from .shown import shown
 from .values import ValueProblem
 

@@ -6,8 +6,9 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from ..ir.graph import Call, Settings
+from ..ir.graph import Call
 from ..ir.op import REGISTRY, AttributeField, Op, Trait, attributes_of
+from ..ir.settings import Settings
 from .keys import NodeValues, Use, Value, build_op, group_part
 
 CODE = "TP293"

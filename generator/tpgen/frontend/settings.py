@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..ir.graph import InstanceGroup, OnError, Settings
 from ..ir.op import declared_attributes
+from ..ir.settings import InstanceGroup, OnError, Settings
 from .batches import Shapes, parse_forced, parse_range, parse_shapes, profiles_of, range_of, unreachable
 from .groups import group_count, part
 from .keys import NodeValues, Value

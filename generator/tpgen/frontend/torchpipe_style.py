@@ -53,8 +53,16 @@ class KeyScan:
         """Find the names that stand for one item."""
         if isinstance(node, ast.For | ast.comprehension) and self._iterates(node.iter):
             self.items |= {name.id for name in ast.walk(node.target) if isinstance(name, ast.Name)}
-        elif isinstance(node, ast.Assign) and self._is_item(node.value):
-            self.items |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+        elif isinstance(node, ast.Assign):
+            for target in node.targets:
+                self._assigned(target, node.value)
+
+    def _assigned(self, target: ast.expr, value: ast.expr) -> None:
+        if isinstance(target, ast.Tuple | ast.List) and isinstance(value, ast.Tuple | ast.List):
+            for one, other in zip(target.elts, value.elts, strict=False):
+                self._assigned(one, other)
+        elif isinstance(target, ast.Name) and self._is_item(value):
+            self.items.add(target.id)
 
     def _iterates(self, node: ast.expr) -> bool:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _ITERATORS:
@@ -67,12 +75,17 @@ class KeyScan:
         return isinstance(node, ast.Name) and node.id in self.items
 
     def _uses(self, node: ast.AST) -> None:
-        if isinstance(node, ast.Assign | ast.AugAssign):
-            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
-                if isinstance(target, ast.Subscript) and self._is_item(target.value):
-                    _note(self.written, target.slice, node.end_lineno)
-                    if isinstance(node, ast.AugAssign):
-                        _note(self.taken, target.slice)
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                self._stores(target, node.end_lineno)
+        elif isinstance(node, ast.AnnAssign) and node.value is not None:
+            self._stores(node.target, node.end_lineno)
+        elif isinstance(node, ast.For):
+            self._stores(node.target, node.target.end_lineno)
+        elif isinstance(node, ast.AugAssign):
+            self._stores(node.target, node.end_lineno, augmented=True)
+            if self._is_item(node.target):  # item |= {"key": value}
+                self._merges(node.value, node.end_lineno)
         elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load) and self._is_item(node.value):
             _note(self.taken, node.slice)
         elif (
@@ -84,6 +97,31 @@ class KeyScan:
         elif isinstance(node, ast.Compare) and self._is_item(node.comparators[0]):
             _note(self.asked, node.left)
 
+    def _stores(self, target: ast.expr, line: int | None, *, augmented: bool = False) -> None:
+        """Note the keys that an assignment writes, which ends on ``line``; ``augmented``: and reads."""
+        for one in ast.walk(target):
+            if isinstance(one, ast.Subscript) and isinstance(one.ctx, ast.Store) and self._is_item(one.value):
+                _note(self.written, one.slice, line)
+                if augmented:
+                    _note(self.taken, one.slice)
+
+    def _merges(self, node: ast.expr, line: int | None) -> None:
+        """Note the keys of a dictionary that is merged into an item."""
+        if isinstance(node, ast.Dict):
+            for key in node.keys:
+                if key is not None:
+                    _note(self.written, key, line)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict":
+            self._merges_call(node, line)
+
+    def _merges_call(self, node: ast.Call, line: int | None) -> None:
+        """Note the keys that ``item.update(...)`` or ``dict(...)`` is given."""
+        for keyword in node.keywords:
+            if keyword.arg is not None:
+                _note(self.written, ast.Constant(keyword.arg), line)
+        for argument in node.args:
+            self._merges(argument, line)
+
     def _call(self, method: str, node: ast.Call) -> None:
         first = node.args[0] if node.args else None
         if method in ("get", "pop") and first is not None:
@@ -92,12 +130,7 @@ class KeyScan:
             _note(self.asked, first)
             _note(self.written, first, node.end_lineno)
         elif method == "update":
-            for keyword in node.keywords:
-                if keyword.arg is not None:
-                    self.written.setdefault(keyword.arg, node.lineno)
-            for key in first.keys if isinstance(first, ast.Dict) else ():
-                if key is not None:
-                    _note(self.written, key)
+            self._merges_call(node, node.end_lineno)
 
 
 def _note(where: dict[str, int], key: ast.expr, line: int | None = None) -> None:

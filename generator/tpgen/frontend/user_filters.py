@@ -13,8 +13,8 @@ from ..source import Span
 from .keys import NodeValues
 from .shown import shown
 from .user_definitions import Definitions, Function, Parameter
-from .user_files import UserCode, vendored_files
-from .user_ops import named_code, placed, settings_of
+from .user_files import UserCode
+from .user_ops import named_code, read_code, settings_of
 from .user_source import read_python
 from .user_types import Names
 
@@ -56,14 +56,10 @@ def _declared(
 ) -> tuple[UserStatus, Mapping[str, Parameter]] | None:
     argument = text.removeprefix("Python[").removesuffix("]")
     named = named_code(argument, span, values, user.base, _EXAMPLE)
-    if named is None:
+    found = read_code(named, span, values, user, declared_filter) if named is not None else None
+    if named is None or found is None:
         return None
-    try:
-        declared = declared_filter(named.path, named.name)
-        files = vendored_files(named.path, user.includes, base=user.base)
-    except PipelineError as problem:
-        values.bag.extend(placed(found, span, named.path, values.node) for found in problem.diagnostics)
-        return None
+    declared, files = found
     if not _are_known(declared.returned or {}, f"{named.path.name}, {named.name}()", span, values):
         return None
     status = UserStatus(

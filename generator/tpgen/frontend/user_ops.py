@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..diagnostics import Diagnostic, PipelineError
 from ..ir.op import Attribute, AttributeField
@@ -18,6 +18,7 @@ from .user_definitions import Parameter
 from .user_files import UserCode, find_module, vendored_files
 from .values import ValueProblem, parse_value
 
+_Declared = TypeVar("_Declared")
 _EXAMPLE = 'backend = "Python[module:name]", with module.py beside the TOML'
 
 
@@ -46,19 +47,26 @@ def named_code(argument: str, span: Span, values: NodeValues, base: Path, exampl
     return Named(module, name, path)
 
 
+def read_code(
+    named: Named, span: Span, values: NodeValues, user: UserCode, read: Callable[[Path, str], _Declared]
+) -> tuple[_Declared, tuple[Path, ...]] | None:
+    """What the user's code declares, and the files that it needs; None if reported."""
+    try:
+        return read(named.path, named.name), vendored_files(named.path, user.includes, base=user.base)
+    except PipelineError as problem:
+        values.bag.extend(placed(found, span, named.path, values.node) for found in problem.diagnostics)
+        return None
+
+
 def complete(
     op: PythonOp, span: Span, values: NodeValues, user: UserCode
 ) -> tuple[PythonOp, tuple[Path, ...]] | None:
     """The operator with its declaration and parameters, and the files it needs; None if reported."""
     named = named_code(op.argument, span, values, user.base, _EXAMPLE)
-    if named is None:
+    found = read_code(named, span, values, user, read_user_op) if named is not None else None
+    if named is None or found is None:
         return None
-    try:
-        declared = read_user_op(named.path, named.name)
-        files = vendored_files(named.path, user.includes, base=user.base)
-    except PipelineError as problem:
-        values.bag.extend(placed(found, span, named.path, values.node) for found in problem.diagnostics)
-        return None
+    declared, files = found
     values.bag.extend(declared.warnings)
     settings = settings_of(declared.parameters, span, values)
     if declared.open_parameters:

@@ -15,13 +15,13 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import PurePath
-from typing import Any
 
 from ..source import SourceFile, Span
 from ..types import State, Type, varying
 from .filters import Filter, Otherwise
 from .op import Fork, Op, Trait
 from .rewrite import ModelRewrite
+from .settings import OnError, Settings
 from .type_table import TypeTable
 
 PYTHON, DALI = "python", "dali"  # Triton's names of the backends that stages run on
@@ -78,56 +78,6 @@ class Mapped:
 
 
 @dataclass(frozen=True)
-class OnError:
-    """What becomes of items that an operator of a node cannot work on, or breaks on: they go on as they came.
-
-    With ``has_default``, ``default`` (a TOML value) becomes their ``result``.
-    """
-
-    span: Span
-    default: Any = None
-    has_default: bool = False
-
-
-@dataclass(frozen=True)
-class Profile:
-    """The smallest and largest shapes of one TensorRT profile: per model input, the batch size first.
-
-    Dimensions that the TOML leaves out, the network decides.
-    """
-
-    low: tuple[tuple[int, ...], ...]
-    high: tuple[tuple[int, ...], ...]
-
-
-@dataclass(frozen=True)
-class InstanceGroup:
-    """Instances of a node that take batches of one range, with the profiles of their engine."""
-
-    min_batch: int = 1
-    max_batch: int = 1
-    instance_num: int = 1
-    profiles: tuple[Profile, ...] = ()
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Scheduling keys of a node, as the TOML gives them.
-
-    The node takes batches of ``min_batch`` to ``max_batch``, and its model is called with those that one of
-    the ``groups`` takes.
-    """
-
-    min_batch: int = 1
-    max_batch: int = 1
-    instance_num: int = 1
-    batching_timeout_ms: float | None = None
-    timeout_ms: float | None = None
-    retry: int = 0
-    groups: tuple[InstanceGroup, ...] = (InstanceGroup(),)
-
-
-@dataclass(frozen=True)
 class Node:
     """A TOML table. ``span`` is its name in the header, ``spans`` its keys and values by key name.
 
@@ -140,7 +90,7 @@ class Node:
     calls: tuple[Call, ...]
     span: Span
     next: tuple[str, ...] = ()
-    settings: Settings = Settings()
+    settings: Settings = field(default_factory=Settings)
     spans: Mapping[str, Span] = field(default_factory=dict)
     backend: str = ""
     map: tuple[Mapped, ...] = ()

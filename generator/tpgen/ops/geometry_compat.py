@@ -12,8 +12,8 @@ from ..ir.op import InferCall, Op, Trait, attr, operator
 from ..types import Array, DType, Type, varying
 from .geometry import INT32_SCALAR
 from .geometry_crop import Crop
-from .geometry_tensor import TensorOp
-from .image import COLORS, CvtColorTensor
+from .geometry_tensor import ResizeTensor, TensorOp
+from .image import CvtColorTensor
 from .image_rules import (
     AFFINE,
     MAX_SIDE,
@@ -33,16 +33,8 @@ _NPP = "NPP's cubic and super sampling is computed as ResizeTensor (bilinear, al
 
 
 @operator("ResizeTensorV1", group="image", kernel="bilinear:resize_tensor", traits=_TRAITS, note=_NPP)
-class ResizeTensorV1(TensorOp):
+class ResizeTensorV1(ResizeTensor):
     """ResizeTensor under the name of its NPP variant."""
-
-    resize_h: int = attr("Target height, pixels.", ge=1, le=MAX_SIDE)
-    resize_w: int = attr("Target width, pixels.", ge=1, le=MAX_SIDE)
-
-    def infer(self, call: InferCall) -> Mapping[str, Type]:
-        check_area(self.resize_h, self.resize_w, "resize_h")
-        image = image_input(call, layout=None)
-        return {"result": resized(image, self.resize_h, self.resize_w, DType.FLOAT32)}
 
 
 class _ResizeLinear(TensorOp):
@@ -178,8 +170,6 @@ class PPLCopyMakeBorderTensor(TensorOp):
 )
 class CvtColorNvTensor(CvtColorTensor):
     """cvtColorTensor under the name of its CV-CUDA variant."""
-
-    color: str = attr("Target channel order.", choices=COLORS)
 
 
 @operator(

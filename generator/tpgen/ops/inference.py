@@ -368,7 +368,18 @@ class TensorrtTensor(ModelOp):
     force_layer_norm_pattern_fp32: str = _gpu("Keep layer norm in fp32.", default="")
     weight_budget_percentage: str = _gpu("Weight streaming budget, percent.", default="")
     log_level: str = _gpu("Verbosity of the builder.", default="")
-    calibrate_input: str = _gpu("Folder of calibration inputs.", default="")
+    calibrate_input: str = _gpu(
+        "Folder of samples for int8: images that the pipeline takes, or what arrives here as .npy.",
+        default="",
+    )
+    max_precision_loss: float | None = attr(
+        "The loss against fp32 on the samples that a build accepts, 0 to 1; default: the precision's own.",
+        default=None,
+        ge=0,
+        le=1,
+        target="gpu",
+        compile_only=True,
+    )
     calibrate_cache: str = _gpu("Calibration table.", default="")
     hardware_compatibility: str = _gpu(
         "Engine portability between GPUs.", default="", key="hardward_compatibility"

@@ -6,8 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar
 
+from ..diagnostics import did_you_mean
 from ..ir.op import InferCall, Op, Trait, attr, mismatch, operator
 from ..types import Array, Layout, ListOf, Opaque, Symbol, Type
+
+_WRITE_IT = "merge keys that are there, or let a node of the sub-graph write '{key}'"
+_NO_LIST = "split a list, or an array whose first dimension varies"
 
 
 @operator("MapReduce", group="control", kernel="", traits={Trait.CALLS, Trait.FAILS})
@@ -44,9 +48,11 @@ class MapReduce(Op):
         for key in self.merge if end else ():
             state = end.get(key)
             if state is None or state.type is None or state.absent:
-                known = ", ".join(sorted(k for k, s in end.items() if s.present))
-                message = f"no element ends with the key '{key}'; there are: {known}"
-                mismatch("TP220", message, attribute="merge")
+                known = sorted(k for k, s in end.items() if s.present)
+                message = f"no element ends with the key '{key}'; there are: {', '.join(known)}"
+                near = did_you_mean(key, known)
+                hint = f"did you mean '{near}'?" if near else _WRITE_IT.format(key=key)
+                mismatch("TP220", message, hint, "merge")
             if state.quiet and not self.drop_absent:
                 mismatch(
                     "TP220",
@@ -65,8 +71,7 @@ class MapReduce(Op):
             return replace(found, shape=found.shape[1:])
         if not isinstance(found, Opaque):
             message = f"'{self.split}' is {found}, which is no list"
-            hint = "split a list, or an array whose first dimension varies"
-            mismatch("TP221", message, hint, "split")
+            mismatch("TP221", message, _NO_LIST, "split")
         return found
 
 

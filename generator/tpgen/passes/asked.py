@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ..ir.graph import Call, Graph, sent
 from ..ir.op import InferError, Trait
-from ..types import ABSENT, Bytes, Color, Dim, Layout, Opaque, State, Symbol, Type, turned, varying
+from ..types import ABSENT, Bytes, Color, Dim, Layout, ListOf, Opaque, State, Symbol, Type, turned, varying
 from .flow import Keys
 
 
@@ -70,6 +70,9 @@ class Asked:
             if "," in key:
                 hint = "'split' is the name of one key"
             return InferError("TP221", message, hint, problem.attribute)
+        if problem.code == "TP221":
+            hint = f"{problem.hint}; {_lists_hint(self.keys)}"
+            return InferError("TP221", problem.message, hint, problem.attribute)
         if problem.code == "TP303" and "[pipeline.inputs]" in (problem.hint or "") and not clients:
             users = [call.label for _, call in self.graph.calls() if call.op.has(Trait.USER_CODE)]
             label = next((one for one in users if one in state.writers), users[0] if users else None)
@@ -116,3 +119,11 @@ class Asked:
         while isinstance(dim, Symbol) and dim in self.equal:
             dim = self.equal[dim]
         return dim
+
+
+def _lists_hint(keys: Keys) -> str:
+    """Which lists a call could read instead, or how to get one."""
+    lists = sorted(key for key, state in keys.items() if isinstance(state.type, ListOf))
+    if lists:
+        return f'lists here: {", ".join(lists)}; name one: split = "{lists[0]}"'
+    return 'no key is one here; code of yours can make one: @op(outputs={"boxes": [Tensor("int32", [4])]})'

@@ -20,7 +20,8 @@ from ..ir.filters import (
 )
 from ..ir.graph import Call
 from ..ir.op import Trait
-from ..types import ABSENT, Opaque, State, Type, Unjoinable, assured, join_states
+from ..type_joins import Unjoinable, join_states
+from ..types import ABSENT, Opaque, State, Type, assured
 
 Keys = Mapping[str, State]
 

@@ -10,6 +10,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ..ir.filters import RESULT, RUNS, SWAPS, TO_DATA, Otherwise
@@ -62,8 +63,12 @@ class Interpreter:
         *,
         threads: int = 1,
         user: Path | None = None,
+        instead: Mapping[str, Kernel] = MappingProxyType({}),
     ) -> Interpreter:
-        """Load the kernels of a typed graph; ``files`` are file attributes by call label."""
+        """Load the kernels of a typed graph; ``files`` are file attributes by call label.
+
+        ``instead`` are kernels that stand in for those of calls, by label.
+        """
         assert graph.types is not None
         kernels = {}
         asked = {}
@@ -75,7 +80,9 @@ class Interpreter:
             if call.label not in graph.types.before:  # no item gets there
                 continue
             types = graph.types.read_by(call.label)
-            kernel = load_kernel(call, types, files.get(call.label, {}), threads=threads, user=user)
+            kernel = instead.get(call.label) or load_kernel(
+                call, types, files.get(call.label, {}), threads=threads, user=user
+            )
             looks = takes(graph, call), gives(graph, call, tagging)
             kernels[call.label] = looking(kernel, *looks, batched=call.op.has(Trait.BATCHED))
         return cls(graph, kernels, asked, tagging)

@@ -9,9 +9,10 @@ from typing import Any, Self
 
 import numpy as np
 
+from .input_values import Array, Value
 from .model_spec import ModelSpec, RequestError, TensorSpec, model_spec
 from .transport import Transport, connect
-from .wire import Array, Value, decode, encode
+from .wire import decode, encode
 
 __all__ = ["Client", "ModelSpec", "RequestError", "TensorSpec"]
 

@@ -20,10 +20,11 @@ from typing import Any, Self
 
 import numpy as np
 
+from .input_values import Array
 from .model_spec import ModelSpec
 from .processes import end, spawn_supervised
 from .runtime import Runtime
-from .wire import Array, Request
+from .wire import Request
 
 # perf_analyzer's exit status if throughput or latency still varied after the last window.
 _UNSTABLE = 2

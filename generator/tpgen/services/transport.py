@@ -9,9 +9,9 @@ from urllib.parse import quote, urlsplit
 
 import numpy as np
 
+from .input_values import Array
 from .model_spec import RequestError
 from .network import split_url
-from .wire import Array
 
 _GRPC_STATUS = {
     "INVALID_ARGUMENT": 400,

@@ -25,35 +25,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..diagnostics import did_you_mean
+from .input_values import NUMPY, Array, Value, is_batch, is_hollow, is_hollow_batch, leaves
 from .model_spec import ModelSpec, RequestError, TensorSpec, companions
-
-Array: TypeAlias = NDArray[Any]
-# An array, a numpy scalar or bytes, or a list of them (nested once at most); None for an absent output.
-Value: TypeAlias = Any
-
-_NUMPY = {
-    "BOOL": np.bool_,
-    "UINT8": np.uint8,
-    "UINT16": np.uint16,
-    "UINT32": np.uint32,
-    "UINT64": np.uint64,
-    "INT8": np.int8,
-    "INT16": np.int16,
-    "INT32": np.int32,
-    "INT64": np.int64,
-    "FP16": np.float16,
-    "FP32": np.float32,
-    "FP64": np.float64,
-    "BF16": np.float32,  # the client libraries take and give BF16 as float32
-    "BYTES": np.object_,
-}
-
 
 _PADDING = {"count", "shape", "count2"}
 
@@ -86,18 +64,16 @@ def encode(model: ModelSpec, values: Mapping[str, Any]) -> tuple[bool, list[Requ
     values = {name: v for name, v in values.items() if v is not None or not model.inputs[name].optional}
     batches: dict[str, list[Value]] = {}
     singles: dict[str, Value] = {}
-    sure = {len(value) for name, value in values.items() if _is_batch(model, model.inputs[name], value)}
+    sure = {len(value) for name, value in values.items() if is_batch(model, model.inputs[name], value)}
     for name, value in values.items():
         spec = model.inputs[name]
-        if _is_batch(model, spec, value) or (
-            _is_hollow(value) and _is_hollow_batch(model, spec, value, sure)
-        ):
+        if is_batch(model, spec, value) or (is_hollow(value) and is_hollow_batch(model, spec, value, sure)):
             may_lack = "valid" in companions(model.inputs).get(name, {})
             batches[name] = [
-                None if item is None and may_lack else _leaves(model, spec, item) for item in value
+                None if item is None and may_lack else leaves(model, spec, item) for item in value
             ]
         else:
-            singles[name] = _leaves(model, spec, value)
+            singles[name] = leaves(model, spec, value)
     counts = {len(batch) for batch in batches.values()}
     if len(counts) > 1 or 0 in counts:
         sizes = ", ".join(f"'{name}': {len(batch)}" for name, batch in batches.items())
@@ -167,116 +143,6 @@ def _check_names(model: ModelSpec, values: Mapping[str, Any]) -> None:
             raise RequestError(f"model '{model.name}' needs the input '{name}' ({spec})", 400)
 
 
-def _depth(spec: TensorSpec, value: Any) -> int:
-    """How many axes a value has, nested lists included; bytes for an input of numbers are a row of them.
-
-    Of lists that hold nothing at all, only those that can be seen are counted.
-    """
-    if isinstance(value, np.ndarray):
-        return value.ndim
-    if isinstance(value, bytes | bytearray | memoryview):
-        return 0 if spec.datatype == "BYTES" else 1
-    if isinstance(value, list | tuple):
-        return 1 + max((_depth(spec, element) for element in value), default=0)
-    return 0
-
-
-def _is_batch(model: ModelSpec, spec: TensorSpec, value: Any) -> bool:
-    if isinstance(value, list | tuple) and any(item is None for item in value):
-        return "valid" in companions(model.inputs).get(spec.name, {})
-    depth, rank = _depth(spec, value), len(spec.dims)
-    # One element per item is passed bare: [a, b] for dims [1] are two items, not one of two elements.
-    bare = spec.is_scalar and isinstance(value, list | tuple) and depth < rank + 1
-    return bare or depth == rank + 1
-
-
-def _is_hollow(value: Any) -> bool:
-    """True for lists that hold nothing but lists, the innermost of them empty: no element shows the depth."""
-    return isinstance(value, list | tuple) and all(_is_hollow(element) for element in value)
-
-
-def _is_hollow_batch(model: ModelSpec, spec: TensorSpec, value: Sequence[Any], lengths: set[int]) -> bool:
-    """Whether lists without any element are a batch; ``lengths`` are those of the batches beside them."""
-    told = companions(model.inputs).get(spec.name, {})
-    levels = 2 if "count2" in told else int("count" in told)
-    return bool(value) and (_depth(spec, value) > levels or lengths == {len(value)})
-
-
-def _leaves(model: ModelSpec, spec: TensorSpec, item: Any) -> Value:
-    """An item as an array of the input's rank and dtype; a list of arrays where elements differ in shape."""
-    if isinstance(item, list | tuple) and not item and len(spec.dims) > 1 and spec.dims[0] == -1:
-        return np.zeros((0, *(max(dim, 0) for dim in spec.dims[1:])), _NUMPY[spec.datatype])
-    if isinstance(item, list | tuple) and any(_depth(spec, element) for element in item):
-        inner = TensorSpec(spec.name, spec.datatype, spec.dims[1:])
-        elements = [_leaves(model, inner, element) for element in item]
-        if len(spec.dims) and spec.dims[0] not in (-1, len(elements)):
-            raise _misfit(model, spec, f"a list of {len(elements)}")
-        same = all(isinstance(e, np.ndarray) and e.shape == elements[0].shape for e in elements)
-        if not same and not _may_be_ragged(model, spec):
-            raise _misfit(model, spec, "a list whose elements differ in shape")
-        return np.stack(elements) if same else elements
-    array = _array(model, spec, item)
-    if spec.is_scalar and array.size == 1:
-        array = array.reshape(spec.dims)
-    fits = array.ndim == len(spec.dims) and all(
-        dim in (-1, size) for dim, size in zip(spec.dims, array.shape, strict=True)
-    )
-    if not fits:
-        raise _misfit(model, spec, f"shape [{','.join(str(size) for size in array.shape)}]")
-    return array
-
-
-def _may_be_ragged(model: ModelSpec, spec: TensorSpec) -> bool:
-    """True if the model has a companion that tells the shape of each element of this list."""
-    told = companions(model.inputs).get(spec.name, {})
-    return "count2" in told or ("shape" in told and len(told["shape"].dims) > 1)
-
-
-def _array(model: ModelSpec, spec: TensorSpec, value: Any) -> Array:
-    wanted = np.dtype(_NUMPY[spec.datatype])
-    if spec.datatype == "BYTES":
-        return _bytes_array(model, spec, value)
-    if isinstance(value, bytes | bytearray | memoryview) and wanted.itemsize == 1:
-        return np.frombuffer(value, wanted)
-    array = np.asarray(value)
-    if array.dtype.kind not in "biuf" and array.size:
-        raise _misfit(model, spec, f"{type(value).__name__} {_short(value)}")
-    with np.errstate(invalid="ignore", over="ignore"):
-        converted = array.astype(wanted)
-    if not np.can_cast(array.dtype, wanted, "same_kind") and not np.array_equal(converted, array):
-        raise _misfit(model, spec, f"{array.dtype} {_short(value)}, which would change when converted,")
-    return np.ascontiguousarray(converted).reshape(array.shape)
-
-
-def _bytes_array(model: ModelSpec, spec: TensorSpec, value: Any) -> Array:
-    if isinstance(value, np.ndarray):
-        elements, shape = value.reshape(-1).tolist(), value.shape
-    elif isinstance(value, list | tuple):
-        elements, shape = value, (len(value),)
-    else:
-        elements, shape = [value], ()
-    result = np.empty(len(elements), object)
-    result[:] = [_as_bytes(model, spec, element) for element in elements]
-    return result.reshape(shape)
-
-
-def _as_bytes(model: ModelSpec, spec: TensorSpec, element: Any) -> bytes:
-    if isinstance(element, str):
-        return element.encode()
-    if isinstance(element, bytes | bytearray | memoryview):
-        return bytes(element)
-    raise _misfit(model, spec, f"{type(element).__name__} {_short(element)}")
-
-
-def _misfit(model: ModelSpec, spec: TensorSpec, what: str) -> RequestError:
-    return RequestError(f"input '{spec.name}' of model '{model.name}' is {spec}; {what} does not fit", 400)
-
-
-def _short(value: Any) -> str:
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
 def _split(model: ModelSpec, columns: Mapping[str, Sequence[Value]], count: int) -> list[range]:
     """Cuts the items into requests, each with at most ``max_batch_size`` that can be padded to one shape."""
     described = companions(model.inputs)
@@ -319,7 +185,7 @@ def _sent(model: ModelSpec, name: str, value: Value) -> Value:
         return value
     spec = model.inputs[name]
     empty: Any = b"" if spec.datatype == "BYTES" else 0
-    return np.full([max(dim, 0) for dim in spec.dims], empty, _NUMPY[spec.datatype])
+    return np.full([max(dim, 0) for dim in spec.dims], empty, NUMPY[spec.datatype])
 
 
 def _extent(value: Value) -> tuple[int, ...]:
@@ -336,7 +202,7 @@ def _padded(items: Sequence[Value], spec: TensorSpec) -> Array:
         return items[0][np.newaxis]
     extent = _extent(items)
     empty: Any = b"" if spec.datatype == "BYTES" else 0
-    tensor = np.full(extent, empty, _NUMPY[spec.datatype])
+    tensor = np.full(extent, empty, NUMPY[spec.datatype])
     for row, item in zip(tensor, items, strict=True):
         _fill(row, item)
     return tensor

@@ -16,30 +16,28 @@ from .tensors import Tensor, tensors
 
 def _signatures(model: Model) -> Iterator[tuple[str, ModelSignature]]:
     """The files of the versions that are loaded, with what each says of itself; broken ones are left out."""
-    file = backends.model_file(model.backend, model.config)
-    if model.backend != backends.ONNX or file is None:
-        return
-    for version in model.loaded:
-        path = model.path_of(f"{version.number}/{file}")
-        if path.is_file():
-            try:
-                yield f"{version.number}/{file}", read_signature(path)
-            except ModelError:
-                continue
+    for file in _files(model):
+        try:
+            yield file, read_signature(model.path_of(file))
+        except ModelError:
+            continue
+
+
+def _files(model: Model) -> Iterator[str]:
+    """The ONNX files of the versions that are loaded, relative to the model's directory."""
+    name = backends.model_file(model.backend, model.config)
+    if model.backend == backends.ONNX and name is not None:
+        files = (f"{version.number}/{name}" for version in model.loaded)
+        yield from (file for file in files if model.path_of(file).is_file())
 
 
 def model_can_be_read(model: Model) -> Iterator[Diagnostic]:
     """TP838: the file is an ONNX model with tensors that Triton can carry."""
-    file = backends.model_file(model.backend, model.config)
-    if model.backend != backends.ONNX or file is None:
-        return
-    for version in model.loaded:
-        path = model.path_of(f"{version.number}/{file}")
-        if path.is_file():
-            try:
-                read_signature(path)
-            except ModelError as error:
-                yield model.error_in("TP838", error.message, f"{version.number}/{file}", hint=error.hint)
+    for file in _files(model):
+        try:
+            read_signature(model.path_of(file))
+        except ModelError as error:
+            yield model.error_in("TP838", error.message, file, hint=error.hint)
 
 
 def configuration_fits_model(model: Model) -> Iterator[Diagnostic]:
