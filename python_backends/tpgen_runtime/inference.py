@@ -146,8 +146,8 @@ class Model:
 class OnnxModel(Model):
     """An ONNX model on ONNX Runtime's CPU provider, with ``threads`` threads (None: its default).
 
-    ``model`` is its file; with ``groups``, a list with the file of each. ``packs`` (`image.Packing`) makes
-    what the first input takes from its items.
+    ``model`` is its file, or the bytes of it; with ``groups``, a list with those of each. ``packs``
+    (`image.Packing`) makes what the first input takes from its items.
     """
 
     def __init__(self, *, model, groups=(), packs=None, threads=None, **declared):

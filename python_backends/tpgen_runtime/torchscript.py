@@ -1,5 +1,7 @@
 """TorchScript models in a Python stage."""
 
+import io
+
 import numpy as np
 
 from .errors import ItemError
@@ -9,7 +11,7 @@ from .inference import Model
 class TorchScriptModel(Model):
     """A TorchScript file on the CPU; ``dtypes`` are the numpy names of its inputs' element types.
 
-    ``model`` is the file; with ``groups``, a list with the file of each.
+    ``model`` is the file, or the bytes of it; with ``groups``, a list with those of each.
     """
 
     def __init__(self, *, model, dtypes, groups=(), threads=None, **declared):
@@ -20,7 +22,8 @@ class TorchScriptModel(Model):
             torch.set_num_threads(threads)
         self._torch = torch
         files = model if groups else [model]
-        self._modules = [torch.jit.load(file, map_location="cpu").eval() for file in files]
+        streams = (io.BytesIO(file) if isinstance(file, bytes) else file for file in files)
+        self._modules = [torch.jit.load(stream, map_location="cpu").eval() for stream in streams]
         self._dtypes = [np.dtype(name) for name in dtypes]
 
     def _infer(self, arrays, group):

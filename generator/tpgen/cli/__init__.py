@@ -19,7 +19,20 @@ from ..diagnostics import did_you_mean
 from .exits import USAGE, status_of
 from .report import Report
 
-_COMMANDS = ("build", "check", "run", "serve", "verify", "perf", "explain", "engines", "docker", "ci", "demo")
+_COMMANDS = (
+    "build",
+    "check",
+    "run",
+    "serve",
+    "verify",
+    "perf",
+    "explain",
+    "engines",
+    "docker",
+    "ci",
+    "encrypt",
+    "demo",
+)
 
 
 class _LazyGroup(click.Group):

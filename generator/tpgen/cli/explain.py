@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,12 +54,13 @@ def _explain_operator(report: Report, name: str) -> None:
 
 def _explain_pipeline(report: Report, path: str, options: BuildOptions) -> None:
     from ..driver import compile_pipeline
+    from ..driver.encrypted import scratch_folder
     from ..driver.explain import explain
     from ..driver.explain_text import explanation_text
 
     bag = Bag()
-    with tempfile.TemporaryDirectory(prefix="tpgen-") as scratch:
-        compiled = compile_pipeline(path, options, bag, Path(scratch))
+    with scratch_folder() as scratch:
+        compiled = compile_pipeline(path, options, bag, scratch)
         bag.raise_if_errors()
         assert compiled is not None, "it compiled without an error"
         facts = explain(compiled)

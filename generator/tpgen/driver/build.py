@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -13,14 +12,18 @@ from typing import Any
 
 from .. import __version__
 from ..diagnostics import Bag, Diagnostic
+from ..emit.config_pbtxt import parse
 from ..emit.overrides import Override
 from ..emit.plan import Inputs, plan
-from ..emit.repo_plan import JSON, RepoPlan
+from ..emit.repo_plan import JSON, ModelPlan, RepoPlan
+from ..emit.serving import serving_override
 from ..emit.write import WriteResult, recover, write
 from ..engines.plan_files import PLAN, REQUEST
 from ..source import Span
+from . import warmups
 from .calibration import calibration_samples
 from .compile import AfterPass, Compiled, compile_pipeline
+from .encrypted import note_encrypted, scratch_folder
 from .engines import plan_engines
 from .files import file_contents, named_files
 from .models import model_contents
@@ -67,9 +70,9 @@ def check(
         PipelineError: a pipeline is wrong; all findings are in it.
     """
     bag = Bag()
-    with tempfile.TemporaryDirectory(prefix="tpgen-") as scratch:
+    with scratch_folder() as scratch:
         plans, compiled = _plan_all(
-            _listed(pipelines), options or BuildOptions(), bag, Path(scratch), after, write_models=False
+            _listed(pipelines), options or BuildOptions(), bag, scratch, after, write_models=False
         )
     bag.raise_if_errors()
     _note_pending(plans, None, bag)
@@ -91,8 +94,8 @@ def build(
     bag = Bag()
     target = Path(directory)
     recover(target)
-    with tempfile.TemporaryDirectory(prefix="tpgen-") as scratch:
-        plans, compiled = _plan_all(_listed(pipelines), options or BuildOptions(), bag, Path(scratch), after)
+    with scratch_folder() as scratch:
+        plans, compiled = _plan_all(_listed(pipelines), options or BuildOptions(), bag, scratch, after)
         bag.raise_if_errors()
         written = write(plans, target)
     _note_pending(plans, target, bag)
@@ -129,6 +132,7 @@ def _plan_all(
             plans.append(planned)
             _note_processes(one, own)
             note_missing_packages(one, planned.requirements, own)
+            note_encrypted(one.graph, one.options.runtime, own)
         bag.extend(own.diagnostics)
     return plans, compiled
 
@@ -159,6 +163,8 @@ def make_plan(compiled: Compiled, scratch: Path, bag: Bag, *, write_models: bool
         contents, lowered = lower_models(
             compiled.graph, contents, compiled.base, scratch, bag, read=read, write=write_models
         )
+    samples = warmups.sample_contents(compiled.graph, compiled.base, bag)
+    warmups.check_images(compiled.graph, samples, bag)
     engines = plan_engines(compiled, contents, lowered, bag) if not bag.has_errors else {}
     if engines:
         note_default(compiled.graph, bag)
@@ -173,9 +179,10 @@ def make_plan(compiled: Compiled, scratch: Path, bag: Bag, *, write_models: bool
         overrides=_overrides(compiled),
         record=_record(compiled, lowered),
         engines=engines,
+        samples=samples,
     )
     planned = plan(compiled.graph, inputs, bag)
-    if inputs.overrides and not bag.has_errors:
+    if not bag.has_errors:
         _lint_overridden(planned, compiled, inputs, scratch, bag)
     return planned
 
@@ -207,14 +214,24 @@ def _note_pending(plans: Sequence[RepoPlan], directory: Path | None, bag: Bag) -
 
 def _lint_overridden(planned: RepoPlan, compiled: Compiled, inputs: Inputs, scratch: Path, bag: Bag) -> None:
     """What a server would refuse, or not run as written, of the fields that the user put into a model."""
-    from ..emit.lint.merged import lint_merged  # with the rules, which most builds have no use for
-
     models = {model.name: model for model in planned.models}
     for stage in compiled.graph.stages:
         titles = compiled.graph.titles(stage.nodes)
         overrides = [inputs.overrides[node] for node in titles if node in inputs.overrides]
+        if stage.serving:
+            config = parse(_text_of(models[stage.name]))
+            own = serving_override(stage, titles[0], config)
+            overrides = [*([own] if own is not None else []), *overrides]
         if overrides:
+            from ..emit.lint.merged import lint_merged  # with the rules, which most builds have no use for
+
             bag.extend(lint_merged(models[stage.name], overrides, inputs.target_triton, scratch))
+
+
+def _text_of(model: ModelPlan) -> str:
+    content = model.files["config.pbtxt"]
+    assert isinstance(content, bytes), "written by the planner"
+    return content.decode()
 
 
 def _overrides(compiled: Compiled) -> dict[str, Override]:
@@ -265,6 +282,7 @@ def fingerprint(compiled: Compiled) -> str:
         sorted([*place, value] for place, value in compiled.given.values.items()),
         sorted((label, *(file.sha256 for file in files)) for label, files in compiled.models.items()),
         sample_hashes(compiled.graph, compiled.base),
+        warmups.sample_hashes(compiled.graph, compiled.base),
         sorted(
             (call.label, attribute, hashlib.sha256(path.read_bytes()).hexdigest())
             for _, call, attribute, path in named_files(compiled.graph, compiled.base)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .. import ops as _operators  # noqa: F401  (declares them)
 from ..diagnostics import Bag, Diagnostic
+from ..emit.dali import reason_against
 from ..emit.versions import DEFAULT_TARGET, parse_release
 from ..frontend.load import Loaded, load
 from ..frontend.pipeline_table import DeclaredInput
@@ -15,6 +16,7 @@ from ..ir.graph import Graph
 from ..passes import ANALYSIS, OPTIMIZE, Context, DeclaredPort, Options, run_passes
 from ..source import SourceFile, Span, TomlError, load_toml, read_source
 from .doubled import warn_of_doubled_normalisation
+from .encrypted import encryption_decisions
 from .files import check_files
 from .models import ModelFile, attach_models
 from .options import BuildOptions, usable_cores
@@ -77,7 +79,7 @@ def compile_pipeline(
     chosen = _pass_options(loaded, options, bag)
     if bag.has_errors:
         return None
-    context = Context(chosen, bag)
+    context = Context(chosen, bag, against_dali=reason_against)
     reference = run_passes(graph, ANALYSIS, context, after)
     optimised = run_passes(reference, OPTIMIZE, context, after) if reference is not None else None
     if reference is None or optimised is None:
@@ -85,7 +87,11 @@ def compile_pipeline(
     warn_of_doubled_normalisation(reference, bag)
     if not (options.target or loaded.table.keys.target):
         _say_that_it_is_the_cpu(loaded, bag)
-    decisions = (*context.decisions, *precision_decisions(optimised))
+    decisions = (
+        *context.decisions,
+        *precision_decisions(optimised),
+        *encryption_decisions(optimised),
+    )
     return Compiled(source, reference, optimised, loaded, chosen, models, decisions, options)
 
 
@@ -108,6 +114,7 @@ def _pass_options(loaded: Loaded, options: BuildOptions, bag: Bag) -> Options:
         outputs_span=spans.get("outputs"),
         max_batch=keys.max_batch or None,
         preprocess=keys.preprocess,
+        engine_rate=keys.engine_rate or None,
     )
 
 

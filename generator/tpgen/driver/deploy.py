@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from ..emit.dashboard import ServedEntry
 from ..emit.deployment import Deployment
 from ..emit.versions import parse_release
+from ..ir.serving import CACHE, RATE_LIMITER
 from .compile import Compiled
+from .encrypted import decrypted_bytes
 from .explain import model_sizes
 from .needs import MIB, SERVER_BYTES, Needs, needs_of
 
@@ -20,13 +22,17 @@ SHM_UNIT = 64 * MIB
 
 @dataclass(frozen=True)
 class ServerNeeds:
-    """What one server with several pipelines needs; bytes, ``shm_size`` in MiB, ``pool`` of one process."""
+    """What one server with several pipelines needs; bytes, ``shm_size`` in MiB, ``pool`` of one process.
+
+    ``encrypted``: it needs a key as well.
+    """
 
     processes: int
     memory: int
     shm_size: int
     pool: int
     assumes: str
+    encrypted: bool = False
 
 
 def server_needs(compiled: Sequence[Compiled]) -> ServerNeeds:
@@ -35,20 +41,26 @@ def server_needs(compiled: Sequence[Compiled]) -> ServerNeeds:
     others = len(needs) - 1  # each was counted with a server of its own
     processes = sum(one.processes for one in needs) - others
     pool = min(LARGEST_POOL, MIB * math.ceil(max(one.largest_pool for one in needs) / MIB))
+    locked = [decrypted_bytes(one.graph, one.models) for one in compiled]
+    in_memory = sum(size for _, size in locked)
     return ServerNeeds(
         processes,
         sum(one.memory for one in needs) - others * SERVER_BYTES,
-        _shm_size(needs, processes, pool),
+        _shm_size(needs, processes, pool, in_memory),
         pool,
         ", ".join(dict.fromkeys(part for one in needs for part in one.assumes.split(", ") if part)),
+        any(is_encrypted for is_encrypted, _ in locked),
     )
 
 
-def _shm_size(needs: Sequence[Needs], processes: int, pool: int) -> int:
-    """In MiB: for what the batches are expected to take, and at least for the pool of every process."""
+def _shm_size(needs: Sequence[Needs], processes: int, pool: int, models: int) -> int:
+    """In MiB: for what the batches are expected to take, and at least for the pool of every process.
+
+    ``models``: the bytes of those that lie there decrypted.
+    """
     expected = 1.5 * sum(one.shared_memory for one in needs)
     at_start = 1.25 * (processes - 1) * pool
-    return SHM_UNIT // MIB * max(2, math.ceil(max(expected, at_start) / SHM_UNIT))
+    return SHM_UNIT // MIB * max(2, math.ceil((max(expected, at_start) + 1.25 * models) / SHM_UNIT))
 
 
 def deployment_of(compiled: Sequence[Compiled], repository: str) -> Deployment:
@@ -72,7 +84,16 @@ def deployment_of(compiled: Sequence[Compiled], repository: str) -> Deployment:
         needs.shm_size,
         needs.pool,
         needs.assumes,
+        any(_asks(one, CACHE) for one in compiled),
+        any(_asks(one, RATE_LIMITER) for one in compiled),
+        needs.encrypted,
     )
+
+
+def _asks(compiled: Compiled, key: str) -> bool:
+    """True if a node asks for something, or the raw fields of its model do."""
+    is_asked = any(key in stage.serving for stage in compiled.graph.stages)
+    return is_asked or f"'{key}'" in repr(dict(compiled.loaded.table.triton))
 
 
 def _entries(compiled: Compiled) -> list[ServedEntry]:

@@ -10,11 +10,13 @@ from ..emit.wire_form import wire_tensors
 from ..ir.graph import Call, Entry, Graph, Node, Port, Stage
 from ..ir.op import Trait, attributes_of
 from ..ir.rewrite import ModelRewrite
+from ..passes.serving import asked_in_vain
 from ..source import Span, load_toml
 from ..types import ABSENT, State
 from .compile import Compiled
 from .dimensions import DimensionNames
 from .explain_batches import batches_of, padding_of
+from .explain_cost import cost_facts
 from .explain_facts import (
     CallFacts,
     EntryFacts,
@@ -53,14 +55,13 @@ def explain(compiled: Compiled) -> Explanation:
         compiled.decisions,
         tuple(_ignored(compiled)),
         needs_of(graph, model_sizes(compiled)),
+        cost_facts(compiled),
     )
 
 
 def model_sizes(compiled: Compiled) -> dict[str, int]:
     """The bytes of the model files of each call that has some."""
-    return {
-        label: sum(file.path.stat().st_size for file in files) for label, files in compiled.models.items()
-    }
+    return {label: sum(file.size for file in files) for label, files in compiled.models.items()}
 
 
 def _entry(graph: Graph, entry: Entry, names: DimensionNames) -> EntryFacts:
@@ -251,6 +252,7 @@ def _ignored(compiled: Compiled) -> Iterator[IgnoredKey]:
                 continue
             why = UNUSED_KEYS.get(key) or f"no engine is built with --runtime {options.runtime}"
         yield IgnoredKey(key, _place(span), why)
+    yield from (IgnoredKey(key, _place(span), why) for key, span, why in asked_in_vain(compiled.graph))
     yield from _overruled(compiled)
 
 

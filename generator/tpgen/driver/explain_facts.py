@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from .explain_batches import BatchFacts
+from .explain_cost import CostFacts
 from .needs import Needs
 
 
@@ -125,6 +126,7 @@ class Explanation:
     decisions: tuple[str, ...]
     ignored: tuple[IgnoredKey, ...]
     needs: Needs
+    cost: CostFacts
 
     def to_json(self) -> dict[str, Any]:
         """The explanation as plain data."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .explain_batches import BatchFacts
+from .explain_cost import cost_lines
 from .explain_facts import CallFacts, EntryFacts, Explanation, NodeFacts, PortFacts, StageFacts
 from .needs import MIB, Needs
 
@@ -19,6 +20,7 @@ def explanation_text(facts: Explanation) -> str:
         _section("nodes", [line for node in facts.nodes for line in _node(node)]),
         _section("decisions", [f"- {decision}" for decision in facts.decisions]),
         _section("keys without effect", [f"{key.place}  {key.key}: {key.why}" for key in facts.ignored]),
+        _section("cost of an item, estimated", list(cost_lines(facts.cost))),
         _section("needs, about", list(_needs(facts.needs))),
     ]
     return "\n\n".join(section for section in sections if section)

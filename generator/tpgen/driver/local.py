@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import tempfile
 import weakref
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from ..diagnostics import Bag
+from ..runner.encryption import forget
 from ..runner.generated import Pipe
 from ..runner.interpreter import Interpreter
 from ..runner.loading import user_errors
 from .build import build
 from .compile import Compiled, compile_pipeline
+from .encrypted import scratch_folder
 from .entries import choose_entry
 from .kernel_files import kernel_files
 from .options import BuildOptions, usable_cores
@@ -56,16 +59,18 @@ def reference(path: str | Path, options: BuildOptions | None = None) -> tuple[Co
         PipelineError: the pipeline is wrong, or its user code can't be loaded.
     """
     bag = Bag()
-    folder = tempfile.TemporaryDirectory(prefix="tpgen-reference-")
+    opened = ExitStack()
+    scratch = opened.enter_context(scratch_folder())
     try:
-        compiled = compile_pipeline(path, options or BuildOptions(), bag, Path(folder.name))
+        compiled = compile_pipeline(path, options or BuildOptions(), bag, scratch)
         bag.raise_if_errors()
         assert compiled is not None
         interpreter = load_interpreter(compiled)
     except BaseException:
-        folder.cleanup()
+        opened.close()
         raise
-    weakref.finalize(interpreter, folder.cleanup)
+    weakref.finalize(interpreter, opened.close)
+    forget(scratch)  # what was encrypted is loaded
     return compiled, interpreter
 
 

@@ -3,33 +3,41 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..diagnostics import Bag
-from ..emit.repo_plan import Content, CopyFrom
+from ..emit.repo_plan import ENCRYPTED, Content, CopyFrom
 from ..engines.errors import ModelError
-from ..engines.external import copy_model
+from ..engines.external import THRESHOLD, copy_model
 from ..engines.rewrite import apply_rewrite, can_fold
 from ..engines.signature import explain_batch, read_signature
 from ..frontend.keys import near_hint
 from ..ir.graph import Call, Graph, Node
 from ..ir.op import Trait
 from ..ir.signature import BatchAxis, ModelSignature
+from ..runner.encryption import is_encrypted, plain_name
 from ..source import SourceFile, Span
+from .encrypted import decrypted, sealed
 from .options import BuildOptions
 from .profiles import profiles_fit
 
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A model of a call: the file that is used (a rewritten copy with ``--dynamic-batch``)."""
+    """A model of a call: the file that is used (a rewritten copy with ``--dynamic-batch``), and its bytes.
+
+    ``encrypted``: the user's file, if it is; ``path`` lies in memory then.
+    """
 
     path: Path
     sha256: str
+    size: int
     is_onnx: bool = True
+    encrypted: Path | None = None
 
 
 def attach_models(
@@ -68,31 +76,36 @@ def _attach(
     parts: list[Any] = []
     found: dict[Path, ModelFile] = {}
     for part in op.parts():
-        path = Path(options.models[node.title]) if node.title in options.models else base / part.model
+        path = named = Path(options.models[node.title]) if node.title in options.models else base / part.model
+        secret = is_encrypted(named)
         try:
+            path = decrypted(named, scratch) if secret else named
             signature = op.declared_signature() or read_signature(path)
             if _needs_dynamic_batch(signature, part):
                 if not options.dynamic_batch:
                     _report_fixed_batch(path, signature, part, node, span, bag)
                     return call
-                path = _dynamic_copy(path, scratch)
+                path = _dynamic_copy(path, path.parent if secret else scratch)
                 signature = read_signature(path)
         except ModelError as problem:
             where = f" (graph node {problem.node})" if problem.node else ""
-            bag.error(problem.code, f"{problem}{where}", span, hint=problem.hint, node=node.title)
+            message = f"{problem}{where}".replace(str(path), str(named))
+            bag.error(problem.code, message, span, hint=problem.hint, node=node.title)
             return call
         if not path.is_file():
             bag.error("TP401", f"there is no file {path}", span, hint=_PATHS_HINT, node=node.title)
             return call
         if signature.batch is BatchAxis.FIXED:
             part = replace(part, min_batch=signature.batch_size)
-        part = replace(part, signature=signature)
+        part = replace(part, signature=replace(signature, is_encrypted=secret))
         if path in found:  # instances that differ in their batches only
             parts[list(found).index(path)] = _united(parts[list(found).index(path)], part)
             continue
         parts.append(part)
         is_onnx = op.declared_signature() is None
-        found[path] = ModelFile(path, _digest(path, *_data_files(path, op)), is_onnx=is_onnx)
+        parts_of_it = [path, *_data_files(path, op), *([named] if secret else [])]
+        size = path.stat().st_size
+        found[path] = ModelFile(path, _digest(*parts_of_it), size, is_onnx, named if secret else None)
     if not (_are_one_model(node, parts, span, bag) and profiles_fit(node, parts[0].signature, bag)):
         return call
     files[call.label] = tuple(found.values())
@@ -215,7 +228,8 @@ def model_contents(
             try:
                 contents = _contents(file, call, target, name, write=write)
             except ModelError as problem:
-                bag.error(problem.code, str(problem), call.span, hint=problem.hint, node=node.title)
+                message = str(problem).replace(str(file.path), str(file.encrypted or file.path))
+                bag.error(problem.code, message, call.span, hint=problem.hint, node=node.title)
                 continue
             found[(call.label, slot)] = (target, contents)
     return found
@@ -226,17 +240,32 @@ def _contents(file: ModelFile, call: Call, target: Path, name: str, *, write: bo
     if not write:
         if call.rewrite is not None:
             can_fold(file.path, call.rewrite)
-        return {name: b""}
+        return {f"{plain_name(name)}{ENCRYPTED}" if file.encrypted else name: b""}
+    if file.encrypted is not None:
+        return _encrypted_contents(file, file.encrypted, call, target, plain_name(name))
     written = _write_model(file.path, call, target, name) if file.is_onnx else (file.path,)
     return {(path.name if file.is_onnx else name): CopyFrom(path, _digest(path)) for path in written}
 
 
-def _write_model(path: Path, call: Call, target: Path, name: str) -> tuple[Path, ...]:
+def _encrypted_contents(
+    file: ModelFile, original: Path, call: Call, target: Path, name: str
+) -> dict[str, Content]:
+    """One encrypted file: the user's, if nothing is changed in it."""
+    is_rewritten = call.rewrite is not None and not call.rewrite.is_empty
+    if is_rewritten or file.path.name != plain_name(original.name):  # that is a copy with a dynamic batch
+        written, *_ = _write_model(file.path, call, file.path.parent / target.name, name, sys.maxsize)
+        original = sealed(written, target, f"{name}{ENCRYPTED}")
+    return {f"{name}{ENCRYPTED}": CopyFrom(original, _digest(original))}
+
+
+def _write_model(
+    path: Path, call: Call, target: Path, name: str, threshold: int = THRESHOLD
+) -> tuple[Path, ...]:
     """Write the model (and its external data) into a folder; returns the model first."""
     target.mkdir(parents=True, exist_ok=True)
     if call.rewrite is None or call.rewrite.is_empty:
-        return copy_model(path, target, name).files
-    return apply_rewrite(path, call.rewrite, target / name).written.files
+        return copy_model(path, target, name, threshold=threshold).files
+    return apply_rewrite(path, call.rewrite, target / name, threshold=threshold).written.files
 
 
 def _digest(*paths: Path) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ..resources import docker_dir
 from .dashboard import ServedEntry, dashboard
+from .features import server_flags
 from .render import render_text
 from .versions import DEFAULT_TARGET, parse_release
 
@@ -23,6 +24,7 @@ class Deployment:
 
     ``repository`` is the path from the deployment's folder to the model repository, with ``/``. ``memory``
     and ``pool`` (of one process, in the shared memory) are bytes, ``shm_size`` MiB. ``release``: of Triton.
+    ``encrypted``: the server needs a key.
     """
 
     pipelines: tuple[str, ...]
@@ -35,6 +37,9 @@ class Deployment:
     shm_size: int
     pool: int
     assumes: str
+    has_cache: bool = False
+    has_rate_limits: bool = False
+    encrypted: bool = False
 
     @property
     def project(self) -> str:
@@ -45,6 +50,12 @@ class Deployment:
     def pool_flag(self) -> str:
         """The flag of tritonserver for what each process keeps in the shared memory."""
         return f"--backend-config=python,shm-default-byte-size={self.pool}"
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """The flags of tritonserver; only NVIDIA's image has a cache."""
+        cache = self.has_cache and self.dockerfile == NGC
+        return (self.pool_flag, *server_flags(cache=cache, rate_limit=self.has_rate_limits))
 
     @property
     def dockerfile(self) -> str:
@@ -76,9 +87,11 @@ def _compose(deployment: Deployment) -> str:
         release=deployment.release,
         repository=deployment.repository.replace("$", "$$"),  # compose fills in variables
         pool_flag=deployment.pool_flag,
+        feature_flags=deployment.flags[1:],
         shm_size=f"{deployment.shm_size}m",
         assumes=deployment.assumes,
         mem_reservation=-(-deployment.memory // _MIB) + deployment.shm_size,
         gpu=deployment.target == "gpu",
+        encrypted=deployment.encrypted,
         processes=deployment.processes,
     )

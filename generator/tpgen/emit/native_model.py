@@ -10,7 +10,8 @@ from ..ir.graph import Port, Stage
 from ..types import Array
 from .config_pbtxt import messages
 from .configs import Batching, set_batching
-from .repo_plan import Content
+from .repo_plan import ENCRYPTED, Content
+from .vendor import program_files
 
 MODEL_FILES = {"onnxruntime": "model.onnx", "pytorch": "model.pt", "tensorrt": "model.plan"}
 # Idle threads would spin for work and take the cores from the stages that prepare the images.
@@ -75,6 +76,9 @@ def native_files(stage: Stage, contents: Mapping[str, Content], engine: Engine |
     """
     model, *data = contents
     name = MODEL_FILES[stage.backend] if engine is None else "model.onnx"
+    if model.endswith(ENCRYPTED):  # what decrypts it at start lies beside it
+        files = {f"1/{name}{ENCRYPTED}": contents[model]}
+        return files | {f"1/{path}": content for path, content in program_files("unlock").items()}
     files = {f"1/{name}": contents[model], **{f"1/{part}": contents[part] for part in data}}
     return files if engine is None else {**files, "1/engine.json": engine.request.encode()}
 

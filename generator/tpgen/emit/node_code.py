@@ -23,6 +23,7 @@ from .code_text import ASSIGNED, BODY, assignment, broken_call, one_line, safe_n
 from .filter_code import FilterCode
 from .names import literal
 from .native_model import tensor_code
+from .repo_plan import ENCRYPTED
 from .stage_parts import FunctionView, StageParts
 from .wire_form import port_code, wire_tensors
 
@@ -326,7 +327,7 @@ class NodeCode:
         if isinstance(value, Op):
             return self._batch_kernel(value)
         paths = [
-            f"context.path({literal(path)})"
+            self._file(path, is_model=call.op.has(Trait.INFERENCE))
             for slot in slots
             if (path := self.parts.files.get((call.label, slot))) is not None
         ]
@@ -338,9 +339,16 @@ class NodeCode:
         """The expression of an operator that another one applies to its whole batch."""
         module, _, name = op.batch_kernel.partition(":")
         self.parts.modules.add(module)
-        return (
-            f"{module}.{name}({', '.join(f'{k}={literal(v)}' for k, v in op.kernel_arguments({}).items())})"
-        )
+        arguments = (f"{key}={literal(value)}" for key, value in op.kernel_arguments({}).items())
+        return f"{module}.{name}({', '.join(arguments)})"
+
+    def _file(self, path: str, *, is_model: bool) -> str:
+        """What a kernel gets of a file: its path, or the bytes of an encrypted model."""
+        code = f"context.path({literal(path)})"
+        if not (is_model and path.endswith(ENCRYPTED)):
+            return code
+        self.parts.modules.add("encrypted")
+        return f"encrypted.read({code})"
 
     def _states(self, call: Call) -> Mapping[str, State]:
         assert self.parts.graph.types is not None

@@ -12,17 +12,20 @@ from ..diagnostics import Bag, did_you_mean
 from ..ir.filters import UserStatus
 from ..ir.graph import DALI, Call, Entry, Graph, Stage
 from ..ir.op import attributes_of
+from ..ir.serving import WARMUP
 from . import configs
 from .called_model import alone
 from .code_text import safe_name
 from .config_pbtxt import render as render_config
-from .dali import Refusal, dali_code, dali_config, dali_files, lower
+from .dali import Refusal, dali_code, dali_config, dali_files, lower_stage
 from .native_model import Engine, native_config, native_files
 from .overrides import Override, apply_override
 from .render import render_python
-from .repo_plan import JSON, Content, ModelPlan, RepoPlan
+from .repo_plan import ENCRYPTED, JSON, Content, ModelPlan, RepoPlan
+from .serving import serving_override
 from .stage_code import StageCode
-from .vendor import requirements, runtime_files
+from .vendor import REQUIREMENTS, requirements, runtime_files
+from .warmup import BadSample, files_of, warm_up
 from .wire_form import wire_tensors
 
 MAX_PIXELS = 64_000_000
@@ -34,7 +37,7 @@ class Inputs:
 
     ``contents`` are the files of file attributes by call label and attribute name (a model after its
     rewrite, a label file); ``user_files`` the user modules of each call, by path below ``user/``; ``engines``
-    those that stages need, by stage.
+    those that stages need, by stage; ``samples`` the files of warm-up samples, by name in the TOML.
     """
 
     version: str
@@ -48,6 +51,7 @@ class Inputs:
     overrides: Mapping[str, Override] = field(default_factory=dict)
     record: Mapping[str, JSON] = field(default_factory=dict)
     engines: Mapping[str, Engine] = field(default_factory=dict)
+    samples: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def plan(graph: Graph, inputs: Inputs, bag: Bag) -> RepoPlan:
@@ -61,7 +65,10 @@ def plan(graph: Graph, inputs: Inputs, bag: Bag) -> RepoPlan:
                 models += _dali_model(graph, stage, inputs, bag)
                 continue
             if not stage.is_python:
-                models.append(_native_model(graph, stage, inputs, bag))
+                model = _native_model(graph, stage, inputs, bag)
+                models.append(model)
+                if any(path.endswith(ENCRYPTED) for path in model.files):
+                    needed.add(REQUIREMENTS["cryptography"])
                 continue
             part = alone(graph, stage) if stage.runs else graph
             model, requires = _stage_model(part, stage, entry, inputs, bag)
@@ -116,6 +123,7 @@ def _stage_model(
         for path, data in inputs.user_files.get(label, {}).items():
             files[f"1/user/{path}"] = data
     config = configs.stage_config(stage, entry, _batching(graph, stage, inputs))
+    config = _with_serving(graph, stage, config, inputs, files, bag)
     native = {name for other in graph.stages if not other.is_python for name in graph.titles(other.nodes)}
     for name in graph.titles(stage.nodes):
         if name in inputs.overrides and name not in native:
@@ -130,6 +138,7 @@ def _native_model(graph: Graph, stage: Stage, inputs: Inputs, bag: Bag) -> Model
     engine = inputs.engines.get(stage.name)
     files = native_files(stage, contents, engine)
     config = native_config(stage, _batching(graph, stage, inputs), engine)
+    config = _with_serving(graph, stage, config, inputs, files, bag)
     for name in stage.nodes:
         if name in inputs.overrides:
             config = apply_override(config, inputs.overrides[name], inputs.target_triton, bag)
@@ -137,12 +146,36 @@ def _native_model(graph: Graph, stage: Stage, inputs: Inputs, bag: Bag) -> Model
     return ModelPlan(stage.name, files)
 
 
+def _with_serving(
+    graph: Graph, stage: Stage, config: Any, inputs: Inputs, files: dict[str, Content], bag: Bag
+) -> Any:
+    """The configuration with what the stage's nodes ask of it; warm-up samples come to the files."""
+    title = graph.title(stage.nodes[0])
+    named = files_of(stage.serving[WARMUP].value) if WARMUP in stage.serving else ()
+    if not inputs.samples.keys() >= set(named):
+        return config  # which was reported
+    try:
+        warm = warm_up(stage, _encoded(graph, stage), inputs.samples)
+    except BadSample as problem:
+        place = stage.serving[WARMUP].span
+        message = f"'{title}' cannot be warmed up: {problem}"
+        bag.error("TP923", message, place, hint=problem.hint, node=title)
+        return config
+    files.update(warm.files)
+    override = serving_override(stage, title, config, warm.samples)
+    return config if override is None else apply_override(config, override, inputs.target_triton, bag)
+
+
+def _encoded(graph: Graph, stage: Stage) -> dict[str, bool]:
+    """The inputs of bytes that operators on images read."""
+    image_calls = [call for call in _calls(graph, stage) if call.op.group == "image"]
+    return {key: True for call in image_calls for key in call.op.inputs()}
+
+
 def _dali_model(graph: Graph, stage: Stage, inputs: Inputs, bag: Bag) -> list[ModelPlan]:
     """A stage as a DALI pipeline; none if DALI cannot hold it, which is reported where it is written."""
     calls = _calls(graph, stage)
-    chain = lower(graph, calls, stage.inputs[0], stage.outputs, device="gpu")
-    if len(stage.inputs) > 1:
-        chain = Refusal(f"the pipeline begins with several inputs, '{stage.inputs[1].key}' among them")
+    chain = lower_stage(graph, stage)
     if isinstance(chain, Refusal):
         bag.error(
             "TP914",

@@ -12,6 +12,7 @@ PACKAGE = "tpgen_runtime"
 # What the runtime imports from outside the standard library, as requirements of the server's Python.
 REQUIREMENTS = {
     "numpy": "numpy>=1.24",
+    "cryptography": "cryptography>=41",
     "cv2": "opencv-python-headless>=4.8,<5",  # 5 changed the grid of its warps
     "onnxruntime": "onnxruntime>=1.17",
     "PIL": "pillow>=9.4",
@@ -28,6 +29,12 @@ def runtime_files(modules: Iterable[str]) -> dict[str, bytes]:
     ``modules`` are those it names itself; what these import comes along.
     """
     needed = _closure(frozenset(modules) | {"__init__", "stage", "wire", "triton"})
+    return {f"{PACKAGE}/{name}.py": (runtime_dir() / f"{name}.py").read_bytes() for name in sorted(needed)}
+
+
+def program_files(module: str) -> dict[str, bytes]:
+    """A module of the runtime that is a program by itself, and what it imports, by path."""
+    needed = _closure(frozenset({"__init__", module}))
     return {f"{PACKAGE}/{name}.py": (runtime_dir() / f"{name}.py").read_bytes() for name in sorted(needed)}
 
 

@@ -49,9 +49,9 @@ def make_batch_dynamic(path: Path, out_path: Path, *, threshold: int = THRESHOLD
         items = sample_items(original, signature, max(BATCHES))
         editor = GraphEditor(load_model(path), path)
         edits = _free_first_axes(editor, signature)
-        if _proof(editor, path, signature, items) is not None:
+        if _proof(editor, path, signature, items, out_path.parent) is not None:
             edits += _rewrite_nodes(editor, signature, items)
-            problem = _proof(editor, path, signature, items)
+            problem = _proof(editor, path, signature, items, out_path.parent)
             if problem is not None:
                 raise ModelError(BLOCKED_BATCH, problem)
     except ModelError as error:
@@ -64,9 +64,15 @@ def make_batch_dynamic(path: Path, out_path: Path, *, threshold: int = THRESHOLD
     return DynamicBatchResult(tuple(edits), BATCHES, written)
 
 
-def _proof(editor: GraphEditor, path: Path, signature: ModelSignature, items: Items) -> str | None:
-    """What is wrong with the model as it is edited; None: batches give what single items do."""
-    with tempfile.TemporaryDirectory(prefix="tpgen-batch-") as folder:
+def _proof(
+    editor: GraphEditor, path: Path, signature: ModelSignature, items: Items, place: Path
+) -> str | None:
+    """What is wrong with the model as it is edited; None: batches give what single items do.
+
+    The copy that is tried lies where the result will: an encrypted model is in no other folder.
+    """
+    place.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="tpgen-batch-", dir=place) as folder:
         trial = externalize(editor.model, Path(folder), "trial.onnx", source_dir=path.parent)
         try:
             session = open_session(trial.model)

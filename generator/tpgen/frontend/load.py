@@ -23,6 +23,7 @@ from .macros import expand_document
 from .maps import check_sources, parse_map
 from .node_tables import NodeTable, apply_overrides, edges_of, report_orphans, split_tables
 from .pipeline_table import PipelineTable, read_pipeline_table
+from .serving import serving_of
 from .settings import NODE_FIELDS, on_error_of, settings_of
 from .shown import shown
 from .structure import Edge, check_edges, check_joins, topological_order
@@ -146,6 +147,7 @@ def _build_node(
     )
     calls = build_calls(whole(backend), first, values, user)
     settings = settings_of(values)
+    serving = serving_of(values, table)
     report_keys(values, _unknown_keys(values), NODE_FIELDS)
     if calls is None:
         return None
@@ -161,6 +163,7 @@ def _build_node(
         mapped or (),
         table.physical,
         on_error_of(values),
+        serving=serving,
     )
 
 

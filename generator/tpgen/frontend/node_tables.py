@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..diagnostics import Bag, did_you_mean
+from ..ir.serving import TABLES
 from ..source import SourceFile, Span, TomlDocument
 from .keys import Value, near_hint
 from .located import Located, locate
@@ -77,7 +78,7 @@ def _read_tables(
     values: dict[str, Value] = {}
     for key, value in raw.items():
         at = document.spans[(*path, key)]
-        if isinstance(value, dict) and key not in _TYPE_TABLES and not at.value.text.startswith("{"):
+        if isinstance(value, dict) and key not in _TABLE_KEYS and not at.value.text.startswith("{"):
             inner[key] = value
         else:
             values[key] = Value(value, at.value, at.key)
@@ -92,7 +93,7 @@ def _read_tables(
         yield from _read_tables(document, (*path, key), value, table, bag)
 
 
-_TYPE_TABLES = ("inputs", "outputs")
+_TABLE_KEYS = ("inputs", "outputs", *TABLES)  # no logical nodes
 _OWN_KEYS = ("next", "map", "filter", "or")  # of the place in the graph, which nobody borrows
 
 

@@ -74,6 +74,45 @@ class NodeKeys:
         default="fail",
     )
     input_color: str = attr("See the inference operators.", default="")
+    gpus: tuple[int, ...] = attr(
+        "The GPUs that the node's model runs on, an instance on each; default: all.", default=(), ge=0
+    )
+    rate_limiter: dict[str, Any] = attr(  # noqa: RUF009
+        'Resources of an instance, and its priority: {resources = [{name = "R", count = 1}], priority = 2}.',
+        default=None,
+    )
+    priority_levels: int = attr("Levels of requests' priorities; 1 goes first.", default=0, ge=1, le=65536)
+    default_priority_level: int = attr(
+        "The level of requests that name none; default: the last.", default=0, ge=1, le=65536
+    )
+    priority_queue_policy: dict[str, Any] = attr(  # noqa: RUF009
+        "Policies of the queues of single levels: {1 = {max_queue_size = 8}}.", default=None
+    )
+    max_queue_size: int = attr(
+        "How many requests may wait for the node's model; default: 1024.", default=0, ge=1, le=2**31 - 1
+    )
+    timeout_action: str = attr(
+        "What becomes of requests that waited timeout_ms: REJECT, or DELAY, behind the others.",
+        default="REJECT",
+        choices=("REJECT", "DELAY"),
+    )
+    default_queue_policy: dict[str, Any] = attr(  # noqa: RUF009
+        "More fields of the queue's policy: {allow_timeout_override = false}.", default=None
+    )
+    response_cache: bool = attr(
+        "Equal requests get the answer of the first, where the model has a backend of its own.", default=False
+    )
+    warmup: bool | str | dict[str, str] = attr(  # noqa: RUF009
+        "Run the model when it is loaded: true, a sample file, or a file for each input.", default=False
+    )
+    execution_provider: str = attr(
+        "What ONNX Runtime computes with, where it is a backend of its own.",
+        default="",
+        choices=("", "cuda", "tensorrt", "openvino", "cpu"),
+    )
+    execution_provider_options: dict[str, Any] = attr(  # noqa: RUF009
+        "Options of the provider: {trt_engine_cache_enable = true}.", default=None
+    )
 
 
 @dataclass(frozen=True)
@@ -99,6 +138,11 @@ class PipelineKeys:
         "auto: by cores; as-written: instance_num.", default="auto", choices=("auto", "as-written")
     )
     cores: int = attr("Cores that the repository is built for.", default=0, ge=1, le=4096)
+    engine_rate: float = attr(
+        "Items per second that the models alone answer, where that is known; see the cost in tpgen explain.",
+        default=0.0,
+        ge=0.001,
+    )
     preprocess: str = attr(
         "Where images are prepared on the gpu target.", default="auto", choices=("auto", "opencv", "dali")
     )

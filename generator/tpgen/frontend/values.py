@@ -143,6 +143,25 @@ def _types(key: str, value: Any) -> dict[str, Type]:
         raise ValueProblem("TP114", f"'{key}': {problem}", EXAMPLE) from None
 
 
+def _table(key: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise _wrong(key, value, "a table", "{name = value}")
+    return value
+
+
+def _sample(key: str, value: Any) -> bool | str | dict[str, str]:
+    """Whether a model is warmed up, and with which files."""
+    files = list(value.values()) if isinstance(value, dict) else [value]
+    if isinstance(value, dict) and value and all(isinstance(one, str) and one for one in files):
+        return value
+    if not isinstance(value, str) or value.strip().lower() in (*_TRUE, *_FALSE):
+        try:
+            return _bool(key, value)
+        except ValueProblem:
+            raise _wrong(key, value, "true, a file, or a file for each input", '"sample.jpg"') from None
+    return value
+
+
 _PARSERS: dict[str, Callable[[str, Any], Any]] = {
     "int": _int,
     "float": _float,
@@ -151,6 +170,8 @@ _PARSERS: dict[str, Callable[[str, Any], Any]] = {
     "tuple[int, ...]": _tuple_of(_int, "a list of whole numbers", "[1, 2]"),
     "tuple[float, ...]": _tuple_of(_float, "a list of numbers", "[0.5, 1.0]"),
     "dict[str, Type]": _types,
+    "dict[str, Any]": _table,
+    "bool | str | dict[str, str]": _sample,
     "tuple[str, ...]": _tuple_of(
         lambda key, value: _str(key, value).strip(), "a list of names", '["a", "b"]'
     ),

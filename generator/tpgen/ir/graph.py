@@ -21,6 +21,7 @@ from ..types import State, Type, varying
 from .filters import Filter, Otherwise
 from .op import Fork, Op, Trait
 from .rewrite import ModelRewrite
+from .serving import Serving
 from .settings import OnError, Settings
 from .type_table import TypeTable
 
@@ -97,6 +98,7 @@ class Node:
     physical: str = ""
     on_error: OnError | None = None
     copy_of: str = ""
+    serving: Serving = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -198,6 +200,7 @@ class Stage:
     With ``runs`` it is only what calls of these labels compute; another stage calls it, or it is a step of an
     ensemble, with the keys that its tensors stand for (``reads`` and ``writes``: tensor, key). ``backend`` is
     Triton's; a stage on another one than Python's has the tensors of its model's file.
+    ``serving`` is what its nodes ask of it, as far as it has an effect.
     ``takes_over``: the stage's input ``data`` is the ``result`` of the stage before it, so the first node's
     ``swap`` is done by the wiring; what is left of it is to end the items that have no ``data``.
     """
@@ -216,6 +219,7 @@ class Stage:
     on_gpu: bool = False
     reads: tuple[tuple[str, str], ...] = ()
     writes: tuple[tuple[str, str], ...] = ()
+    serving: Serving = field(default_factory=dict)
 
     @property
     def is_python(self) -> bool:

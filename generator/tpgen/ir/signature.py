@@ -27,12 +27,16 @@ class TensorInfo:
 
 @dataclass(frozen=True)
 class ModelSignature:
-    """The interface of a model file; ``batch_size`` is the fixed size where ``batch`` is FIXED."""
+    """The interface of a model file; ``batch_size`` is the fixed size where ``batch`` is FIXED.
+
+    ``is_encrypted``: the file is, on disk.
+    """
 
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
     batch: BatchAxis = BatchAxis.DYNAMIC
     batch_size: int | None = None
+    is_encrypted: bool = False
 
     def item_shape(self, info: TensorInfo) -> tuple[int | str | None, ...]:
         """The shape of one item's tensor, without the batch axis.

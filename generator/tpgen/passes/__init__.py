@@ -5,6 +5,7 @@ from .fold import FoldPreprocessing
 from .infer import Infer
 from .interface import BindInputs, BindOutputs
 from .place import Place
+from .prepare import Prepare
 from .simplify import DropForwards
 from .tails import FoldTails
 
@@ -20,6 +21,7 @@ OPTIMIZE: tuple[Pass, ...] = (
     DropForwards(),  # before Place: a call that does nothing must not decide a stage
     Place(),  # before the folding, which depends on what shares a process
     FoldPreprocessing(),
+    Prepare(),  # after all others: what an item costs depends on them
 )
 
 __all__ = [

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..diagnostics import Bag
-from ..ir.graph import Graph
+from ..ir.graph import Graph, Stage
 from ..ir.verify import verify
 from ..source import Span
 from ..types import Type
@@ -27,6 +27,7 @@ class DeclaredPort:
 class Options:
     """What the user chose for a build; ``cores`` is the number of CPUs the repository is made for.
 
+    ``engine_rate`` is what the models alone answer in a second, None where that is not known.
     ``entry_inputs`` are inputs that a single entry declares, by its first node.
     """
 
@@ -42,15 +43,20 @@ class Options:
     outputs_span: Span | None = None
     max_batch: int | None = None
     preprocess: str = "auto"
+    engine_rate: float | None = None
 
 
 @dataclass
 class Context:
-    """What passes share: the options, the diagnostics, and the decisions that `explain` prints."""
+    """What passes share: the options, the diagnostics, and the decisions that `explain` prints.
+
+    ``against_dali`` says why DALI can't prepare the images of a stage, None if it can; emit knows its table.
+    """
 
     options: Options
     bag: Bag
     decisions: list[str] = field(default_factory=list)
+    against_dali: Callable[[Graph, Stage], str | None] = lambda _, __: "there is no table of lowerings"
 
 
 class Pass(Protocol):

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..ir.graph import PYTHON, Call, Graph, Port
+from ..ir.graph import PYTHON, Call, Graph, Node, Port
 from ..ir.op import Trait
+from ..ir.serving import CPU_PROVIDERS, PROVIDER
 from ..ir.signature import BatchAxis
 from ..types import Array, DType, Symbol, present
 from .base import Options
@@ -21,11 +22,25 @@ def is_native(options: Options) -> bool:
     return options.runtime != PYTHON
 
 
-def backend_of(call: Call, options: Options) -> str:
-    """The backend of Triton that runs a call's model."""
+def backend_of(node: Node, call: Call, options: Options) -> str:
+    """The backend of Triton that runs a node's call of a model.
+
+    Who names a provider wants ONNX Runtime, and no engine is made of an encrypted model.
+    """
     if not call.op.has(Trait.REWRITABLE):
         return "pytorch"
-    return "tensorrt" if options.runtime == "tensorrt" else "onnxruntime"
+    op: Any = call.op
+    is_engine = options.runtime == "tensorrt" and not (_provider(node) or op.signature.is_encrypted)
+    return "tensorrt" if is_engine else "onnxruntime"
+
+
+def is_on_gpu(node: Node, options: Options) -> bool:
+    """True if a node's model runs on a GPU where it has a backend of its own."""
+    return options.target == "gpu" and _provider(node) not in CPU_PROVIDERS
+
+
+def _provider(node: Node) -> str:
+    return str(node.serving[PROVIDER].value) if PROVIDER in node.serving else ""
 
 
 def reason_to_stay(graph: Graph, call: Call) -> str | None:

@@ -9,7 +9,7 @@ from ..ir.filters import DATA, RESULT, SWAP
 from ..ir.graph import DALI, PYTHON, Entry, Graph, Port, Stage, companion_of
 from ..ir.op import Trait
 from ..types import State, crosses_wire
-from . import native, steps
+from . import native, serving, steps
 from .base import Context
 from .liveness import live_before_nodes
 from .looks import decisions
@@ -37,7 +37,7 @@ class Place:
                     runs = tuple(dict.fromkeys((*known.runs, *stage.runs)))
                     stages[stage.name] = replace(known, runs=runs)
         context.decisions.extend(decisions(graph))
-        return replace(graph, stages=tuple(stages.values()))
+        return replace(graph, stages=tuple(serving.assign(graph, list(stages.values()), context)))
 
 
 @dataclass(frozen=True)
@@ -166,8 +166,8 @@ def _step(graph: Graph, entry: Entry, group: _Group, context: Context) -> Stage:
         instances=native_instances(graph, name, context),
         why=group.why,
         runs=(call.label,),
-        backend=native.backend_of(call, context.options),
-        on_gpu=context.options.target == "gpu",
+        backend=native.backend_of(graph.nodes[name], call, context.options),
+        on_gpu=native.is_on_gpu(graph.nodes[name], context.options),
         reads=reads,
         writes=writes,
     )

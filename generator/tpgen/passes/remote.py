@@ -47,7 +47,7 @@ def called_models(graph: Graph, entry: Entry, context: Context) -> list[Stage]:
                     why="the stage calls it with the items of all requests that are there",
                     runs=(call.label,),
                     backend=backend,
-                    on_gpu=context.options.target == "gpu" and backend != PYTHON,
+                    on_gpu=backend != PYTHON and native.is_on_gpu(node, context.options),
                 )
             elif (known.inputs, known.outputs) == (inputs, outputs):
                 stages[key] = Stage(**{**vars(known), "runs": (*known.runs, call.label)})
@@ -60,7 +60,7 @@ def _backend(graph: Graph, node: Node, call: Call, context: Context) -> str | No
         return PYTHON
     reason = native.reason_to_stay(graph, call)
     if reason is None:
-        return native.backend_of(call, context.options)
+        return native.backend_of(node, call, context.options)
     context.bag.warning(
         "TP905",
         f"the model of '{node.title}' stays in the Python stage: {reason}",
@@ -101,6 +101,7 @@ def _as_ports(types: Mapping[str, Type | None]) -> tuple[Port, ...]:
 
 def native_instances(graph: Graph, name: str, context: Context) -> int:
     """Instances of a model of its own: one per core on the CPU, one on each GPU, or what the TOML says."""
+    node = graph.nodes[name]
     if context.options.instances == "as-written":
-        return graph.nodes[name].settings.instance_num
-    return context.options.cores if context.options.target == "cpu" else 1
+        return node.settings.instance_num
+    return 1 if native.is_on_gpu(node, context.options) else context.options.cores

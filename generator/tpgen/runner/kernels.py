@@ -49,6 +49,18 @@ def load_kernel(
     return loaded
 
 
+def undecodable(call: Call, data: bytes) -> str | None:
+    """Why an operator that decodes images cannot decode these bytes, if it can't."""
+    kernel = load_kernel(call, {}, {}, threads=1)
+    errors = importlib.import_module("tpgen_runtime.errors")
+    try:
+        if kernel is not None:
+            kernel(data)
+    except errors.ItemError as problem:
+        return str(problem)
+    return None
+
+
 def looking(
     kernel: Kernel | None, takes: Sequence[Any], gives: Sequence[Any], *, batched: bool
 ) -> Kernel | None:

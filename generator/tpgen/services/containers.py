@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shlex
 import shutil
@@ -54,11 +55,13 @@ def container_plan(
     dockerfile, release, shm, note = CPU, DEFAULT_TARGET, _USUAL_SHM, ""
     flags: list[str] = []
     devices: list[str] = []
+    key: list[str] = []
     if compiled:
         deployment = deployment_of(compiled, str(repository))
         dockerfile, release, shm = deployment.dockerfile, deployment.release, f"{deployment.shm_size}m"
-        flags = [deployment.pool_flag]
+        flags = [*deployment.flags]
         devices = ["--gpus", "all"] if deployment.target == "gpu" else []
+        key = _key_options() if deployment.encrypted else []
     else:
         note = f"the pipelines of '{repository}' are not beside it, so their shared memory is a guess: {shm}"
     tag = _tag(repository)
@@ -72,8 +75,17 @@ def container_plan(
         for outside, inside in zip(free_ports(host, ports), _INSIDE, strict=True)
         for word in ("--publish", f"{address}:{outside}:{inside}")
     ]
-    run = ["docker", "run", "--rm", "--init", f"--shm-size={shm}", *devices, *published, tag, *flags]
+    run = ["docker", "run", "--rm", "--init", f"--shm-size={shm}", *devices, *key, *published, tag, *flags]
     return ContainerPlan(tuple(build), tuple(run), note)
+
+
+def _key_options() -> list[str]:
+    """How the key of encrypted models gets into a container: as this process has it."""
+    file = os.environ.get("TPGEN_MODEL_KEY_FILE")
+    if os.environ.get("TPGEN_MODEL_KEY") or not file:
+        return ["--env", "TPGEN_MODEL_KEY"]
+    inside = "/run/secrets/tpgen_model_key"
+    return ["--volume", f"{os.path.abspath(file)}:{inside}:ro", "--env", f"TPGEN_MODEL_KEY_FILE={inside}"]
 
 
 def known_pipelines(repository: Path) -> tuple[Compiled, ...]:

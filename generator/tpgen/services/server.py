@@ -15,10 +15,12 @@ from types import TracebackType
 from typing import Self
 
 from ..diagnostics import Diagnostic, PipelineError, Severity, ToolMissing
+from ..runner.encryption import EncryptionProblem, unlocked
 from . import serverlog
 from .cache import is_shell_safe, scratch_parent
 from .engines import require_engines
 from .failures import FailureWatch
+from .features import crash_hint, feature_flags
 from .network import call_address, can_listen, fetch, free_ports, listen_address
 from .processes import end, spawn_supervised
 from .runtime import Runtime, isolated_environment, server_runtime
@@ -91,6 +93,7 @@ class TritonServer:
         self._ports = dict(zip(_SERVICES, self._wanted_ports, strict=True))
         self._process: subprocess.Popen[bytes] | None = None
         self._scratch: Path | None = None
+        self._unlocked: Path | None = None
         self._id = ""
         self._log = ""
 
@@ -159,7 +162,7 @@ class TritonServer:
             except subprocess.TimeoutExpired:
                 lost = watch.lost()
             for text in failures.fresh():
-                tell(text.replace(str(self._link()), os.path.abspath(self.repository)))
+                tell(self._as_named(text))
             # A server that is about to end lets its processes go; it is not ready any more.
             if lost and on_lost is not None and fetch(f"{self.http_url}/v2/health/ready") is not None:
                 for stub in lost:
@@ -212,9 +215,9 @@ class TritonServer:
                 end(process, 2.0 * _EXIT_SECONDS)
         finally:
             self._read_log()
-            if self._scratch is not None:
-                shutil.rmtree(self._scratch, ignore_errors=True)
-                self._scratch = None
+            for folder in filter(None, (self._scratch, self._unlocked)):
+                shutil.rmtree(folder, ignore_errors=True)
+            self._scratch = self._unlocked = None
 
     # --- starting ---------------------------------------------------------------
 
@@ -247,8 +250,16 @@ class TritonServer:
             raise _failure("TP705", message, hint="tpgen build writes it; or serve without --isolated")
         return server_runtime(self._tritonserver, isolated_environment(requirements.read_text()))
 
+    def _unlock(self) -> None:
+        """Decrypt in memory what Triton's own backends can't."""
+        try:
+            self._unlocked = unlocked(self.repository)
+        except EncryptionProblem as problem:
+            raise _failure("TP728", problem.message, hint=problem.hint) from None
+
     def _launch(self, runtime: Runtime) -> None:
         self._scratch = Path(tempfile.mkdtemp(prefix="tpgen-serve-", dir=scratch_parent()))
+        self._unlock()
         self._id = f"tpgen-{secrets.token_hex(6)}"
         self._ports = dict(zip(_SERVICES, free_ports(self.host, self._wanted_ports), strict=True))
         self._process = spawn_supervised(
@@ -269,11 +280,15 @@ class TritonServer:
             command.append(f"--backend-directory={runtime.backend_directory}")
         command.append(f"--exit-timeout-secs={_EXIT_SECONDS}")
         command.append(f"--backend-config=python,shm-region-prefix-name={self._id}-")
-        return command + self._extra_args
+        return [
+            *command,
+            *feature_flags(self.repository, runtime.program, self._extra_args),
+            *self._extra_args,
+        ]
 
     def _served_path(self) -> Path:
         """The repository's path, or a link to it where the server could not cope with the path itself."""
-        path = Path(os.path.abspath(self.repository))
+        path = self._unlocked or Path(os.path.abspath(self.repository))
         if is_shell_safe(path):
             return path
         link = self._link()
@@ -284,6 +299,12 @@ class TritonServer:
         assert self._scratch is not None, "made by _launch"
         return self._scratch / "repository"
 
+    def _as_named(self, text: str) -> str:
+        """What the server says, with the repository as the user named it."""
+        for path in filter(None, (self._link(), self._unlocked)):
+            text = text.replace(str(path), os.path.abspath(self.repository))
+        return text
+
     def _log_file(self) -> Path:
         if self._log_path is not None:
             return self._log_path
@@ -292,8 +313,7 @@ class TritonServer:
 
     def _read_log(self) -> None:
         if self._scratch is not None and self._log_file().exists():
-            text = self._log_file().read_text(errors="replace")
-            self._log = text.replace(str(self._link()), os.path.abspath(self.repository))
+            self._log = self._as_named(self._log_file().read_text(errors="replace"))
 
     # --- waiting ---------------------------------------------------------------
 
@@ -336,7 +356,7 @@ class TritonServer:
         how = f"with status {status}" if status < 128 else f"by signal {status - 128}"
         reason = serverlog.fatal_reason(log)
         lines = [f"tritonserver ended {how} while it started{f': {reason}' if reason else ''}"]
-        hint = "signal 9 is mostly the system's, for want of memory" if status == 128 + 9 else None
+        hint = crash_hint(self.repository, status - 128)
         return _failure("TP702", "\n  ".join(lines + serverlog.last_words(log)), hint=hint, log=log)
 
     def _refusals(self, log: str) -> list[Diagnostic]:

@@ -4,7 +4,7 @@
 Nothing here needs DALI but `serialized`.
 """
 
-from .lower import GIVEN_UP, LIMIT, DaliChain, Refusal, lower
+from .lower import GIVEN_UP, LIMIT, DaliChain, Refusal, lower, lower_stage, reason_against
 from .model import dali_code, dali_config, dali_files, serialized
 from .table import TABLE, Device, Lowering
 
@@ -20,5 +20,7 @@ __all__ = [
     "dali_config",
     "dali_files",
     "lower",
+    "lower_stage",
+    "reason_against",
     "serialized",
 ]

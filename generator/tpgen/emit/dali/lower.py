@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from ...ir.filters import DATA, RESULT, RUN, SWAP, Check, Filter, Has, Otherwise
-from ...ir.graph import Call, Graph, Node, Port
+from ...ir.graph import Call, Graph, Node, Port, Stage
 from ...ir.op import Trait
 from ...source import Span
 from ...types import Array, Bytes, Color, Layout
@@ -99,6 +99,20 @@ def lower(
         return _Lowering(graph, source, device, limit).run(calls, outputs)
     except _Refused as refused:
         return refused.refusal
+
+
+def lower_stage(graph: Graph, stage: Stage) -> DaliChain | Refusal:
+    """What a stage of a GPU's repository is as a chain."""
+    if len(stage.inputs) > 1:
+        return Refusal(f"the pipeline begins with several inputs, '{stage.inputs[1].key}' among them")
+    calls = [call for name in stage.nodes for call in graph.nodes[name].calls]
+    return lower(graph, calls, stage.inputs[0], stage.outputs, device="gpu")
+
+
+def reason_against(graph: Graph, stage: Stage) -> str | None:
+    """Why DALI cannot hold a stage, if it cannot."""
+    found = lower_stage(graph, stage)
+    return str(found) if isinstance(found, Refusal) else None
 
 
 def _refuse(reason: str, call: Call | None = None, span: Span | None = None) -> _Refused:

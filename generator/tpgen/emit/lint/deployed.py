@@ -24,12 +24,12 @@ def features_are_switched_on(model: Model) -> Iterator[Diagnostic]:
     """TP879: caches, rate limits and agents work in a server that was started with them."""
     if model.config.response_cache.enable and not any(_excludes_cache(model)):
         message = f"the answers of '{model.name}' are cached by a server with a cache only"
-        hint = "start it with --cache-config=local,size=…"
+        hint = "tpgen serve switches it on; elsewhere: --cache-config=local,size=…"
         yield model.note("TP879", message, "response_cache", "enable", hint=hint)
     for index, group in enumerate(model.config.instance_group):
         if group.HasField("rate_limiter"):
             message = f"the rate_limiter of '{model.name}' is ignored by a server that has it off"
-            hint = "start it with --rate-limit=execution_count"
+            hint = "tpgen serve switches it on; elsewhere: --rate-limit=execution_count"
             yield model.note("TP879", message, "instance_group", index, "rate_limiter", hint=hint)
             break
     for index, agent in enumerate(model.config.model_repository_agents.agents):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from ...diagnostics import Diagnostic
+from ..repo_plan import ENCRYPTED
 from . import backends
 from .engine_file import REQUEST
 from .model import Entry, Model, Version, is_too_big
@@ -128,7 +129,7 @@ def _misnamed_versions(model: Model) -> list[str]:
 
 
 def model_file_exists(model: Model) -> Iterator[Diagnostic]:
-    """TP809: each version that is loaded has its model; a Python model without hangs the server."""
+    """TP809, TP912: each version that is loaded has its model; a Python model without hangs the server."""
     file = backends.model_file(model.backend, model.config)
     if file is None or model.is_ensemble or _is_chosen_by_gpu(model):
         return
@@ -142,6 +143,11 @@ def model_file_exists(model: Model) -> Iterator[Diagnostic]:
             )
             way_out = "build it where the GPU is: tpgen engines build"
             yield model.warning_in("TP809", message, f"{version.number}/{REQUEST}", hint=way_out)
+            continue
+        if path.with_name(f"{path.name}{ENCRYPTED}").is_file():
+            message = f"'{model.name}' is encrypted: a server that is started by itself can't load it"
+            way_out = "tpgen serve and the image of tpgen docker decrypt it at start"
+            yield model.warning_in("TP912", message, f"{version.number}/{file}{ENCRYPTED}", hint=way_out)
             continue
         waits = model.backend == backends.PYTHON and not path.exists()
         message = f"version {version.number} of '{model.name}' has no {file}"

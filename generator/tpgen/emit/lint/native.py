@@ -17,16 +17,34 @@ _ACCELERATORS = {
     "gpu_execution_accelerator": ("tensorrt", "cuda"),
     "cpu_execution_accelerator": ("openvino",),
 }
-# Of the accelerator `tensorrt`, beside those that begin with trt_.
-_TENSORRT_OPTIONS = frozenset(
-    {
-        "precision_mode",
-        "max_workspace_size_bytes",
-        "int8_calibration_table_name",
-        "int8_use_native_calibration_table",
-    }
-)
-_OFTEN_USED = ("trt_engine_cache_enable", "trt_engine_cache_path", "trt_timing_cache_enable")
+# Options of the accelerators. Later releases have more of TensorRT's, which begin with trt_, and of CUDA's.
+_OPTIONS = {
+    "tensorrt": frozenset(
+        {
+            *("precision_mode", "max_workspace_size_bytes"),
+            *("int8_calibration_table_name", "int8_use_native_calibration_table"),
+            *("trt_max_partition_iterations", "trt_min_subgraph_size", "trt_dla_enable", "trt_dla_core"),
+            *("trt_engine_cache_enable", "trt_engine_cache_path", "trt_engine_cache_prefix"),
+            *("trt_dump_subgraphs", "trt_force_sequential_engine_build", "trt_layer_norm_fp32_fallback"),
+            *("trt_context_memory_sharing_enable", "trt_timing_cache_enable", "trt_timing_cache_path"),
+            *("trt_force_timing_cache", "trt_detailed_build_log", "trt_build_heuristics_enable"),
+            *("trt_sparsity_enable", "trt_builder_optimization_level", "trt_auxiliary_streams"),
+            *("trt_tactic_sources", "trt_extra_plugin_lib_paths", "trt_cuda_graph_enable"),
+            *("trt_profile_min_shapes", "trt_profile_opt_shapes", "trt_profile_max_shapes"),
+            *("trt_dump_ep_context_model", "trt_ep_context_file_path", "trt_ep_context_embed_mode"),
+        }
+    ),
+    "cuda": frozenset(
+        {
+            *("gpu_mem_limit", "arena_extend_strategy", "do_copy_in_default_stream"),
+            *("cudnn_conv_algo_search", "cudnn_conv_use_max_workspace", "cudnn_conv1d_pad_to_nc1d"),
+            *("enable_cuda_graph", "tunable_op_enable", "tunable_op_tuning_enable"),
+            *("tunable_op_max_tuning_duration_ms", "enable_skip_layer_norm_strict_mode"),
+            *("prefer_nhwc", "use_tf32", "fuse_conv_bias", "sdpa_kernel", "use_ep_level_unified_stream"),
+        }
+    ),
+    "openvino": frozenset[str](),
+}
 _PRECISIONS = ("FP16", "FP32", "INT8")
 _GRAPH_LEVELS = (-1, 0, 1, 2)
 _THREADS = ("intra_op_thread_count", "inter_op_thread_count")
@@ -53,18 +71,26 @@ def accelerators_are_known(model: Model) -> Iterator[Diagnostic]:
         if value.name not in known:
             message = f"'{value.name}' of '{model.name}' is no accelerator of this kind"
             yield model.error("TP866", message, *path, "name", hint=f"one of {', '.join(known)}")
-        for key in sorted(value.parameters) if value.name == "tensorrt" else ():
-            place = (*path, "parameters", Key(key))
-            if key not in _TENSORRT_OPTIONS and not key.startswith("trt_"):
-                message = f"the accelerator tensorrt of '{model.name}' has no option '{key}'"
-                close = did_you_mean(key, _TENSORRT_OPTIONS) or did_you_mean(f"trt_{key}", _OFTEN_USED)
-                hint = f"did you mean '{close}'?" if close else "its options begin with trt_"
-                yield model.error("TP866", message, *place, "key", hint=hint)
+        for key in sorted(set(value.parameters) - _OPTIONS.get(value.name, frozenset(value.parameters))):
+            yield from _unknown_option(model, value.name, key, (*path, "parameters", Key(key), "key"))
         precision = value.parameters.get("precision_mode") if value.name == "tensorrt" else None
         if precision is not None and precision not in _PRECISIONS:
             message = f"precision_mode of '{model.name}' is '{precision}'"
             place = (*path, "parameters", Key("precision_mode"), "value")
             yield model.error("TP866", message, *place, hint=f"one of {', '.join(_PRECISIONS)}")
+
+
+def _unknown_option(model: Model, accelerator: str, key: str, path: tuple[Step, ...]) -> Iterator[Diagnostic]:
+    """One that is nearly another's name is misspelt; one that is not may be of a later release."""
+    message = f"the accelerator {accelerator} of '{model.name}' has no option '{key}'"
+    known = _OPTIONS[accelerator]
+    close = did_you_mean(key, known) or did_you_mean(f"trt_{key}", known)
+    if accelerator == "openvino":
+        hint = "it takes none; environment variables of the server set up OpenVINO"
+        yield model.warning("TP866", f"{message}: it is ignored", *path, hint=hint)
+    elif close or (accelerator == "tensorrt" and not key.startswith("trt_")):
+        hint = f"did you mean '{close}'?" if close else "its options begin with trt_"
+        yield model.error("TP866", message, *path, hint=hint)
 
 
 def onnx_settings_are_numbers(model: Model) -> Iterator[Diagnostic]:

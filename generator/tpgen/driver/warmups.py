@@ -1,0 +1,66 @@
+"""The files of warm-up samples that nodes name, beside the TOML."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from ..diagnostics import Bag
+from ..emit.warmup import files_of
+from ..ir.graph import Graph
+from ..ir.serving import WARMUP, Asked
+from ..runner.kernels import undecodable
+from ..types import Bytes
+
+
+def sample_contents(graph: Graph, base: Path, bag: Bag) -> dict[str, bytes]:
+    """The contents of the files that the stages' samples are made of, by name; missing ones are reported."""
+    found: dict[str, bytes] = {}
+    for name, asked in _named(graph):
+        try:
+            found[name] = (base / name).read_bytes()
+        except OSError as problem:
+            reason = "there is no file" if isinstance(problem, FileNotFoundError) else problem.strerror
+            hint = "paths are relative to the TOML file"
+            bag.error("TP118", f"{reason}: {base / name}", asked.span, hint=hint)
+    return found
+
+
+def sample_hashes(graph: Graph, base: Path) -> list[tuple[str, str]]:
+    """The files with their hashes, for the fingerprint of a build."""
+    names = {name for name, _ in _named(graph)}
+    return [
+        (name, hashlib.sha256((base / name).read_bytes()).hexdigest())
+        for name in sorted(names)
+        if (base / name).is_file()
+    ]
+
+
+def check_images(graph: Graph, contents: Mapping[str, bytes], bag: Bag) -> None:
+    """Report encoded images that nothing in their stage can decode: the server dies of such a sample."""
+    for stage in graph.stages:
+        value = stage.serving[WARMUP].value if WARMUP in stage.serving else None
+        if not stage.is_python or value is None:
+            continue
+        for port in stage.inputs:
+            file = str(value.get(port.key) if isinstance(value, dict) else value)
+            if file not in contents or file.endswith(".json") or not isinstance(port.type, Bytes):
+                continue
+            decoders = [
+                call
+                for name in stage.nodes
+                for call in graph.nodes[name].calls
+                if call.op.group == "image" and port.key in call.op.inputs()
+            ]
+            reasons = [undecodable(call, contents[file]) for call in decoders]
+            if reasons and all(reasons):
+                span = stage.serving[WARMUP].span
+                bag.error("TP923", f"'{file}' is no sample for '{port.key}': {reasons[-1]}", span)
+
+
+def _named(graph: Graph) -> Iterator[tuple[str, Asked]]:
+    for stage in graph.stages:
+        if WARMUP in stage.serving:
+            asked = stage.serving[WARMUP]
+            yield from ((name, asked) for name in files_of(asked.value))

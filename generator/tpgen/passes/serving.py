@@ -1,0 +1,130 @@
+"""What nodes ask of the Triton models that they run in: which model gets it, and what has no effect there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ..ir.graph import Graph, Node, Stage
+from ..ir.op import Trait
+from ..ir.serving import (
+    CACHE,
+    CPU_PROVIDERS,
+    GPUS,
+    LEVELS,
+    PROVIDER,
+    PROVIDER_OPTIONS,
+    WARMUP,
+    Asked,
+)
+from ..source import Span
+from .base import Context
+
+_ONNX = "onnxruntime"
+_PROVIDED = (PROVIDER, PROVIDER_OPTIONS)
+_OWN_BACKEND = "--target gpu or --runtime onnxruntime gives models a backend of their own"
+
+
+def assign(graph: Graph, stages: Sequence[Stage], context: Context) -> list[Stage]:
+    """The stages, each with what its nodes ask of it.
+
+    A node whose model is a stage of its own asks of that. What nodes of one stage want differently, and what
+    cannot work where it was written for this node alone, is reported.
+    """
+    graph = replace(graph, stages=tuple(stages))
+    found = []
+    for stage in stages:
+        merged: dict[str, tuple[Asked, Node]] = {}
+        for node in _asking(graph, stage):
+            for key, asked in node.serving.items():
+                if why_without_effect(graph, stage, node, key) is not None:
+                    continue
+                first, other = merged.setdefault(key, (asked, node))
+                if first.value != asked.value:
+                    message = f"'{node.title}' runs in one model with '{other.title}', whose '{key}' holds"
+                    hint = f"give both the same {key}, or write it above the first node"
+                    context.bag.warning("TP921", message, asked.span, hint=hint, node=node.title)
+        serving = {key: asked for key, (asked, _) in merged.items()}
+        if serving:
+            context.decisions.append(f"model {stage.name}: {shown(serving)}")
+        found.append(replace(stage, serving=serving))
+    _report(replace(graph, stages=tuple(found)), context)
+    return found
+
+
+def shown(serving: dict[str, Asked]) -> str:
+    """The keys as somebody would write them."""
+    return ", ".join(f"{key} = {_literal(asked.value)}" for key, asked in serving.items())
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {_literal(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(_literal, value))}]"
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def asked_in_vain(graph: Graph) -> Iterator[tuple[str, Span, str]]:
+    """The keys that have no effect in this build: key, place and reason."""
+    for stage in graph.stages:
+        for node in _asking(graph, stage):
+            for key, asked in node.serving.items():
+                why = why_without_effect(graph, stage, node, key)
+                if why is not None and asked.value not in (False, ""):
+                    yield key, asked.span, why
+
+
+def why_without_effect(graph: Graph, stage: Stage, node: Node, key: str) -> str | None:
+    """Why a key says nothing about the model that a node runs in, if it doesn't."""
+    asked = node.serving[key]
+    if key == GPUS and not stage.on_gpu:
+        return "its model runs on the CPU"
+    if key in _PROVIDED:
+        provider = node.serving[PROVIDER].value if PROVIDER in node.serving else ""
+        if stage.backend != _ONNX:
+            return f"ONNX Runtime is no backend of its own here; {_OWN_BACKEND}"
+        if provider and (provider in CPU_PROVIDERS) is stage.on_gpu and provider != "cpu":
+            return f"{provider} computes on the {'CPU' if stage.on_gpu else 'GPU'}"
+    if key == CACHE and stage.is_python:
+        return f"the server would answer a bad item as an empty one the second time; {_OWN_BACKEND}"
+    if key == WARMUP and asked.value and _calls_models(graph, stage):
+        return "its model calls others, which need not be there while it is loaded"
+    return None
+
+
+def _calls_models(graph: Graph, stage: Stage) -> bool:
+    if stage.runs:
+        return False
+    elsewhere = graph.called_models()
+    return any(call.label in elsewhere for name in stage.nodes for call in graph.nodes[name].calls)
+
+
+def _asking(graph: Graph, stage: Stage) -> list[Node]:
+    """The nodes that ask of a stage: all, but for those whose model is another one."""
+    models = {name for other in graph.stages if other.runs for name in graph.titles(other.nodes)}
+    nodes = [graph.nodes[name] for name in stage.nodes]
+    return nodes if stage.runs else [node for node in nodes if node.title not in models]
+
+
+def _report(graph: Graph, context: Context) -> None:
+    """What somebody wrote for a node, and does not get."""
+    for stage in graph.stages:
+        for node in _asking(graph, stage):
+            for key, asked in node.serving.items():
+                why = why_without_effect(graph, stage, node, key) if asked.is_own and asked.value else None
+                runs_model = any(call.op.has(Trait.INFERENCE) for call in node.calls)
+                if key in _PROVIDED and asked.is_own and not runs_model:
+                    hint = "write it in the node with the model"
+                    message = f"'{key}' of '{node.title}' says nothing: the node runs no model"
+                    context.bag.error("TP922", message, asked.span, hint=hint, node=node.title)
+                elif why is not None and key in (CACHE, WARMUP):
+                    what, _, hint = f"'{key}' of '{node.title}' has no effect: {why}".partition("; ")
+                    context.bag.warning("TP922", what, asked.span, hint=hint or None, node=node.title)
+                elif key == LEVELS and stage.is_called:
+                    message = f"all requests to '{stage.name}' have the default_priority_level"
+                    hint = "the stage that calls it cannot give a request a priority"
+                    context.bag.warning("TP922", message, asked.span, hint=hint, node=node.title)

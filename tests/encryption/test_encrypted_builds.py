@@ -1,0 +1,318 @@
+"""Builds of encrypted models: equal answers, located findings, and nothing of the model on any disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+import examples
+from engines.onnx_build import save
+from secret_model import NAME, WEIGHT, leaks, secret_model, write_pipeline
+from tpgen.cli import run_command
+from tpgen.diagnostics import PipelineError
+from tpgen.driver import BuildOptions, build, check, pipe, reference
+from tpgen.driver.deploy import deployment_of
+from tpgen.emit.config_pbtxt import parse
+from tpgen.emit.deployment import deployment_files
+from tpgen.runner import encryption
+
+OPTIONS = BuildOptions(cores=2)
+NATIVE = BuildOptions(target="gpu", runtime="onnxruntime", cores=2)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with net.onnx.encrypted and no other model; its key is in the environment."""
+    own, scratch = tmp_path / "own", tmp_path / "scratch"
+    own.mkdir()
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    monkeypatch.setenv("TPGEN_MODEL_KEY_FILE", str(tmp_path / "key"))
+    monkeypatch.delenv("TPGEN_MODEL_KEY", raising=False)
+    assert run_command(["encrypt", "--new-key", str(tmp_path / "key")]) == 0
+    plain = save(secret_model(), tmp_path / "net.onnx")
+    assert run_command(["encrypt", str(plain), "-o", str(own / "net.onnx.encrypted")]) == 0
+    return own
+
+
+def _findings(raised: pytest.ExceptionInfo[PipelineError]) -> list[tuple[str, int | str | None]]:
+    records = [one.to_json() for one in raised.value.diagnostics]
+    return [(str(record["code"]), record["line"]) for record in records]
+
+
+def _answers(path: Path, options: BuildOptions = OPTIONS) -> tuple[Any, Any]:
+    images = [{"data": examples.photo(seed)} for seed in (1, 2, 3)]
+    compiled, interpreter = reference(path, options)
+    expected = interpreter.run(compiled.reference.entries[0], images)
+    with pipe(path, options) as run:
+        found = [dict(image) for image in images]
+        run(found)
+    return [one["result"] for one in expected], [one["result"] for one in found]
+
+
+def test_the_stage_and_the_reference_answer_as_without_encryption(folder: Path) -> None:
+    secret = _answers(write_pipeline(folder, "secret", "net.onnx.encrypted"))
+    open_ = _answers(write_pipeline(folder.parent, "open", "net.onnx"))
+    np.testing.assert_array_equal(secret, open_)
+    np.testing.assert_allclose(secret[0], secret[1], atol=1e-4)
+
+
+@pytest.mark.parametrize("options", [OPTIONS, NATIVE], ids=["stage", "native"])
+def test_nothing_of_the_model_lies_on_a_disk(folder: Path, options: BuildOptions) -> None:
+    path, before = write_pipeline(folder, "secret", "net.onnx.encrypted"), _in_memory()
+    build(path, folder / "repository", options)
+    check(path, options)
+    build(path, folder / "repository", options)
+    model = "secret" if options is OPTIONS else "secret__net"
+    names = sorted(one.name for one in (folder / "repository" / model / "1").iterdir() if one.is_file())
+    assert ("net.onnx.encrypted" if options is OPTIONS else "model.onnx.encrypted") in names
+    assert leaks(folder, Path(tempfile.gettempdir())) == []
+    assert _in_memory() == before
+    requirements = (folder / "repository" / "requirements.txt").read_text()
+    assert "cryptography" in requirements
+
+
+def _in_memory() -> set[str]:
+    return {name for name in os.listdir("/dev/shm") if name.startswith(("tpgen-memory-", "tpgen-models-"))}
+
+
+def test_the_search_would_find_the_model(folder: Path) -> None:
+    path = write_pipeline(folder.parent, "open", "net.onnx")
+    build(path, folder / "open", NATIVE)
+    assert [one.name for one in leaks(folder)] == ["model.onnx"]
+    requirements = (folder / "open" / "requirements.txt").read_text()
+    assert "cryptography" not in requirements
+
+
+def test_a_rewritten_model_is_encrypted_again_and_the_same_each_time(folder: Path) -> None:
+    path = write_pipeline(folder, "secret", "net.onnx.encrypted")
+    for name in ("one", "two"):
+        build(path, folder / name, NATIVE)
+    place = Path("secret__net", "1", "model.onnx.encrypted")
+    sealed = (folder / "one" / place).read_bytes()
+    assert sealed == (folder / "two" / place).read_bytes()
+    assert sealed != (folder / "net.onnx.encrypted").read_bytes()
+    rewritten = onnx.load_from_string(encryption.decrypt(folder / "one" / place))
+    weights = {one.name: onnx.numpy_helper.to_array(one) for one in rewritten.graph.initializer}
+    np.testing.assert_array_equal(weights[NAME], WEIGHT)
+    assert rewritten.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
+    assert not build(path, folder / "one", NATIVE).changed
+
+
+def test_another_key_builds_anew(folder: Path) -> None:
+    path = write_pipeline(folder, "secret", "net.onnx.encrypted")
+    build(path, folder / "repository", OPTIONS)
+    key = folder.parent / "another"
+    plain = folder.parent / "net.onnx"
+    target = folder / "net.onnx.encrypted"
+    assert run_command(["encrypt", "--new-key", str(key), str(plain), "-o", str(target)]) == 0
+    os.environ["TPGEN_MODEL_KEY_FILE"] = str(key)  # the fixture puts it back
+    assert build(path, folder / "repository", OPTIONS).changed
+    placed = folder / "repository" / "secret" / "1" / "net.onnx.encrypted"
+    assert NAME.encode() in encryption.decrypt(placed)
+
+
+def test_a_fixed_batch_is_made_dynamic_in_memory(folder: Path) -> None:
+    plain = save(secret_model(batch=1), folder.parent / "one.onnx")
+    assert run_command(["encrypt", str(plain), "-o", str(folder / "one.enc")]) == 0
+    path = write_pipeline(folder, "secret", "one.enc")
+    with pytest.raises(PipelineError) as raised:
+        check(path, OPTIONS)
+    assert _findings(raised) == [("TP406", 13)]
+    dynamic = BuildOptions(cores=2, dynamic_batch=True)
+    build(path, folder / "repository", dynamic)
+    assert leaks(folder, Path(tempfile.gettempdir())) == []
+    secret, found = _answers(path, dynamic)
+    np.testing.assert_allclose(found, secret, atol=1e-4)
+
+
+def test_weights_in_a_file_of_their_own_are_taken_in(folder: Path) -> None:
+    apart = folder.parent / "apart" / "net.onnx"
+    apart.parent.mkdir()
+    onnx.save(secret_model(), apart, save_as_external_data=True, location="net.data", size_threshold=0)
+    target = folder / "apart.onnx.encrypted"
+    assert run_command(["encrypt", str(apart), "-o", str(target)]) == 0
+    loaded = onnx.load_from_string(encryption.decrypt(target))
+    assert {one.name: onnx.numpy_helper.to_array(one).tobytes() for one in loaded.graph.initializer}[
+        NAME
+    ] == WEIGHT.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("no key", "there is no key"),
+        ("another key", "is encrypted with another key"),
+        ("short key", "holds 3 bytes; a key has 32"),
+        ("damaged", "is damaged"),
+        ("foreign", "is no file that 'tpgen encrypt' wrote"),
+    ],
+)
+def test_findings_are_at_the_line_of_the_model(
+    change: str, said: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, model = write_pipeline(folder, "secret", "net.onnx.encrypted"), folder / "net.onnx.encrypted"
+    match change:
+        case "no key":
+            monkeypatch.delenv("TPGEN_MODEL_KEY_FILE")
+        case "another key":
+            monkeypatch.setenv("TPGEN_MODEL_KEY", encryption.new_key_text())
+        case "short key":
+            monkeypatch.setenv("TPGEN_MODEL_KEY", "AAAA")
+        case "damaged":
+            model.write_bytes(model.read_bytes()[:-1])
+        case "foreign":
+            model.write_bytes(b"what TorchPipe wrote")
+    with pytest.raises(PipelineError, match=said) as raised:
+        build(path, folder / "repository", OPTIONS)
+    assert _findings(raised) == [("TP416", 12)]
+    assert raised.value.diagnostics[0].hint
+    assert not (folder / "repository").exists()
+
+
+def test_what_is_wrong_with_the_model_names_the_users_file(folder: Path) -> None:
+    (folder.parent / "text").write_text("no model at all")
+    assert run_command(["encrypt", str(folder.parent / "text"), "-o", str(folder / "net.encrypt")]) == 0
+    with pytest.raises(PipelineError) as raised:
+        check(write_pipeline(folder, "secret", "net.encrypt"), OPTIONS)
+    assert _findings(raised) == [("TP402", 12)]
+    assert str(folder / "net.encrypt") in raised.value.diagnostics[0].message
+    assert "/dev/shm" not in str(raised.value)
+
+
+def test_native_models_are_named_and_get_no_engine(folder: Path) -> None:
+    path = write_pipeline(folder, "secret", "net.onnx.encrypted", 'precision = "fp16"')
+    result = build(path, folder / "repository", BuildOptions(target="gpu", cores=2))
+    found = {one.code: one for one in result.diagnostics}
+    assert set(found) == {"TP911", "TP912"}
+    assert found["TP911"].to_json()["line"] == 12
+    version = folder / "repository" / "secret__net" / "1"
+    assert sorted(path.name for path in version.iterdir()) == ["model.onnx.encrypted", "tpgen_runtime"]
+    assert parse((version.parent / "config.pbtxt").read_text()).backend == "onnxruntime"
+    assert any("stays encrypted on disk" in line for line in result.compiled[0].decisions)
+    assert run_command(["check", str(folder / "repository")]) == 0
+
+
+def test_a_repository_without_the_encrypted_file_is_still_refused(folder: Path) -> None:
+    build(write_pipeline(folder, "secret", "net.onnx.encrypted"), folder / "repository", NATIVE)
+    (folder / "repository" / "secret__net" / "1" / "model.onnx.encrypted").unlink()
+    assert run_command(["check", str(folder / "repository")]) == 1
+
+
+def test_a_container_gets_the_key_and_room_in_memory(folder: Path) -> None:
+    path = write_pipeline(folder, "secret", "net.onnx.encrypted")
+    for options in (OPTIONS, NATIVE):
+        compose = deployment_files(deployment_of(check(path, options).compiled, "repository"))["compose.yaml"]
+        assert b"TPGEN_MODEL_KEY_FILE: /run/secrets/tpgen_model_key" in compose
+    plain = check(write_pipeline(folder.parent, "open", "net.onnx"), OPTIONS).compiled
+    assert b"MODEL_KEY" not in deployment_files(deployment_of(plain, "repository"))["compose.yaml"]
+
+
+KILLED = """
+import os, signal, sys
+from tpgen.driver import BuildOptions
+from tpgen.driver import build as module_of_build
+from tpgen.driver.build import build
+from tpgen.runner import encryption
+import tpgen.driver.build
+
+made = encryption.memory_of
+def told(scratch):
+    folder = made(scratch)
+    print(folder, flush=True)
+    return folder
+encryption.memory_of = told
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if sys.argv[3] == "write":
+    sys.modules["tpgen.driver.build"].write = die
+options = BuildOptions(target="gpu", runtime="onnxruntime", cores=2)
+build(sys.argv[1], sys.argv[2], options, after=lambda name, graph: die() if name == sys.argv[3] else None)
+"""
+
+
+@pytest.mark.parametrize("moment", ["infer", "write"])
+def test_a_build_that_is_killed_leaves_nothing_of_the_model(moment: str, folder: Path) -> None:
+    path, scratch = write_pipeline(folder, "secret", "net.onnx.encrypted"), folder / "scratch"
+    scratch.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(path), str(folder / "repository"), moment],
+        env={**os.environ, "TMPDIR": str(scratch)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == -9, done.stderr
+    memory = Path(done.stdout.splitlines()[0])
+    assert memory.parent == Path("/dev/shm")
+    assert list(scratch.iterdir())  # what a killed process leaves, and nothing of the model in it
+    assert leaks(folder) == []
+    for _ in range(200):
+        if not memory.exists():
+            return
+        time.sleep(0.1)
+    shutil.rmtree(memory)
+    pytest.fail("the folder in memory outlived its process")
+
+
+def test_the_folder_in_memory_is_only_for_its_owner(tmp_path: Path) -> None:
+    folder = encryption.memory_of(tmp_path)
+    try:
+        assert folder.stat().st_mode & 0o777 == 0o700
+        assert encryption.memory_of(tmp_path) == folder
+        folder.chmod(0o755)
+        with pytest.raises(encryption.EncryptionProblem, match="so that none lies on a disk"):
+            encryption.memory_of(tmp_path)
+    finally:
+        encryption.forget(tmp_path)
+    assert not folder.exists()
+
+
+# --- tpgen encrypt ---------------------------------------------------------------------
+
+
+def test_a_new_key_is_private_and_never_replaces_one(tmp_path: Path, capsys: Any) -> None:
+    key = tmp_path / "key"
+    assert run_command(["encrypt", "--new-key", str(key)]) == 0
+    assert key.stat().st_mode & 0o777 == 0o600
+    before = key.read_bytes()
+    assert run_command(["encrypt", "--new-key", str(key)]) == 1
+    assert key.read_bytes() == before
+    assert "never replaced" in capsys.readouterr().err
+
+
+def test_encrypting_writes_a_whole_file_or_none(folder: Path, capsys: Any) -> None:
+    plain, key = folder.parent / "net.onnx", folder.parent / "key"
+    assert run_command(["encrypt", str(plain), "--key", str(key), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    written = Path(document["file"])
+    assert written == plain.with_name("net.onnx.encrypted")
+    assert document["bytes"] == written.stat().st_size
+    assert written.read_bytes() == (folder / "net.onnx.encrypted").read_bytes()
+    listed = sorted(folder.parent.iterdir())
+    assert run_command(["encrypt", str(written), "-o", str(folder / "twice")]) == 1
+    assert "encrypted already" in capsys.readouterr().err
+    assert run_command(["encrypt", str(plain), "-o", str(plain)]) == 1
+    assert run_command(["encrypt", str(plain), "-o", str(folder / "none" / "x")]) == 1
+    assert "No such file" in capsys.readouterr().err
+    assert sorted(folder.parent.iterdir()) == listed
+    assert run_command(["encrypt"]) == 2
+
+
+def test_the_package_is_asked_for(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setattr(encryption.importlib.util, "find_spec", lambda _: None)
+    assert run_command(["check", str(write_pipeline(folder, "secret", "net.onnx.encrypted"))]) == 3
+    assert "pip install 'tpgen[encrypt]'" in capsys.readouterr().err

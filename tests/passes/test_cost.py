@@ -1,0 +1,89 @@
+"""The estimate of what an item costs: from declared figures, by the sizes that types give."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from small_models import write_models
+from tpgen.driver import BuildOptions, check
+from tpgen.ir.graph import Graph
+from tpgen.ir.op import REGISTRY
+from tpgen.passes.cost import CORES, ENGINE, Cost, cost_of
+from tpgen.passes.figures import KERNELS, STAGE_MS
+
+INPUT = '[pipeline]\nname = "p"\ninputs = {data = "uint8[%d,%d,3] bgr"}\n'
+RESIZE = '[a]\nbackend = "ResizeMat"\nresize_h = %d\nresize_w = %d\n'
+MODEL = (
+    '[pipeline]\nname = "p"\n[a]\nbackend = "S[DecodeMat,ResizeMat,cvtColorMat,Mat2Tensor,Onnx]"\n'
+    'resize_h = 224\nresize_w = 224\ncolor = "rgb"\nmodel = "rgb.onnx"\nmax = 4\n'
+)
+
+
+def graph(folder: Path, text: str, target: str = "cpu") -> Graph:
+    write_models(folder)
+    (folder / "p.toml").write_text(text)
+    return check(folder / "p.toml", BuildOptions(target=target, cores=2)).compiled[0].graph
+
+
+def cost(folder: Path, text: str, target: str = "cpu", rate: float | None = None, cores: int = 2) -> Cost:
+    return cost_of(graph(folder, text, target), cores=cores, target=target, engine_rate=rate)
+
+
+def test_every_figure_is_of_a_kernel() -> None:
+    assert set(KERNELS) <= {one.kernel for one in REGISTRY.values()}
+    assert all(min(one.ms, one.read, one.written) >= 0 for one in KERNELS.values())
+
+
+def test_time_follows_the_sizes_of_images(tmp_path: Path) -> None:
+    figure = KERNELS["geometry:resize_mat"]
+    for height, width, side in ((100, 100, 50), (1000, 500, 50), (1000, 500, 700)):
+        found = cost(tmp_path, INPUT % (height, width) + RESIZE % (side, side))
+        wanted = figure.ms + figure.read * height * width / 1e6 + figure.written * side * side / 1e6
+        assert found.ms == pytest.approx(wanted + STAGE_MS)
+        assert not found.assumed
+        assert [one.size for one in found.edges] == [height * width * 3, side * side * 3]
+
+
+def test_unknown_sizes_are_assumed_and_that_is_noted(tmp_path: Path) -> None:
+    text = '[pipeline]\nname = "p"\n[a]\nbackend = "DecodeMat"\n'
+    found = cost(tmp_path, text)
+    assert found.assumed
+    assert found.ms == pytest.approx(KERNELS["image:decode_mat"].written * 1280 * 720 / 1e6 + STAGE_MS)
+
+
+def test_the_least_term_is_the_limit(tmp_path: Path) -> None:
+    alone = cost(tmp_path, MODEL, "gpu")
+    assert alone.limit == CORES
+    assert ENGINE not in alone.rates
+    assert alone.rates[CORES] == pytest.approx(2000 / alone.ms)
+    assert cost(tmp_path, MODEL, "gpu", rate=10.0).limit == ENGINE
+    assert cost(tmp_path, MODEL, "gpu", rate=1e5).limit == CORES
+    wide = cost(tmp_path, MODEL, "gpu", rate=1e9, cores=10**6)
+    assert " -> " in wide.limit
+
+
+def test_models_on_the_cores_take_their_time(tmp_path: Path) -> None:
+    """1,000 items a second of two cores are two milliseconds of an item."""
+    without, beside = cost(tmp_path, MODEL), cost(tmp_path, MODEL, rate=1000.0)
+    assert beside.ms == pytest.approx(without.ms + 2.0)
+    assert ENGINE not in beside.rates
+
+
+def test_what_crosses_the_bus(tmp_path: Path) -> None:
+    edges = {(one.source, one.target): one for one in cost(tmp_path, MODEL, "gpu").edges}
+    into = edges["p__a__before", "p__a"]
+    assert (into.size, into.over) == (224 * 224 * 3, "bus")  # as uint8: the cast is in the model
+    assert {one.over for one in cost(tmp_path, MODEL).edges} == {"memory"}
+
+
+def test_what_nobody_measured_is_named(tmp_path: Path) -> None:
+    (tmp_path / "ops.py").write_text(
+        "from tpgen_runtime import Tensor, op\n"
+        '@op(inputs={"data": Tensor("bytes", [])}, outputs={"result": Tensor("float32", [])})\n'
+        "def length(data):\n    return len(data)\n"
+    )
+    found = cost(tmp_path, '[pipeline]\nname = "p"\n[a]\nbackend = "Python[ops:length]"\n')
+    assert found.unmeasured == ("a.Python",)
+    assert found.ms == STAGE_MS

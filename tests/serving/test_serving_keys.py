@@ -1,0 +1,274 @@
+"""Keys of a node that are about its Triton model: what the configuration says then, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from small_models import write_models
+from tpgen.diagnostics import Diagnostic, PipelineError
+from tpgen.driver import BuildOptions, build, check
+from tpgen.driver.explain import explain
+from tpgen.emit.config_pbtxt import parse
+from tpgen.emit.warmup import grey_jpeg
+
+NET = """
+[pipeline]
+inputs = {data = "float32[3,8,8]"}
+[net]
+backend = "TensorrtTensor"
+model = "convolution.onnx"
+max = 4
+"""
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("models")
+    write_models(made)
+    return made
+
+
+@pytest.fixture
+def folder(tmp_path: Path, models: Path) -> Path:
+    for file in models.iterdir():
+        (tmp_path / file.name).symlink_to(file)
+    return tmp_path
+
+
+def config(folder: Path, text: str, model: str = "p__net", **options: Any) -> Any:
+    """The configuration of a model of a pipeline called p, for a GPU unless said otherwise."""
+    (folder / "p.toml").write_text(text)
+    options = {"target": "gpu", "cores": 2} | options
+    build(folder / "p.toml", folder / "repository", BuildOptions(**options))
+    return parse((folder / "repository" / model / "config.pbtxt").read_text())
+
+
+def findings(folder: Path, text: str, **options: Any) -> list[tuple[str, str, int, str]]:
+    """Code, severity, line and text pointed at, of what is found in a pipeline; pending engines left out."""
+    (folder / "p.toml").write_text(text)
+    options = {"target": "gpu", "cores": 2} | options
+    try:
+        found: tuple[Diagnostic, ...] = check(folder / "p.toml", BuildOptions(**options)).diagnostics
+    except PipelineError as problem:
+        found = problem.diagnostics
+    return [
+        (one.code, one.severity.value, one.span.line, one.span.text) for one in found if one.span is not None
+    ]
+
+
+def test_every_key_is_a_field_of_the_model(folder: Path) -> None:
+    found = config(
+        folder,
+        NET
+        + """
+gpus = [0, 2]
+rate_limiter = {resources = [{name = "memory", global = true, count = 4}], priority = 2}
+priority_levels = 3
+priority_queue_policy = {1 = {max_queue_size = 8}}
+max_queue_size = 64
+timeout_action = "DELAY"
+timeout_ms = 250
+default_queue_policy = {allow_timeout_override = false}
+response_cache = true
+warmup = true
+""",
+    )
+    (group,) = found.instance_group
+    assert list(group.gpus) == [0, 2] and group.count == 1
+    (resource,) = group.rate_limiter.resources
+    assert (resource.name, getattr(resource, "global"), resource.count) == ("memory", True, 4)
+    assert group.rate_limiter.priority == 2
+    batching = found.dynamic_batching
+    # who names no priority goes behind those who do
+    assert (batching.priority_levels, batching.default_priority_level) == (3, 3)
+    policy = batching.default_queue_policy
+    assert (policy.max_queue_size, policy.timeout_action, policy.allow_timeout_override) == (64, 1, False)
+    assert policy.default_timeout_microseconds == 250_000
+    assert batching.priority_queue_policy[1].max_queue_size == 8
+    assert found.response_cache.enable
+    assert [(one.batch_size, list(one.inputs)) for one in found.model_warmup] == [
+        (1, ["image"]),
+        (4, ["image"]),
+    ]
+
+
+def test_raw_fields_stand_above_the_keys(folder: Path) -> None:
+    text = NET + "max_queue_size = 64\n[pipeline.triton.net]\n"
+    raw = "dynamic_batching.default_queue_policy.max_queue_size = 7\n"
+    policy = config(folder, text + raw).dynamic_batching.default_queue_policy
+    assert policy.max_queue_size == 7
+
+
+def test_a_key_above_the_first_node_holds_for_all(folder: Path) -> None:
+    text = "max_queue_size = 9\nresponse_cache = true\ngpus = '1'\n" + NET.replace(
+        'model = "convolution.onnx"', 'model = "convolution.onnx"\nnext = "last"'
+    )
+    text += '[last]\nbackend = "Identity"\n'
+    net = config(folder, text)
+    assert net.dynamic_batching.default_queue_policy.max_queue_size == 9
+    assert net.response_cache.enable and list(net.instance_group[0].gpus) == [1]
+    whole = config(folder, text, "p", target="cpu")
+    assert whole.dynamic_batching.default_queue_policy.max_queue_size == 9
+    assert not whole.response_cache.enable and not whole.instance_group[0].gpus
+    facts = explain(check(folder / "p.toml", BuildOptions(target="cpu", cores=2)).compiled[0])
+    assert {one.key for one in facts.ignored} >= {"gpus", "response_cache"}
+    assert any("max_queue_size = 9" in decision for decision in facts.decisions)
+
+
+def test_the_keys_of_a_node_with_a_model_are_about_the_model(folder: Path) -> None:
+    text = (
+        NET.replace("TensorrtTensor", "Sequential[Identity,TensorrtTensor,Softmax]") + "max_queue_size = 5\n"
+    )
+    assert config(folder, text).dynamic_batching.default_queue_policy.max_queue_size == 5
+    behind = parse((folder / "repository" / "p__net__after" / "config.pbtxt").read_text())
+    assert behind.dynamic_batching.default_queue_policy.max_queue_size == 1024
+
+
+WRONG = {
+    "a level that is none": ("priority_levels = 2\ndefault_priority_level = 3", ("TP841", "error", 9)),
+    "a default without levels": ("default_priority_level = 1", ("TP852", "warning", 8)),
+    "a misspelt field": ('rate_limiter = {resorces = [{name = "a"}]}', ("TP115", "error", 8)),
+    "no table": ("rate_limiter = 3", ("TP103", "error", 8)),
+    "another action": ('timeout_action = "WAIT"', ("TP105", "error", 8)),
+    "a negative GPU": ("gpus = [-1]", ("TP104", "error", 8)),
+    "an unknown provider": ('execution_provider = "tensort"', ("TP105", "error", 8)),
+    "an unknown option": (
+        'execution_provider_options = {trt_engine_cache_pat = 1}\nexecution_provider = "tensorrt"',
+        ("TP866", "error", 8),
+    ),
+    "engines built with every start": ('execution_provider = "tensorrt"', ("TP876", "warning", 8)),
+    "a sample that is not there": ('warmup = "nothing.npy"', ("TP118", "error", 8)),
+    "a sample of another type": ('warmup = "doubles.npy"', ("TP923", "error", 8)),
+    "a sample with a batch": ('warmup = "batch.npy"', ("TP923", "error", 8)),
+    "a picture for numbers": ('warmup = "grey.jpg"', ("TP923", "error", 8)),
+    "an input that is none": ('warmup = {mask = "doubles.npy"}', ("TP923", "error", 8)),
+    "JSON that is none": ('warmup = "broken.json"', ("TP923", "error", 8)),
+    "no sample at all": ("warmup = [1]", ("TP103", "error", 8)),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), WRONG.values(), ids=WRONG)
+def test_a_wrong_value_is_found_at_its_key(text: str, expected: tuple[str, str, int], folder: Path) -> None:
+    np.save(folder / "doubles.npy", np.zeros((3, 8, 8)))
+    np.save(folder / "batch.npy", np.zeros((1, 3, 8, 8), np.float32))
+    (folder / "grey.jpg").write_bytes(grey_jpeg())
+    (folder / "broken.json").write_text("{")
+    found = findings(folder, NET + text)
+    assert expected in [one[:3] for one in found], found
+
+
+def test_nodes_of_one_model_that_want_different_things_are_told(folder: Path) -> None:
+    text = NET.replace("max = 4", "max = 4\nnext = 'last'\nmax_queue_size = 3")
+    text += '[last]\nbackend = "Identity"\nmax_queue_size = 4\n'
+    assert ("TP921", "warning", 12, "max_queue_size") in findings(folder, text, target="cpu")
+    assert not any(code == "TP921" for code, *_ in findings(folder, text, target="cpu", fuse="none"))
+    found = config(folder, text, "p", target="cpu")
+    assert found.dynamic_batching.default_queue_policy.max_queue_size == 3
+
+
+def test_the_answers_of_a_python_stage_are_not_cached(folder: Path) -> None:
+    text = NET + "response_cache = true\n"
+    assert ("TP922", "warning", 8, "response_cache") in findings(folder, text, target="cpu")
+    assert not config(folder, text, "p", target="cpu").response_cache.enable
+
+
+def test_a_stage_that_calls_models_is_not_warmed_up(folder: Path) -> None:
+    text = NET.replace("max = 4", "max = 4\nretry = 1\nnext = 'last'\npriority_levels = 2\nwarmup = true")
+    text += '[last]\nbackend = "Softmax"\nwarmup = true\n'
+    found = findings(folder, text)
+    assert ("TP922", "warning", 14, "warmup") in found
+    assert ("TP922", "warning", 10, "priority_levels") in found
+    assert not config(folder, text, "p").model_warmup
+    assert config(folder, text).model_warmup
+
+
+def test_a_node_without_a_model_has_no_provider(folder: Path) -> None:
+    text = NET.replace("max = 4", "max = 4\nnext = 'last'")
+    text += '[last]\nbackend = "Softmax"\nexecution_provider = "cuda"\n'
+    assert ("TP922", "error", 11, "execution_provider") in findings(folder, text)
+
+
+PROVIDERS = {
+    "cuda": ("cuda", {}, "gpu_execution_accelerator", True),
+    "cuda with options": ("cuda", {"gpu_mem_limit": 1 << 30}, "gpu_execution_accelerator", True),
+    "tensorrt": (
+        "tensorrt",
+        {"trt_engine_cache_enable": True, "trt_engine_cache_path": "/cache"},
+        "gpu_execution_accelerator",
+        True,
+    ),
+    "openvino": ("openvino", {}, "cpu_execution_accelerator", False),
+}
+
+
+@pytest.mark.parametrize(("name", "options", "field", "on_gpu"), PROVIDERS.values(), ids=PROVIDERS)
+def test_a_provider_makes_onnx_runtime_the_backend(
+    name: str, options: dict[str, Any], field: str, on_gpu: bool, folder: Path
+) -> None:
+    text = NET + f'execution_provider = "{name}"\n'
+    if options:
+        listed = ", ".join(f"{key} = {json.dumps(value)}" for key, value in options.items())
+        text += f"execution_provider_options = {{{listed}}}\n"
+    found = config(folder, text)
+    assert found.backend == "onnxruntime"
+    assert found.instance_group[0].kind == (1 if on_gpu else 2)
+    (accelerator,) = getattr(found.optimization.execution_accelerators, field)
+    assert accelerator.name == name
+    expected = {key: str(value).lower() for key, value in options.items()}
+    assert dict(accelerator.parameters) == expected
+    assert not list((folder / "repository").glob("*/1/engine.json"))
+
+
+def test_a_model_can_stay_on_the_cpu_of_a_machine_with_gpus(folder: Path) -> None:
+    found = config(folder, NET + 'execution_provider = "cpu"\n')
+    assert (found.backend, found.instance_group[0].kind, found.instance_group[0].count) == (
+        "onnxruntime",
+        2,
+        2,
+    )
+    assert not found.optimization.ListFields()
+    assert found.parameters["intra_op_thread_count"].string_value == "1"
+
+
+def test_openvino_computes_on_the_cpu_target(folder: Path) -> None:
+    text = NET + 'execution_provider = "openvino"\n'
+    found = config(folder, text, target="cpu", runtime="onnxruntime")
+    assert found.optimization.execution_accelerators.cpu_execution_accelerator[0].name == "openvino"
+    facts = explain(check(folder / "p.toml", BuildOptions(target="cpu", cores=2)).compiled[0])
+    assert "execution_provider" in {one.key for one in facts.ignored}
+
+
+def test_an_image_that_cannot_be_decoded_is_no_sample(folder: Path) -> None:
+    (folder / "broken.jpg").write_bytes(b"no image")
+    (folder / "fine.jpg").write_bytes(grey_jpeg())
+    text = '[decode]\nbackend = "DecodeMat"\nwarmup = "broken.jpg"\n'
+    assert findings(folder, text, target="cpu") == [("TP923", "error", 3, "warmup")]
+    assert findings(folder, text.replace("broken", "fine"), target="cpu") == []
+
+
+def test_bytes_of_an_unknown_kind_need_a_file(folder: Path) -> None:
+    code = "from tpgen_runtime import Tensor, op\n\n@op(outputs={'result': Tensor('int32', [])})\n"
+    (folder / "mine.py").write_text(code + "def size(data):\n    return len(data)\n")
+    text = '[size]\nbackend = "Python[mine:size]"\nwarmup = true\n'
+    assert findings(folder, text, target="cpu") == [("TP923", "error", 3, "warmup")]
+    (folder / "item.json").write_text('{"data": "text"}')
+    found = config(folder, text.replace("true", '"item.json"'), "p", target="cpu")
+    assert [one.batch_size for one in found.model_warmup] == [1, 8]
+    assert (folder / "repository" / "p" / "warmup" / "0.bin").read_bytes() == b"\4\0\0\0text"
+
+
+def test_a_changed_sample_is_a_changed_build(folder: Path) -> None:
+    np.save(folder / "item.npy", np.zeros((3, 8, 8), np.float32))
+    config(folder, NET + 'warmup = "item.npy"\n')
+    sample = folder / "repository" / "p__net" / "warmup" / "0.bin"
+    assert sample.read_bytes() == bytes(4 * 3 * 8 * 8)
+    np.save(folder / "item.npy", np.ones((3, 8, 8), np.float32))
+    config(folder, NET + 'warmup = "item.npy"\n')
+    assert sample.read_bytes() == np.ones((3, 8, 8), "<f4").tobytes()
+    config(folder, NET)
+    assert not sample.exists()
