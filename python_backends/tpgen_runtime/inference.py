@@ -48,10 +48,7 @@ class Model:
 
     def __call__(self, *columns):
         """One list per input (or one list of tuples) in, the same per output."""
-        inputs = [
-            [_array(value, dtype) for value in column]
-            for column, dtype in zip(self._columns(columns), self._dtypes, strict=True)
-        ]
+        inputs = [_arrays(*one) for one in zip(self._columns(columns), self._dtypes, strict=True)]
         answers = [None] * len(columns[0])
         for group in _groups_of_equal_shape(inputs):
             start = 0
@@ -202,9 +199,11 @@ def _per_channel(values, neutral, channels_last):
     return np.asarray(values, np.float32).reshape((-1,) if channels_last else (-1, 1, 1))
 
 
-def _array(value, dtype):
-    """A value as an array; strings as objects, as numpy's own strings lose zeros at their end."""
-    return np.asarray(value, dtype=np.object_ if dtype == np.object_ else None)
+def _arrays(values, dtype):
+    """Values as arrays; strings as objects, as numpy's own strings lose zeros at their end."""
+    if dtype == np.object_:
+        return [np.asarray(value, np.object_) for value in values]
+    return [np.asarray(value) for value in values]
 
 
 def _groups_of_equal_shape(columns):

@@ -184,10 +184,7 @@ class Node:
 
     def _noted(self, items):
         """The items that are waited for; how they came is kept, if the node makes up for failures."""
-        items = callers.wanted(items)
-        if self._on_error is None:
-            return items
-        return map(remember, items)
+        return callers.wanted(items) if self._on_error is None else map(remember, callers.wanted(items))
 
     def _count(self, entered):
         self.batches += entered > 0
@@ -272,10 +269,11 @@ class Node:
         finally:  # what was noted before a kernel broke is this node's, too
             padding.count(self)
         columns = results if len(writes) > 1 else (results,)
-        broken = set()
-        for item, *values in zip(ready, *columns, strict=True):
-            if not self._store(item, writes, values):
-                broken.add(id(item))
+        broken = {
+            id(item)
+            for item, values in zip(ready, zip(*columns, strict=True), strict=True)
+            if not self._store(item, writes, values)
+        }
         return [item for item in items if id(item) not in broken] if broken else items
 
     def _run_alone(self, items, ready, kernel, reads, writes):
@@ -289,9 +287,8 @@ class Node:
     def _store(self, item, writes, values):
         """Keep what a kernel gave for an item; False if the operator broke on it."""
         if len(writes) == 1 and values[0] is not None and not isinstance(values[0], Exception):
-            (key,) = writes
-            item[key] = values[0]
-            if key == RESULT:
+            item[writes[0]] = values[0]
+            if writes[0] == RESULT:
                 item.reason = None
             return True
         problem = next((value for value in values if isinstance(value, ItemError | RemoteError)), None)

@@ -41,6 +41,7 @@ class Tensor:
         self.dtype = dtype
         self.dims = tuple(dims)
         self._numpy = np.dtype(dtype) if dtype in NUMBERS else None
+        self._scalar = self._numpy.type if self._numpy else None
         self.color = color
         self.layout = layout
 
@@ -59,6 +60,8 @@ class Tensor:
             return _plain(value, bytes if self.dtype == "bytes" else str)
         if type(value) is np.ndarray and value.shape == self.dims and value.dtype == self._numpy:
             return value  # as nearly always
+        if type(value) is self._scalar and not self.dims:
+            return np.asarray(value)
         is_right = isinstance(value, (np.ndarray, np.generic)) and value.dtype == self._numpy
         array = np.asarray(value) if is_right else self._array(value)
         if is_right and array.shape == self.dims:
