@@ -2,13 +2,13 @@
 
     python benchmarks/pages.py [--rounds 5] [--seconds 5] [--update]
 
-Every round measures, in turn: 10 clients and pages of 30 digits; one client and the same pages, beside a plain
-script that batches the crops of a page, and a stage that only counts the bytes of a page; 8 clients with empty
-pages, alone and beside one client with pages of 40 digits. Ratios are taken within a round. Every variant must
-read the same texts first.
+Every round measures, in turn: 10 clients and pages of 30 digits; one client and the same pages, beside a
+plain script that batches the crops of a page, and a stage that only counts the bytes of a page; 8 clients
+with empty pages, alone and beside one client with pages of 40 digits. Ratios are taken within a round. Every
+variant must read the same texts first.
 
-What the counting stage takes, every request of one client costs: server, protocol, and the way into the Python
-process and back. With the script's time it is the least for a Python stage that reads as fast as the script.
+What the counting stage takes, every request of one client costs: server, protocol, and the way into the
+Python process and back. With the script's time it is the least for a stage that is as fast as the script.
 """
 
 from __future__ import annotations
