@@ -49,7 +49,7 @@ class Case:
 
 def cases() -> Iterator[Case]:
     for height, width in _SIZES:
-        image = _picture(height, width)
+        image = picture(height, width)
         size = image.size / 3e6
         jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
         for name in ("DecodeMat", "DecodeTensor"):
@@ -57,7 +57,7 @@ def cases() -> Iterator[Case]:
         for side in (_SMALL, _LARGE):
             yield from _resized(image, size, side)
     for height, width in ((_SMALL, _SMALL), (_LARGE, _LARGE), _SIZES[1]):
-        yield from _same_size(_picture(height, width))
+        yield from _same_size(picture(height, width))
     for count in (1_000, 200_000):
         numbers = np.random.default_rng(0).normal(size=(count,)).astype(np.float32)
         for name in ("Softmax", "ArgMax", "SoftmaxMax"):
@@ -110,7 +110,7 @@ def _same_size(image: Any) -> Iterator[Case]:
         yield Case(name, keys, {"data": _CHW}, (tensor,), size, size)
 
 
-def _picture(height: int, width: int) -> Any:
+def picture(height: int, width: int) -> Any:
     """Large shapes and fine detail: about 0.3 bytes of JPEG a pixel at quality 90, as photographs have."""
     rng = np.random.default_rng(0)
     coarse = cv2.resize(rng.integers(0, 256, (9, 16, 3)).astype(np.uint8), (width, height), interpolation=3)

@@ -38,6 +38,8 @@ def _missing() -> dict[str, str]:
     missing = {}
     if importlib.util.find_spec("pytriton") is None and shutil.which("tritonserver") is None:
         missing["triton"] = "no tritonserver: pip install 'tpgen[serve]'"
+    if importlib.util.find_spec("torch") is None:
+        missing["torch"] = "no torch: make torch"
     if not os.path.exists("/dev/nvidia0"):
         missing["gpu"] = "no NVIDIA GPU"
     return missing

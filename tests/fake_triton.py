@@ -59,8 +59,20 @@ class Tensor:
     def name(self) -> str:
         return self._name
 
+    @staticmethod
+    def from_dlpack(name: str, tensor: Any) -> Tensor:
+        array = np.from_dlpack(tensor)
+        assert array.flags.c_contiguous, f"{name}: Triton takes blocks of memory only"
+        return Tensor(name, array.copy())  # Triton's memory from here on
+
     def as_numpy(self) -> np.ndarray:
         return self._array
+
+    def is_cpu(self) -> bool:
+        return True
+
+    def to_dlpack(self) -> Any:
+        return self._array.__dlpack__()
 
 
 class TritonError(Exception):

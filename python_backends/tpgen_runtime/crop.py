@@ -14,7 +14,7 @@ def crop(image, box, *, layout):
     """The region ``[x1, y1, x2, y2]`` (half open) of the image; what lies outside the image is left out."""
     x1, y1, x2, y2 = _whole_box(box)
     height, width = image.shape[:2] if layout == "HWC" else image.shape[1:]
-    return _cut(image, layout, (max(x1, 0), max(y1, 0), min(x2, width), min(y2, height)), box)
+    return cut(image, layout, (max(x1, 0), max(y1, 0), min(x2, width), min(y2, height)), box)
 
 
 def _whole_box(box):
@@ -25,7 +25,12 @@ def _whole_box(box):
     return sides if is_whole else [int(side) for side in sides]  # toward zero
 
 
-def _cut(image, layout, region, box):
+def cut(image, layout, region, box):
+    """A region inside the image, ``x1, y1, x2, y2``, as a view of any kind of array.
+
+    Raises:
+        ItemError: ``box``, which the region comes from, holds no pixel.
+    """
     x1, y1, x2, y2 = region
     if x1 >= x2 or y1 >= y2:
         height, width = image.shape[layout.index("H")], image.shape[layout.index("W")]
@@ -38,15 +43,24 @@ def crop_resize_mat(image, box, *, resize_h, resize_w, enlarge_ratio):
 
     Each side grows by ``enlarge_ratio`` × (box side + 1) pixels, and ends at the image's edge.
     """
+    region = enlarged_region(image.shape, box, enlarge_ratio)
+    return resize_linear(cut(image, "HWC", region, box), resize_h, resize_w)
+
+
+def enlarged_region(shape, box, enlarge_ratio):
+    """The pixels ``x1, y1, x2, y2`` of a normalised box of an HWC image, enlarged as `crop_resize_mat` does.
+
+    Raises:
+        ItemError: the box is not four fractions.
+    """
     if box.size != 4 or not np.isfinite(box).all() or np.abs(box).max() > 1e6:
         raise ItemError(f"_box needs four fractions x1, y1, x2, y2 of the image's sides, not {box.tolist()}")
-    height, width = image.shape[:2]
+    height, width = shape[:2]
     sides = box.reshape(-1).astype(np.float32) * np.array([width, height, width, height], np.float32)
     x1, y1, x2, y2 = (int(side) for side in sides)
     grow_x = int(np.float32(enlarge_ratio) * np.float32(x2 - x1 + 1))
     grow_y = int(np.float32(enlarge_ratio) * np.float32(y2 - y1 + 1))
-    region = (max(x1 - grow_x, 0), max(y1 - grow_y, 0), min(x2 + grow_x, width), min(y2 + grow_y, height))
-    return resize_linear(_cut(image, "HWC", region, box), resize_h, resize_w)
+    return max(x1 - grow_x, 0), max(y1 - grow_y, 0), min(x2 + grow_x, width), min(y2 + grow_y, height)
 
 
 def perspective_transform_mat(image, box, *, interpolation):
@@ -54,25 +68,33 @@ def perspective_transform_mat(image, box, *, interpolation):
 
     Its width is the length of the top edge, its height that of the left edge, rounded down.
     """
+    matrix, size = upright_matrix(image.shape, box)
+    return with_channels(cv2.warpPerspective(image, matrix, size, flags=_INTERPOLATIONS[interpolation]))
+
+
+def upright_matrix(shape, box):
+    """From pixels of an HWC image to those of the upright one; and the width and height of that.
+
+    Raises:
+        ItemError: the box is no quadrilateral, or too large.
+    """
     if box.size != 8 or not np.isfinite(box).all():
         raise ItemError(f"_box needs four corners (x, y), not {box.tolist()}")
     corners = box.reshape(4, 2).astype(np.float64)
     width, height = (int(np.sqrt(((corners[0] - corners[i]) ** 2).sum())) for i in (1, 3))
-    _check_warp(image, corners, width, height)
+    _check_warp(shape, corners, width, height)
     upright = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
-    matrix = cv2.getPerspectiveTransform(corners.astype(np.float32), upright)
-    warped = cv2.warpPerspective(image, matrix, (width, height), flags=_INTERPOLATIONS[interpolation])
-    return with_channels(warped)
+    return cv2.getPerspectiveTransform(corners.astype(np.float32), upright), (width, height)
 
 
-def _check_warp(image, corners, width, height):
+def _check_warp(shape, corners, width, height):
     shown = corners.tolist()
     if width < 1 or height < 1 or _three_in_line(corners):
         raise ItemError(f"box {shown} has no area")
     if max(width, height) > _MAX_WARP_SIDE or width * height > MAX_PIXELS:
         raise ItemError(f"box {shown} is too large: {width} × {height} pixels")
-    if not image.size or max(image.shape[:2]) > _MAX_WARP_SIDE:
-        raise ItemError(f"an image of {image.shape[1]} × {image.shape[0]} pixels cannot be warped")
+    if not min(shape) or max(shape[:2]) > _MAX_WARP_SIDE:
+        raise ItemError(f"an image of {shape[1]} × {shape[0]} pixels cannot be warped")
 
 
 def _three_in_line(corners):

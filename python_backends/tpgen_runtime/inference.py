@@ -48,7 +48,7 @@ class Model:
 
     def __call__(self, *columns):
         """One list per input (or one list of tuples) in, the same per output."""
-        inputs = [_arrays(*one) for one in zip(self._columns(columns), self._dtypes, strict=True)]
+        inputs = [self._values(*one) for one in zip(self._columns(columns), self._dtypes, strict=True)]
         answers = [None] * len(columns[0])
         for group in _groups_of_equal_shape(inputs):
             start = 0
@@ -67,6 +67,12 @@ class Model:
         if len(columns) == len(self._inputs):
             return columns
         return list(zip(*columns[0], strict=True)) or [()] * len(self._inputs)
+
+    def _values(self, values, dtype):
+        """Values as arrays; strings as objects, as numpy's own strings lose zeros at their end."""
+        if dtype == np.object_:
+            return [np.asarray(value, np.object_) for value in values]
+        return [np.asarray(value) for value in values]
 
     def _infer(self, arrays, group):
         """Run the model on its input arrays (batch axis included, if it has one); returns its outputs.
@@ -197,13 +203,6 @@ def _per_channel(values, neutral, channels_last):
     if not values or all(value == neutral for value in values):
         return None
     return np.asarray(values, np.float32).reshape((-1,) if channels_last else (-1, 1, 1))
-
-
-def _arrays(values, dtype):
-    """Values as arrays; strings as objects, as numpy's own strings lose zeros at their end."""
-    if dtype == np.object_:
-        return [np.asarray(value, np.object_) for value in values]
-    return [np.asarray(value) for value in values]
 
 
 def _groups_of_equal_shape(columns):

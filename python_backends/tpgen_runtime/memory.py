@@ -1,11 +1,13 @@
 """Folders that lie in memory, for what no disk may see, and go with the process they were made for."""
 
+import errno
 import os
 import shutil
 import subprocess
 import sys
 
 MEMORY = "/dev/shm"
+MOUNTS = "/proc/self/mounts"
 
 # It is nobody's child: the owner need not wait for it, and may be killed.
 _WATCH = """
@@ -25,8 +27,11 @@ while os.path.isdir(folder):
 def make_folder(name, owner=None):
     """The path of a new folder that only this user can look into; one that is there already is used on.
 
-    ``owner``: the process that it goes with, this one by default, however that ends. Raises OSError.
+    ``owner``: the process that it goes with, this one by default, however that ends. Raises OSError, also
+    where the place is a folder on a disk.
     """
+    if not _is_memory():
+        raise OSError(errno.ENODEV, "no file system in memory is mounted there", MEMORY)
     folder = os.path.join(MEMORY, name)
     try:
         os.mkdir(folder, 0o700)
@@ -49,6 +54,15 @@ def make_folder(name, owner=None):
         os.rmdir(folder)
         raise
     return folder
+
+
+def _is_memory():
+    with open(MOUNTS, encoding="utf-8", errors="surrogateescape") as file:
+        mounts = [line.split()[1:3] for line in file]
+    place = os.path.realpath(MEMORY)
+    within = [(len(path), kind) for path, kind in mounts if os.path.commonpath([path, place]) == path]
+    # Of mounts on one place the last counts.
+    return max(reversed(within), key=lambda one: one[0], default=(0, ""))[1] in ("tmpfs", "ramfs")
 
 
 def remove_folder(name):

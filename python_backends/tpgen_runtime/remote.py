@@ -42,6 +42,7 @@ class RemoteModel:
         self._names = list(names)
         self._max_batch = max_batch
         self._retry = retry
+        self._memory = _IN_MEMORY
         self._pool = ThreadPoolExecutor(_IN_FLIGHT, thread_name_prefix=f"calls-{model}")
 
     def __call__(self, *columns):
@@ -102,22 +103,30 @@ class RemoteModel:
             response = self._request(work).exec()
             if response.has_error():
                 return self._problem(response.error().message())
-            found = {tensor.name(): np.array(tensor.as_numpy()) for tensor in response.output_tensors()}
+            found = {tensor.name(): self._unpacked(tensor) for tensor in response.output_tensors()}
             return list(zip(*(port.decode(found) for port in self._outputs), strict=True))
         except Exception as problem:  # noqa: BLE001  (it must stay with these rows)
             return RemoteError(f"{type(problem).__name__}: {problem}")
 
     def _request(self, work):
-        tensors = {}
-        for port, column in zip(self._inputs, zip(*work.rows, strict=True), strict=True):
-            tensors.update(port.encode(list(column)))
+        columns = zip(*work.rows, strict=True)
+        packed = (self._packed(port, column) for port, column in zip(self._inputs, columns, strict=True))
         return pb_utils.InferenceRequest(
             model_name=self._model,
             requested_output_names=self._names,
-            inputs=[pb_utils.Tensor(name, np.ascontiguousarray(value)) for name, value in tensors.items()],
-            **_IN_MEMORY,
+            inputs=[tensor for tensors in packed for tensor in tensors],
+            **self._memory,
             **work.headers(),
         )
+
+    def _packed(self, port, column):
+        """Triton's tensors for the values of one input."""
+        encoded = port.encode(list(column))
+        return [pb_utils.Tensor(name, np.ascontiguousarray(value)) for name, value in encoded.items()]
+
+    def _unpacked(self, tensor):
+        """The rows of an output, in memory of their own: Triton's goes with the response."""
+        return np.array(tensor.as_numpy())
 
     def _problem(self, message):
         """An error of the model: of its input, or of its own making, which begins with the error's class."""

@@ -388,6 +388,14 @@ class Stage:
         """Take items through the nodes; gives those that reach the end, as an iterable."""
         raise NotImplementedError
 
+    def received(self, tensor):
+        """One of Triton's tensors of a request as an array."""
+        return tensor.as_numpy()
+
+    def encode(self, port, values):
+        """The tensors of an output of one request: a dictionary of arrays."""
+        return port.encode(values)
+
     def process(self, items):
         """Run and tell the owner of every item that is left that it is done."""
         for item in self.run(items):
@@ -395,11 +403,15 @@ class Stage:
 
 
 class LoadContext:
-    """What a stage may ask for while it loads: the files beside it, and how many threads it may use."""
+    """What a stage may ask for while it loads: the files beside it, its share of threads, its device.
 
-    def __init__(self, directory, threads):
+    ``device`` is torch's name of it, which only stages on a GPU ask for.
+    """
+
+    def __init__(self, directory, threads, device="cpu"):
         self.directory = directory
         self.threads = threads
+        self.device = device
 
     def path(self, *parts):
         """The absolute path of a file that was put beside the stage."""

@@ -29,13 +29,19 @@ class TorchScriptModel(Model):
     def _infer(self, arrays, group):
         with self._torch.inference_mode():
             try:
-                answer = self._modules[group](*(self._torch.from_numpy(array) for array in arrays))
+                answer = self._modules[group](*map(self._as_tensor, arrays))
             except RuntimeError as problem:
                 raise ItemError(f"the model does not take this input: {_reason(problem)}") from None
         outputs = answer if isinstance(answer, (tuple, list)) else (answer,)
         if len(outputs) != len(self._outputs):
             raise ValueError(f"the model gives {len(outputs)} outputs, {len(self._outputs)} are declared")
-        return [_apart(output.numpy(), arrays) for output in outputs]
+        return [self._answer(output, arrays) for output in outputs]
+
+    def _as_tensor(self, array):
+        return self._torch.from_numpy(array)
+
+    def _answer(self, output, arrays):
+        return _apart(output.numpy(), arrays)
 
 
 def _apart(output, arrays):

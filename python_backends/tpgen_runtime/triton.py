@@ -39,7 +39,7 @@ class PythonModel:
         directory = os.path.join(args["model_repository"], args["model_version"])
         self._stage = self.stage_class()
         threads = _threads(config)
-        self._stage.load(LoadContext(directory, threads))
+        self._stage.load(LoadContext(directory, threads, _device(args)))
         _limit_opencv(threads)
         _keep_freed_memory()
         self._metrics = Metrics(self._stage, pb_utils)
@@ -160,7 +160,7 @@ class Reply:
 
     def _columns(self):
         """The inputs that were sent: pairs of a key and its values."""
-        tensors = {tensor.name(): tensor.as_numpy() for tensor in self._request.inputs()}
+        tensors = {tensor.name(): self._stage.received(tensor) for tensor in self._request.inputs()}
         columns = []
         for port in self._stage.inputs:
             if port.key in tensors:
@@ -186,12 +186,8 @@ class Reply:
         wanted = set(self._request.requested_output_names())
         tensors = []
         for port in self._stage.outputs:
-            encoded = port.encode([item.get(port.key, ABSENT) for item in self._items])
-            tensors += [
-                pb_utils.Tensor(name, np.ascontiguousarray(value))
-                for name, value in encoded.items()
-                if name in wanted
-            ]
+            encoded = self._stage.encode(port, [item.get(port.key, ABSENT) for item in self._items])
+            tensors += [_tensor(name, value) for name, value in encoded.items() if name in wanted]
         return tensors
 
     def _fail(self, message, code):
@@ -211,6 +207,13 @@ class Reply:
             self._request.get_response_sender().send(response, flags=_FINAL)
         except Exception as problem:  # noqa: BLE001  e.g. the client is gone; raising would take the server down
             pb_utils.Logger.log_warn(f"stage {self._stage.pipeline}: an answer could not be sent: {problem}")
+
+
+def _tensor(name, value):
+    """One of Triton's tensors: a copy of an array, or the memory of a tensor of torch, wherever that lies."""
+    if isinstance(value, np.ndarray):
+        return pb_utils.Tensor(name, np.ascontiguousarray(value))
+    return pb_utils.Tensor.from_dlpack(name, value)
 
 
 def _headers(request):
@@ -235,6 +238,12 @@ def _keep_freed_memory():
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, 32 << 20)
         mallopt(_M_TRIM_THRESHOLD, 128 << 20)
+
+
+def _device(args):
+    """The device that the server assigned to the instance, as torch names it."""
+    is_on_gpu = args.get("model_instance_kind") == "GPU"
+    return f"cuda:{args['model_instance_device_id']}" if is_on_gpu else "cpu"
 
 
 def _threads(config):

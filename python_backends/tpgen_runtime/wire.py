@@ -179,19 +179,34 @@ class Array(Port):
         array = np.asarray(value)
         if array.dtype != self._dtype:
             array = self._converted(array)
-        fits = len(array.shape) == len(self._dims) and all(
-            want is None or want == got for want, got in zip(self._dims, array.shape, strict=True)
+        self.check(array.dtype, array.shape)
+        return array
+
+    def check(self, dtype, shape):
+        """Compare what a value is with what is declared.
+
+        Raises:
+            WireError: it has another dtype or shape.
+        """
+        if dtype != self._dtype:
+            raise WireError(f"'{self.key}' is {dtype}, {self._dtype} is declared")
+        fits = len(shape) == len(self._dims) and all(
+            want is None or want == got for want, got in zip(self._dims, shape, strict=True)
         )
         if not fits:
             wanted = ["any" if dim is None else dim for dim in self._dims]
-            raise WireError(f"'{self.key}' has shape {list(array.shape)}, {wanted} is declared")
-        return array
+            raise WireError(f"'{self.key}' has shape {list(shape)}, {wanted} is declared")
 
     def _converted(self, array):
         """Python numbers take the declared dtype; an array of another dtype is a defect."""
         if array.ndim == 0 and np.can_cast(array.dtype, self._dtype, "same_kind"):
             return array.astype(self._dtype)
-        raise WireError(f"'{self.key}' is {array.dtype}, {self._dtype} is declared")
+        return array
+
+    @property
+    def is_fixed(self):
+        """True if all values have one shape of at least one dimension: they travel as rows of one tensor."""
+        return bool(self._dims) and not self._varying
 
     def _zeros(self):
         zeros = np.zeros([0 if dim is None else dim for dim in self._dims], dtype=self._dtype)

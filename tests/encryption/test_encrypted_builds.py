@@ -23,11 +23,14 @@ from tpgen.cli import run_command
 from tpgen.diagnostics import PipelineError
 from tpgen.driver import BuildOptions, build, check, pipe, reference
 from tpgen.driver.deploy import deployment_of
+from tpgen.driver.needs import needs_of
 from tpgen.emit.config_pbtxt import parse
 from tpgen.emit.deployment import deployment_files
 from tpgen.runner import encryption
+from tpgen_runtime import memory
 
 OPTIONS = BuildOptions(cores=2)
+APART = BuildOptions(fuse="none", cores=2)
 NATIVE = BuildOptions(target="gpu", runtime="onnxruntime", cores=2)
 
 
@@ -68,7 +71,7 @@ def test_the_stage_and_the_reference_answer_as_without_encryption(folder: Path) 
     np.testing.assert_allclose(secret[0], secret[1], atol=1e-4)
 
 
-@pytest.mark.parametrize("options", [OPTIONS, NATIVE], ids=["stage", "native"])
+@pytest.mark.parametrize("options", [OPTIONS, NATIVE, APART], ids=["stage", "native", "fuse none"])
 def test_nothing_of_the_model_lies_on_a_disk(folder: Path, options: BuildOptions) -> None:
     path, before = write_pipeline(folder, "secret", "net.onnx.encrypted"), _in_memory()
     build(path, folder / "repository", options)
@@ -76,7 +79,7 @@ def test_nothing_of_the_model_lies_on_a_disk(folder: Path, options: BuildOptions
     build(path, folder / "repository", options)
     model = "secret" if options is OPTIONS else "secret__net"
     names = sorted(one.name for one in (folder / "repository" / model / "1").iterdir() if one.is_file())
-    assert ("net.onnx.encrypted" if options is OPTIONS else "model.onnx.encrypted") in names
+    assert ("model.onnx.encrypted" if options is NATIVE else "net.onnx.encrypted") in names
     assert leaks(folder, Path(tempfile.gettempdir())) == []
     assert _in_memory() == before
     requirements = (folder / "repository" / "requirements.txt").read_text()
@@ -135,6 +138,18 @@ def test_a_fixed_batch_is_made_dynamic_in_memory(folder: Path) -> None:
     assert leaks(folder, Path(tempfile.gettempdir())) == []
     secret, found = _answers(path, dynamic)
     np.testing.assert_allclose(found, secret, atol=1e-4)
+
+
+def test_each_instance_group_has_its_encrypted_file(folder: Path) -> None:
+    for batch in (1, 4):
+        plain = save(secret_model(batch=batch), folder.parent / f"net{batch}.onnx")
+        assert run_command(["encrypt", str(plain), "-o", str(folder / f"net{batch}.encrypted")]) == 0
+    both = write_pipeline(folder, "both", "net1.encrypted&net4.encrypted")
+    both.write_text(both.read_text().replace("max = 4", 'min = "1&4"\nmax = "1&4"'))
+    expected, found = _answers(both)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    one, _ = _answers(write_pipeline(folder, "one", "net.onnx.encrypted"))
+    np.testing.assert_allclose(expected, one, atol=1e-4)
 
 
 def test_weights_in_a_file_of_their_own_are_taken_in(folder: Path) -> None:
@@ -212,6 +227,12 @@ def test_a_repository_without_the_encrypted_file_is_still_refused(folder: Path) 
 
 def test_a_container_gets_the_key_and_room_in_memory(folder: Path) -> None:
     path = write_pipeline(folder, "secret", "net.onnx.encrypted")
+    graph = check(path, NATIVE).compiled[0].graph
+    sizes = {"net.TensorrtTensor": 300 << 20}
+    assert set(sizes) >= {stage.runs[0] for stage in graph.stages if stage.runs}
+    needs = needs_of(graph, sizes)
+    assert needs.decrypted == 300 << 20
+    assert int(needs.shm_size[:-1]) << 20 > needs.shared_memory + needs.decrypted
     for options in (OPTIONS, NATIVE):
         compose = deployment_files(deployment_of(check(path, options).compiled, "repository"))["compose.yaml"]
         assert b"TPGEN_MODEL_KEY_FILE: /run/secrets/tpgen_model_key" in compose
@@ -256,15 +277,15 @@ def test_a_build_that_is_killed_leaves_nothing_of_the_model(moment: str, folder:
         check=False,
     )
     assert done.returncode == -9, done.stderr
-    memory = Path(done.stdout.splitlines()[0])
-    assert memory.parent == Path("/dev/shm")
+    folder_in_memory = Path(done.stdout.splitlines()[0])
+    assert folder_in_memory.parent == Path("/dev/shm")
     assert list(scratch.iterdir())  # what a killed process leaves, and nothing of the model in it
     assert leaks(folder) == []
     for _ in range(200):
-        if not memory.exists():
+        if not folder_in_memory.exists():
             return
         time.sleep(0.1)
-    shutil.rmtree(memory)
+    shutil.rmtree(folder_in_memory)
     pytest.fail("the folder in memory outlived its process")
 
 
@@ -279,6 +300,29 @@ def test_the_folder_in_memory_is_only_for_its_owner(tmp_path: Path) -> None:
     finally:
         encryption.forget(tmp_path)
     assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("mounts", "is_memory"),
+    [
+        ("/dev/sda / ext4 rw 0 0\ntmpfs /dev/shm tmpfs rw 0 0\n", True),
+        ("/dev/sda / ext4 rw 0 0\nudev /dev devtmpfs rw 0 0\n", False),
+        ("tmpfs /dev/shm tmpfs rw 0 0\n/dev/sda /dev/shm ext4 rw 0 0\n", False),
+        ("/dev/sda / ext4 rw 0 0\n", False),
+    ],
+    ids=["as usual", "no mount", "mounted over", "plain folder"],
+)
+def test_a_folder_that_is_not_in_memory_is_refused(
+    mounts: str, is_memory: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mounts").write_text(mounts)
+    monkeypatch.setattr(memory, "MOUNTS", str(tmp_path / "mounts"))
+    if is_memory:
+        assert encryption.memory_of(tmp_path).is_dir()
+        encryption.forget(tmp_path)
+        return
+    with pytest.raises(encryption.EncryptionProblem, match="no file system in memory"):
+        encryption.memory_of(tmp_path)
 
 
 # --- tpgen encrypt ---------------------------------------------------------------------
@@ -316,3 +360,44 @@ def test_the_package_is_asked_for(folder: Path, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(encryption.importlib.util, "find_spec", lambda _: None)
     assert run_command(["check", str(write_pipeline(folder, "secret", "net.onnx.encrypted"))]) == 3
     assert "pip install 'tpgen[encrypt]'" in capsys.readouterr().err
+
+
+TORCHSCRIPT = """
+[net]
+backend = "TorchScriptTensor"
+model = "net.pt.encrypted"
+max = 4
+inputs = {left = "float32[3]", right = "float32[3]"}
+outputs = {total = "float32[3]"}
+"""
+
+
+def test_torchscript_files_stay_as_they_were_encrypted(folder: Path) -> None:
+    plain, path = folder.parent / "net.pt", folder / "p.toml"
+    plain.write_bytes(NAME.encode())
+    path.write_text(TORCHSCRIPT)
+    assert run_command(["encrypt", str(plain), "-o", str(folder / "net.pt.encrypted")]) == 0
+    sealed = (folder / "net.pt.encrypted").read_bytes()
+    build(path, folder / "stage", OPTIONS)
+    assert (folder / "stage" / "p" / "1" / "net.pt.encrypted").read_bytes() == sealed
+    code = (folder / "stage" / "p" / "1" / "stage.py").read_text()
+    assert 'model=encrypted.read(context.path("net.pt.encrypted"))' in code
+    result = build(path, folder / "native", BuildOptions(target="gpu", cores=2))
+    assert [one.code for one in result.diagnostics] == ["TP912"]
+    (placed,) = (folder / "native").rglob("model.pt.encrypted")
+    assert placed.read_bytes() == sealed
+    assert leaks(folder) == []
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # users have such files
+def test_a_torchscript_model_runs_from_memory(folder: Path) -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'tpgen[torch]'")
+    plain, path = folder.parent / "net.pt", folder / "p.toml"
+    example = torch.zeros(2, 3)
+    torch.jit.trace(lambda left, right: left + 2 * right, (example, example)).save(str(plain))
+    path.write_text(TORCHSCRIPT)
+    assert run_command(["encrypt", str(plain), "-o", str(folder / "net.pt.encrypted")]) == 0
+    item = {"left": np.ones(3, np.float32), "right": np.arange(3, dtype=np.float32)}
+    with pipe(path, OPTIONS) as run:
+        run(item)
+    np.testing.assert_array_equal(item["result"], [1, 3, 5])

@@ -109,6 +109,15 @@ def test_inputs_that_all_fail_prove_nothing(server: TritonServer) -> None:
     report = verify(digits, [broken, fine], url=server.grpc_url)
     assert (report.ok, report.failing) == (True, report.samples // 2)
     assert "8 without an answer in both" in report.table()
+    assert {row.compared for row in report.rows} == {report.samples // 2} and "note:" not in report.table()
+
+
+def test_a_single_answer_says_nothing_of_batches(server: TritonServer) -> None:
+    samples = [{"data": examples.photo(1)}, *[{"data": b"no image"}] * 15]
+    report = verify(examples.pipeline("digits"), samples, url=server.grpc_url)
+    assert report.ok and {row.compared for row in report.rows} == {1}
+    assert "note: only one input of digits has an answer: no batch of several was sent" in report.table()
+    assert "digits:result                batched            1 " in report.table()
 
 
 @pytest.mark.parametrize("what", PLANTED)

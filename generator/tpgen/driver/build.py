@@ -27,6 +27,7 @@ from .encrypted import note_encrypted, scratch_folder
 from .engines import plan_engines
 from .files import file_contents, named_files
 from .models import model_contents
+from .needs import cuda_pool_of
 from .options import BuildOptions
 from .packages import note_missing_packages
 from .precision import Lowered, lower_models, note_default, sample_hashes
@@ -254,7 +255,9 @@ def _user_files(compiled: Compiled) -> dict[str, dict[str, bytes]]:
 
 def _record(compiled: Compiled, lowered: Mapping[str, Lowered]) -> dict[str, JSON]:
     options = compiled.options
+    cuda_pool = cuda_pool_of(compiled.graph)
     return {
+        **({"cuda_memory_pool": cuda_pool} if cuda_pool else {}),
         "options": {
             "target": options.target,
             "runtime": options.runtime,

@@ -11,9 +11,9 @@ from ..emit.deployment import Deployment
 from ..emit.versions import parse_release
 from ..ir.serving import CACHE, RATE_LIMITER
 from .compile import Compiled
-from .encrypted import decrypted_bytes
+from .encrypted import encrypted_models
 from .explain import model_sizes
-from .needs import MIB, SERVER_BYTES, Needs, needs_of
+from .needs import DECRYPTED_ROOM, MIB, SERVER_BYTES, Needs, needs_of
 
 # Shared memory is taken at the start for what a batch is expected to need, and on demand beyond that.
 LARGEST_POOL = 64 * MIB
@@ -24,7 +24,7 @@ SHM_UNIT = 64 * MIB
 class ServerNeeds:
     """What one server with several pipelines needs; bytes, ``shm_size`` in MiB, ``pool`` of one process.
 
-    ``encrypted``: it needs a key as well.
+    ``encrypted``: it needs a key as well. ``cuda_pool``: on each GPU, for the tensors of stages there.
     """
 
     processes: int
@@ -33,6 +33,7 @@ class ServerNeeds:
     pool: int
     assumes: str
     encrypted: bool = False
+    cuda_pool: int = 0
 
 
 def server_needs(compiled: Sequence[Compiled]) -> ServerNeeds:
@@ -41,26 +42,26 @@ def server_needs(compiled: Sequence[Compiled]) -> ServerNeeds:
     others = len(needs) - 1  # each was counted with a server of its own
     processes = sum(one.processes for one in needs) - others
     pool = min(LARGEST_POOL, MIB * math.ceil(max(one.largest_pool for one in needs) / MIB))
-    locked = [decrypted_bytes(one.graph, one.models) for one in compiled]
-    in_memory = sum(size for _, size in locked)
     return ServerNeeds(
         processes,
         sum(one.memory for one in needs) - others * SERVER_BYTES,
-        _shm_size(needs, processes, pool, in_memory),
+        _shm_size(needs, processes, pool),
         pool,
         ", ".join(dict.fromkeys(part for one in needs for part in one.assumes.split(", ") if part)),
-        any(is_encrypted for is_encrypted, _ in locked),
+        any(encrypted_models(one.graph) for one in compiled),
+        sum(one.cuda_pool for one in needs),
     )
 
 
-def _shm_size(needs: Sequence[Needs], processes: int, pool: int, models: int) -> int:
+def _shm_size(needs: Sequence[Needs], processes: int, pool: int) -> int:
     """In MiB: for what the batches are expected to take, and at least for the pool of every process.
 
-    ``models``: the bytes of those that lie there decrypted.
+    Models that are decrypted into it come on top.
     """
     expected = 1.5 * sum(one.shared_memory for one in needs)
     at_start = 1.25 * (processes - 1) * pool
-    return SHM_UNIT // MIB * max(2, math.ceil((max(expected, at_start) + 1.25 * models) / SHM_UNIT))
+    models = DECRYPTED_ROOM * sum(one.decrypted for one in needs)
+    return SHM_UNIT // MIB * max(2, math.ceil((max(expected, at_start) + models) / SHM_UNIT))
 
 
 def deployment_of(compiled: Sequence[Compiled], repository: str) -> Deployment:
@@ -87,6 +88,7 @@ def deployment_of(compiled: Sequence[Compiled], repository: str) -> Deployment:
         any(_asks(one, CACHE) for one in compiled),
         any(_asks(one, RATE_LIMITER) for one in compiled),
         needs.encrypted,
+        needs.cuda_pool,
     )
 
 

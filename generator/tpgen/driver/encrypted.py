@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -85,12 +85,10 @@ def _is_encrypted(op: Any) -> bool:
     return op.has(Trait.INFERENCE) and op.signature is not None and op.signature.is_encrypted
 
 
-def decrypted_bytes(graph: Graph, files: Mapping[str, Sequence[Any]]) -> tuple[bool, int]:
-    """Whether any model is encrypted, and the bytes that a start decrypts; ``files`` by call label."""
+def decrypted_at_start(graph: Graph) -> list[str]:
+    """The calls, by label, whose models a start decrypts for Triton's own backends."""
     native = {name for name, backend in encrypted_models(graph) if backend != PYTHON}
-    labels = {label for stage in graph.stages if stage.name in native for label in stage.runs}
-    size = sum(file.size for label in labels for file in files.get(label, ()))
-    return bool(encrypted_models(graph)), size
+    return [stage.runs[0] for stage in graph.stages if stage.name in native]
 
 
 def encryption_decisions(graph: Graph) -> list[str]:

@@ -89,11 +89,9 @@ def _stage(stage: Stage, compiled: Compiled) -> StageFacts:
 
 
 def _runs_on(stage: Stage) -> str:
-    return (
-        ""
-        if stage.is_python
-        else f"backend {stage.backend} {'on each GPU' if stage.on_gpu else 'on the CPU'}"
-    )
+    if stage.is_python:
+        return "torch on each GPU" if stage.on_gpu else ""
+    return f"backend {stage.backend} {'on each GPU' if stage.on_gpu else 'on the CPU'}"
 
 
 def _parallel(stage: Stage, graph: Graph) -> Iterator[tuple[str, ...]]:

@@ -12,7 +12,7 @@ from .compile import Compiled
 
 @dataclass(frozen=True)
 class StageTimes:
-    """Milliseconds of CPU time of an item in a stage, by node; ``around`` is Triton, the wire and Python."""
+    """Milliseconds of CPU time of an item in a stage, by node; ``around`` is Triton and what Python adds."""
 
     stage: str
     around: float
@@ -21,11 +21,15 @@ class StageTimes:
 
 @dataclass(frozen=True)
 class Crossing:
-    """The bytes of an item from a stage (or the client) to another; ``over`` memory, or the bus to a GPU."""
+    """The bytes of an item from a stage (or the client) to another, and the CPU time of their copies.
+
+    ``over`` is memory, or the bus to a GPU.
+    """
 
     source: str
     target: str
     size: int
+    ms: float
     over: str
 
 
@@ -53,7 +57,7 @@ def cost_facts(compiled: Compiled) -> CostFacts:
     return CostFacts(
         round(cost.ms, 3),
         tuple(_times(stage) for stage in cost.stages if stage.ms),
-        tuple(Crossing(one.source, one.target, one.size, one.over) for one in cost.edges),
+        tuple(Crossing(one.source, one.target, one.size, round(one.ms, 3), one.over) for one in cost.edges),
         {name: round(rate, 1) for name, rate in cost.rates.items()},
         cost.limit,
         tuple(_remarks(cost)),
@@ -65,14 +69,14 @@ def cost_lines(facts: CostFacts) -> Iterator[str]:
     rates = facts.items_per_second
     for times in facts.stages:
         nodes = (f"{name} {ms:.2f}" for name, ms in times.nodes.items() if ms)
-        parts = ", ".join([*nodes, f"Triton and the wire {times.around:.2f}"])
+        parts = ", ".join([*nodes, f"Triton around it {times.around:.2f}"])
         yield f"{times.stage}: {parts} ms"
-    if CORES in rates:
-        yield f"together {facts.ms:.2f} ms of CPU time: at most {rates[CORES]:.0f} items/s"
     for crossing in facts.crossings:
         way = f"{crossing.source} -> {crossing.target}"
         bus = f" over the bus, at most {rates[way]:.0f} items/s" if crossing.over == "bus" else ""
-        yield f"{way}: {_size(crossing.size)}{bus}"
+        yield f"{way}: {_size(crossing.size)}, {crossing.ms:.2f} ms{bus}"
+    if CORES in rates:
+        yield f"together {facts.ms:.2f} ms of CPU time: at most {rates[CORES]:.0f} items/s"
     if facts.limit:
         yield f"what limits it, of what is known: {facts.limit}, at {rates[facts.limit]:.0f} items/s"
     yield from (f"- {remark}" for remark in facts.remarks)

@@ -49,7 +49,7 @@ class EntryFacts:
 class StageFacts:
     """A Triton model that runs nodes; ``threads`` is what each instance uses on this machine.
 
-    ``runs_on`` is a backend of Triton's own that runs it, and the device ("" for a Python stage).
+    ``runs_on`` is a backend of Triton's own that runs it, and the device ("" for a Python stage on the CPU).
     ``parallel`` are branches that run at the same time, each by its first node.
     """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ..emit.deployment import cuda_pool_flag
 from .explain_batches import BatchFacts
 from .explain_cost import cost_lines
 from .explain_facts import CallFacts, EntryFacts, Explanation, NodeFacts, PortFacts, StageFacts
@@ -132,6 +133,9 @@ def _needs(needs: Needs) -> Iterator[str]:
     yield f"{_size(needs.memory)} of memory"
     given = f", with {needs.assumes}" if needs.assumes else ""
     yield f"{_size(needs.shared_memory)} of shared memory{given}; in a container: --shm-size={needs.shm_size}"
+    if needs.cuda_pool:
+        flag = cuda_pool_flag(needs.cuda_pool)
+        yield f"{_size(needs.cuda_pool)} of each GPU for what stages hand on there: {flag}"
 
 
 def _size(size: int) -> str:

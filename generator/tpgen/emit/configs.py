@@ -36,7 +36,10 @@ def stage_config(stage: Stage, entry: Entry, batching: Batching) -> Any:
         for tensor in wire_tensors(port):
             _add_input(config, port, tensor, optional_companion=port.key in from_clients)
     _add_outputs(config, stage.outputs)
-    config.instance_group.add(count=stage.instances, kind=pb.ModelInstanceGroup.KIND_CPU)
+    kind = pb.ModelInstanceGroup.KIND_GPU if stage.on_gpu else pb.ModelInstanceGroup.KIND_CPU
+    config.instance_group.add(count=stage.instances, kind=kind)
+    if stage.on_gpu:  # else the server would bring to the host what lies on the GPU
+        config.parameters["FORCE_CPU_ONLY_INPUT_TENSORS"].string_value = "no"
     set_batching(config, batching)
     return config
 

@@ -24,7 +24,7 @@ class Deployment:
 
     ``repository`` is the path from the deployment's folder to the model repository, with ``/``. ``memory``
     and ``pool`` (of one process, in the shared memory) are bytes, ``shm_size`` MiB. ``release``: of Triton.
-    ``encrypted``: the server needs a key.
+    ``encrypted``: the server needs a key. ``cuda_pool`` are bytes of each GPU, for what stages hand on.
     """
 
     pipelines: tuple[str, ...]
@@ -40,6 +40,7 @@ class Deployment:
     has_cache: bool = False
     has_rate_limits: bool = False
     encrypted: bool = False
+    cuda_pool: int = 0
 
     @property
     def project(self) -> str:
@@ -55,13 +56,19 @@ class Deployment:
     def flags(self) -> tuple[str, ...]:
         """The flags of tritonserver; only NVIDIA's image has a cache."""
         cache = self.has_cache and self.dockerfile == NGC
-        return (self.pool_flag, *server_flags(cache=cache, rate_limit=self.has_rate_limits))
+        cuda = [cuda_pool_flag(self.cuda_pool)] if self.cuda_pool else []
+        return (self.pool_flag, *cuda, *server_flags(cache=cache, rate_limit=self.has_rate_limits))
 
     @property
     def dockerfile(self) -> str:
         """The smallest image that runs it: the wheel's server has Python models only, and one release."""
         newer = parse_release(self.release) > parse_release(DEFAULT_TARGET)
         return NGC if self.target == "gpu" or newer else CPU
+
+
+def cuda_pool_flag(size: int) -> str:
+    """The flag of tritonserver for its pool on a GPU: on the first one, as one server serves one GPU."""
+    return f"--cuda-memory-pool-byte-size=0:{size}"
 
 
 def deployment_files(deployment: Deployment) -> dict[str, bytes]:

@@ -20,6 +20,7 @@ from ..ir.settings import OnError
 from ..passes.looks import Look, default_look
 from ..types import Array, Bytes, DType, ListOf, State, Type
 from .code_text import ASSIGNED, BODY, assignment, broken_call, one_line, safe_name, sequence
+from .device_code import Brought, in_threads, is_batched, kernel_of, model_arguments, on_host, on_lists
 from .filter_code import FilterCode
 from .names import literal
 from .native_model import tensor_code
@@ -75,17 +76,26 @@ class NodeCode:
         """The statements of calls without a fork."""
         lines: list[str] = []
         filtered = self._has_filters()
-        for calls in _segments(all_calls, alone=filtered):
+        for calls in self._segments(all_calls, alone=filtered):
             filter_ = calls[0].filter if calls[0].label != self.node.calls[0].label else RUN
             if calls[0].jump is not None:
                 lines += self._subgraph(calls[0], filter_)
-            elif calls[0].op.has(Trait.BATCHED):
+            elif is_batched(self.parts, calls[0]):
                 lines += self._together(calls, filter_)
             elif filtered:
                 lines += self._each(calls, filter_)
             else:
                 lines += self._each(calls, RUN, swaps=filter_ == SWAP)
         return lines
+
+    def _segments(self, all_calls: Sequence[Call], *, alone: bool) -> Iterator[list[Call]]:
+        """The calls in groups that take an item through in one go.
+
+        Operators that work on lists, or run sub-graphs, stand alone; ``alone``: all do.
+        """
+        for batched, group in groupby(all_calls, key=lambda call: is_batched(self.parts, call)):
+            calls = list(group)
+            yield from [[call] for call in calls] if batched or alone else [calls]
 
     def options(self) -> list[str]:
         """The arguments that the node is made with, besides its name and place."""
@@ -163,7 +173,7 @@ class NodeCode:
     def _together(self, calls: Sequence[Call], filter_: Filter) -> list[str]:
         (call,) = calls
         reads, writes = (literal(tuple(keys)) for keys in (call.op.inputs(), call.op.outputs()))
-        kernel = self._around(call, self._kernel(call))
+        kernel = self._around(call, on_lists(self.parts, call, self._kernel(call)))
         return self._step("together", [kernel, reads, writes, *self._filter_argument(filter_)])
 
     def _around(self, call: Call, kernel: str) -> str:
@@ -185,8 +195,9 @@ class NodeCode:
             lines.append(f'item["{DATA}"] = item.pop("{RESULT}")')
         if self._makes_up_for_failures(calls[0]):
             lines.append("item.reason = None  # whatever failed before, this operator runs")
+        brought = Brought(self.parts)
         for call, after in zip_longest(calls, calls[1:]):
-            lines += self._statement(call, swapped=after is not None and after.filter == SWAP)
+            lines += self._statement(call, brought, swapped=after is not None and after.filter == SWAP)
         self.parts.functions.append(FunctionView(name, tuple(lines or ["pass"])))
         stale = self._stale(calls[-1])
         arguments = [f"self.{name}", *([literal(stale)] if stale else [])]
@@ -203,7 +214,7 @@ class NodeCode:
             return ()
         return tuple(key for key in call.op.outputs() if key != RESULT and key in self._states(call))
 
-    def _statement(self, call: Call, *, swapped: bool) -> list[str]:
+    def _statement(self, call: Call, brought: Brought, *, swapped: bool) -> list[str]:
         """The code of one call; ``swapped``: the next call takes the result over as ``data``."""
         op = call.op
         targets = [DATA if swapped and key == RESULT else key for key in op.outputs()]
@@ -216,12 +227,15 @@ class NodeCode:
             gone += [key for key in op.outputs() if key in self._states(call)]
         lines = [f"item.pop({literal(key)}, None)" for key in gone]
         if op.has(Trait.FORWARDS):
+            brought.handed_on(op.inputs()[0], targets)
             forwarded = f"item[{literal(op.inputs()[0])}]"
             return [] if assigned == [forwarded] else [*lines, *assignment(assigned, [forwarded], BODY)]
         if not op.kernel:
             return lines
         code = self._call_code(call)
         before, behind = self._tags(call, assigned)
+        before = [*brought.before(call), *before]
+        brought.behind(call, targets)
         if op.has(Trait.PADS):
             self.parts.modules.add("padding")
             behind.append(f"padding.count(self.{self.attribute})")
@@ -258,8 +272,8 @@ class NodeCode:
     def _call_code(self, call: Call) -> list[str]:
         """The kernel's call as lines; a long one is broken, one argument a line."""
         reads = zip(call.op.inputs(), self.parts.takes(call), strict=True)
-        values = [self._read(key, look) for key, look in reads]
-        arguments = [] if call.op.has(Trait.STATEFUL) else self._arguments(call)
+        values = [on_host(self.parts, call, key, self._read(key, look)) for key, look in reads]
+        arguments = [] if kernel_of(self.parts, call).at_load else self._arguments(call)
         return broken_call(self._kernel(call), [*values, *arguments], BODY + ASSIGNED)
 
     def _read(self, key: str, look: Look | None) -> str:
@@ -286,10 +300,12 @@ class NodeCode:
             f"names={literal(names)}",
             f"max_batch={stage.max_batch}",
             *([f"retry={self.node.settings.retry}"] if self.node.settings.retry else []),
+            *model_arguments(self.parts, call),
         ]
-        self.parts.modules |= {"remote", "native"} if is_native else {"remote"}
+        class_ = "remote.RemoteModel" if self.parts.device is None else "torch_remote.DeviceModel"
+        self.parts.modules |= {class_.partition(".")[0], *(["native"] if is_native else [])}
         self.parts.ports += [] if is_native else [*inputs, *outputs]
-        code = "\n        ".join(broken_call("remote.RemoteModel", arguments, BODY + ASSIGNED))
+        code = "\n        ".join(broken_call(class_, arguments, BODY + ASSIGNED))
         return self._loaded(call, code)
 
     def _loaded(self, call: Call, code: str) -> str:
@@ -302,14 +318,19 @@ class NodeCode:
         """The expression of the kernel: a function, or what was constructed at load."""
         if call.label in self.parts.remote:
             return self._remote_model(call)
-        module, _, name = call.op.kernel.partition(":")
+        kernel = kernel_of(self.parts, call)
+        module, _, name = kernel.name.partition(":")
         if "." in module:
             self.parts.packages[module] = call.op.requirement
         else:
             self.parts.modules.add(module)
-        if not call.op.has(Trait.STATEFUL):
+        if in_threads(self.parts, call):
+            arguments = [f"{module}.{name}", "threads=context.threads", *self._arguments(call)]
+            made = broken_call("torch_device.InThreads", arguments, BODY + ASSIGNED)
+            return self._loaded(call, "\n        ".join(made))
+        if not kernel.at_load:
             return f"{module}.{name}"
-        arguments = self._arguments(call)
+        arguments = [*self._arguments(call), *kernel.arguments]
         if call.op.has(Trait.THREADED):
             arguments.append("threads=context.threads")
         if call.op.has(Trait.USER_CODE):
@@ -372,13 +393,3 @@ def _default_dtype(type_: Type | None) -> str | list[Any] | None:
 def _where(call: Call) -> str:
     """The place of an operator for a comment: the file's base name and the line."""
     return f"{safe_name(call.span.file.path)}:{call.span.line}"
-
-
-def _segments(all_calls: Sequence[Call], *, alone: bool) -> Iterator[list[Call]]:
-    """The calls in groups that take an item through in one go.
-
-    Operators that work on lists, or run sub-graphs, stand alone; ``alone``: all do.
-    """
-    for batched, group in groupby(all_calls, key=lambda call: call.op.has(Trait.BATCHED)):
-        calls = list(group)
-        yield from [[call] for call in calls] if batched or alone else [calls]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from ..ir.graph import Graph, Loop, Stage
+from ..passes.device import device_work
 from .code_text import ASSIGNED, BODY, LINE, broken_call, one_line, safe_name, sequence
 from .names import Identifiers, literal
 from .node_code import NodeCode
@@ -15,7 +16,21 @@ from .stage_parts import StageParts
 from .tracks import Tracks
 from .wire_form import port_code
 
-_RESERVED = frozenset({"pipeline", "inputs", "outputs", "nodes", "load", "loop", "run", "process"})
+_RESERVED = frozenset(
+    {
+        "pipeline",
+        "inputs",
+        "outputs",
+        "nodes",
+        "load",
+        "loop",
+        "run",
+        "process",
+        "device",
+        "received",
+        "encode",
+    }
+)
 _PORT_CLASSES = ("Array", "Bytes", "List", "Text")
 
 
@@ -54,7 +69,10 @@ class StageCode:
 
     def __post_init__(self) -> None:
         remote = {} if self.stage.runs else self.graph.called_models()
-        self.parts = StageParts(self.graph, self.files, Identifiers(_RESERVED), remote=remote)
+        work = device_work(self.graph, self.stage)
+        self.parts = StageParts(self.graph, self.files, Identifiers(_RESERVED), remote=remote, device=work)
+        if work is not None:
+            self.parts.modules.add("torch_device")
 
     @property
     def modules(self) -> set[str]:
@@ -90,6 +108,7 @@ class StageCode:
             programs=programs,
             nodes=nodes,
             node_tuple=sequence([f"self.{node.attribute}" for node in nodes], 8),
+            base="Stage" if self.parts.device is None else "torch_device.DeviceStage",
             loads=self.parts.loads,
             functions=self.parts.functions,
         )
@@ -102,7 +121,7 @@ class StageCode:
         if lines:
             lines.append("")
         if self.parts.modules:
-            lines.append(f"from tpgen_runtime import {', '.join(sorted(self.parts.modules))}")
+            lines += _imported("tpgen_runtime", sorted(self.parts.modules))
         used = {"filters": self.parts.filters, "graph": self.from_graph, "lanes": self.from_lanes}
         if self._loop is not None:
             used["loop"] = {"Loop"}
@@ -110,7 +129,10 @@ class StageCode:
             if names:
                 listed = ", ".join(sorted(names, key=_import_order))
                 lines.append(f"from tpgen_runtime.{module} import {listed}")
-        lines.append(f"from tpgen_runtime.stage import {', '.join(sorted(self.from_stage))}")
+        if self.parts.device is not None:
+            self.from_stage.discard("Stage")
+        if self.from_stage:
+            lines.append(f"from tpgen_runtime.stage import {', '.join(sorted(self.from_stage))}")
         if ports_used:
             lines.append(f"from tpgen_runtime.wire import {', '.join(ports_used)}")
         return lines
@@ -181,6 +203,14 @@ class StageCode:
             lines = [*tracks.before(name), *code.lines(takes_over=False, in_graph=True), *tracks.after(name)]
         comment = f"{node.location} [{node.title}] {node.backend}"
         return NodeView(attributes[name], made, one_line(comment, LINE - 10), tuple(lines))
+
+
+def _imported(package: str, names: Sequence[str]) -> list[str]:
+    """A statement that imports names; one a line if it were too long."""
+    flat = f"from {package} import {', '.join(names)}"
+    if len(flat) <= LINE:
+        return [flat]
+    return [f"from {package} import (", *(f"    {name}," for name in names), ")"]
 
 
 def _import_order(name: str) -> tuple[bool, bool, str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from ..ir.graph import Call, Graph, Node, Stage
+from ..passes.device import DeviceWork
 from ..passes.looks import Given, Look, gives, tagged_writers, takes
 from .names import Identifiers
 
@@ -35,7 +36,8 @@ class StageParts:
     ``files`` gives the vendored path of each file attribute; ``modules`` are those of the runtime that the
     code names, ``packages`` modules from outside with their requirement, ``filters`` names from the runtime's
     filters, ``methods`` those of sub-graphs by root. ``remote`` are models that calls run on by label, which
-    are Triton models of their own, and ``ports`` the code of these models' inputs.
+    are Triton models of their own, and ``ports`` the code of these models' inputs. ``device``: what of the
+    stage runs on a GPU.
     """
 
     graph: Graph
@@ -49,6 +51,7 @@ class StageParts:
     methods: dict[str, str] = field(default_factory=dict)
     remote: Mapping[str, Stage] = field(default_factory=dict)
     ports: list[str] = field(default_factory=list)
+    device: DeviceWork | None = None
     _shared: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def takes(self, call: Call) -> tuple[Look | None, ...]:

@@ -144,7 +144,9 @@ class PipelineKeys:
         ge=0.001,
     )
     preprocess: str = attr(
-        "Where images are prepared on the gpu target.", default="auto", choices=("auto", "opencv", "dali")
+        "Where images are prepared on the gpu target.",
+        default="auto",
+        choices=("auto", "opencv", "dali", "gpu"),
     )
     target_triton: str = attr("The oldest Triton release that must load the repository.", default="24.10")
     include: tuple[str, ...] = attr("More files that user code needs, relative to the TOML.", default=())

@@ -19,10 +19,10 @@ from ..ir.filters import RESULT
 from ..ir.graph import DALI, Call, Graph, Port, Stage
 from ..ir.op import Trait
 from ..types import Array, Bytes, Layout, ListOf, Symbol, TupleOf, Type
-from .figures import BUS, BYTES_PER_PIXEL, KERNELS, MEMORY, PART, STAGE_MS, WHOLE
+from .figures import BUS, BYTES_PER_PIXEL, CLIENT_MS, HANDOVER_MS, KERNELS, MEMORY, PART, STAGE_MS, WHOLE
 
 _MILLION = 1e6
-CORES, ENGINE = "cores", "engine"
+CORES, ENGINE, CLIENT = "cores", "engine", "client"
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class CallCost:
 
 @dataclass(frozen=True)
 class StageCost:
-    """A stage's milliseconds of CPU time for an item: Triton's and the wire's (``around``), and its calls'.
+    """A stage's milliseconds of CPU time for an item: Triton's (``around``), and those of its calls.
 
     ``elsewhere``: it computes on a GPU, which no figure is known of.
     """
@@ -53,12 +53,17 @@ class StageCost:
 
 @dataclass(frozen=True)
 class EdgeCost:
-    """The bytes of an item that go into a stage (``into``), or back to the client; over memory or the bus."""
+    """The bytes of an item that go from a stage (or the client) to another; ``over`` memory, or the bus."""
 
     source: str
     target: str
     size: int
     over: str
+
+    @property
+    def ms(self) -> float:
+        """Milliseconds of CPU time that an item's copies take."""
+        return (CLIENT_MS if CLIENT in (self.source, self.target) else HANDOVER_MS) * self.size / _MILLION
 
     @property
     def per_second(self) -> float:
@@ -85,7 +90,7 @@ class Cost:
     def ms(self) -> float:
         """Milliseconds of CPU time of an item, models included where they are known and run on the cores."""
         models = 1000 * self.cores / self.engine_rate if self.shares_cores and self.engine_rate else 0.0
-        return sum(stage.ms for stage in self.stages) + models
+        return sum(one.ms for one in self.stages) + sum(one.ms for one in self.edges) + models
 
     @property
     def rates(self) -> dict[str, float]:
@@ -160,7 +165,7 @@ def _edges(graph: Graph, entry: str, target: str, sizes: _Sizes) -> Iterator[Edg
     steps = [stage for stage in own if not stage.is_called]
     if not steps:
         return
-    yield EdgeCost("client", steps[0].name, sizes.bytes_of(steps[0].inputs), "memory")
+    yield EdgeCost(CLIENT, steps[0].name, sizes.bytes_of(steps[0].inputs), "memory")
     for before, stage in pairwise(steps):
         over = _over(target, before, stage)
         yield EdgeCost(before.name, stage.name, sizes.bytes_of(stage.inputs), over)
@@ -170,7 +175,7 @@ def _edges(graph: Graph, entry: str, target: str, sizes: _Sizes) -> Iterator[Edg
             over = _over(target, caller, stage)
             yield EdgeCost(caller.name, stage.name, sizes.bytes_of(stage.inputs), over)
             yield EdgeCost(stage.name, caller.name, sizes.bytes_of(stage.outputs), over)
-    yield EdgeCost(steps[-1].name, "client", sizes.bytes_of(steps[-1].outputs), "memory")
+    yield EdgeCost(steps[-1].name, CLIENT, sizes.bytes_of(steps[-1].outputs), "memory")
 
 
 def _over(target: str, one: Stage, other: Stage) -> str:

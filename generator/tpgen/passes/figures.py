@@ -56,8 +56,11 @@ KERNELS: Final[Mapping[str, Figure]] = {
     "tensor:float_tensor": Figure(0, 0.417, 0),
     # </measured>
 }
-# Triton, the wire and Python around a stage, per item: `default` less `loop` in benchmarks/RESULTS.md.
-STAGE_MS: Final = 0.56
+# Milliseconds of CPU time around a stage in Python, per item; of a million bytes from or to a client, whose
+# own time on the same cores is in it, too; of a million bytes from model to model.
+STAGE_MS: Final = 0.28
+CLIENT_MS: Final = 1.4
+HANDOVER_MS: Final = 1.1
 # Bytes per second. Copies in memory, one core: measured. The bus to a GPU, pageable memory: assumed.
 MEMORY: Final = 8e9
 BUS: Final = 10e9

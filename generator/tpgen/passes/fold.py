@@ -86,7 +86,10 @@ def _changed(node: Node, changes: dict[str, Call | None]) -> Node:
 
 
 def is_foldable(graph: Graph, call: Call) -> bool:
-    """True if what happens to a model's input can move into its graph: its one input is an image."""
+    """True if what happens to a model's input can move into its graph: its one input is an image.
+
+    An array of any number of channels is one, too, where it is normalised as such.
+    """
     if (
         not call.op.has(Trait.REWRITABLE)
         or call.op.inputs() != (DATA,)
@@ -95,7 +98,17 @@ def is_foldable(graph: Graph, call: Call) -> bool:
         return False
     assert graph.types is not None
     arriving = graph.types.before.get(call.label, {}).get(DATA)
-    return arriving is not None and isinstance(arriving.type, Array) and arriving.type.layout is Layout.CHW
+    if arriving is None or not isinstance(arriving.type, Array):
+        return False
+    return arriving.type.layout is Layout.CHW or _is_normalised(call, arriving.type)
+
+
+def _is_normalised(call: Call, arriving: Array) -> bool:
+    """True for an array that is no image by its type, whose first axis has a mean or std for each place."""
+    op: Any = call.op
+    if arriving.layout is not Layout.NONE or len(arriving.shape) != 3 or not (op.mean or op.std):
+        return False
+    return "channels_last" not in op.kernel_arguments({DATA: arriving})
 
 
 def _only_ends_otherwise(rewrite: ModelRewrite | None) -> bool:

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from ..diagnostics import Bag, did_you_mean
-from ..ir.filters import DATA, RESULT, SWAP, Has, Otherwise, UserStatus, key_of
+from ..ir.filters import RESULT, SWAP, Has, Otherwise, UserStatus
 from ..ir.graph import Call, Graph, Node, Port, sent
-from ..ir.op import InferError, Nothing, Trait
+from ..ir.op import InferError
 from ..ir.type_table import TypeTable
 from ..types import ABSENT, State, Type, fits
 from .asked import Asked
 from .base import Context
+from .dead_calls import may_be_missed, report_missed, report_never_runs
 from .flow import End, Keys, after_call, divided, early_end, failed_end, join_ends, split_by
 from .restarts import looped, without_dead_calls
 
@@ -61,11 +62,15 @@ def _given(port: Port) -> State:
 
 @dataclass
 class _Inference:
-    """One round. ``arriving`` are the keys that sub-graphs got so far; ``is_open``: some got more now."""
+    """One round. ``arriving`` are the keys that sub-graphs got so far; ``is_open``: some got more now.
+
+    ``of_one``: it follows the items of one call into a sub-graph, not those of all that call it.
+    """
 
     graph: Graph
     context: Context
     arriving: dict[str, Keys]
+    of_one: bool = False
     is_open: bool = False
     before: dict[str, Keys] = field(default_factory=dict)
     written: dict[str, Mapping[str, Type]] = field(default_factory=dict)
@@ -95,8 +100,22 @@ class _Inference:
         return walk.all_ends()
 
     def subgraph(self, root: str, keys: Keys) -> Keys:
+        """The keys at the end of a sub-graph, of the items that one call brings there.
+
+        Their types are those that all calls together give it to work with; whether they are there depends on
+        what this call brings.
+        """
+        if self.of_one:
+            return self.component(root, keys) or {}
         self.arrive(root, [End(keys)])
-        return self.component(root, self.arriving[root]) or {}
+        end = self.component(root, self.arriving[root]) or {}
+        if _shown(self.arriving[root]) == _shown(keys):
+            return end
+        bag = Bag()
+        own = _Inference(self.graph, replace(self.context, bag=bag), {}, of_one=True).component(root, keys)
+        if own is None or bag.has_errors:
+            return end
+        return {key: _of_one(state, own.get(key, ABSENT)) for key, state in end.items()}
 
     def arrive(self, root: str, ends: list[End]) -> None:
         """Note what comes to a sub-graph, or to where items go on."""
@@ -105,6 +124,12 @@ class _Inference:
         if known is not None and _shown(joined) != _shown(known):
             self.is_open = True
         self.arriving[root] = joined
+
+
+def _of_one(state: State, own: State) -> State:
+    """The state of a key at a sub-graph's end, for the items of one call: they may all have it, or none."""
+    type_ = state.type if own.present else None
+    return replace(own, type=type_, writers=state.writers)
 
 
 def _shown(keys: Keys) -> dict[str, str]:
@@ -130,7 +155,7 @@ class _Walk:
         self.leaves = self.graph.leaves(root)
         self.ends: dict[str, list[End]] = {leaf: [] for leaf in self.leaves}
         self.ways: dict[str, list[Keys]] = {}  # behind each node, before they are joined
-        self.is_again = root in self.graph.again
+        self.allows_dead_calls = root in self.graph.again or inference.of_one
         self.leaves_behind = self.graph.leaves_behind(root)
 
     def final(self) -> Keys | None:
@@ -204,7 +229,8 @@ class _Walk:
         arriving: dict[int, list[Keys]] = {0: [keys]}  # by the position of the call
         for position, call in enumerate(node.calls):
             if position not in arriving:
-                if not self._may_be_missed(node, call):
+                if not self.allows_dead_calls and not may_be_missed(call):
+                    report_missed(node, call, self.context.bag)
                     return None
                 continue
             split = split_by(call.filter, _joined(call.label, *arriving[position]))
@@ -213,8 +239,8 @@ class _Walk:
             skipping: list[Keys] = []
             for otherwise, aside in split.aside:
                 self._aside(node, position, otherwise, aside, skipping, leaving)
-            if split.running is None and not call.filter.is_constant and not self.is_again:
-                self._report_never_runs(node, call, was_asked=split.asked is not None)
+            if split.running is None and not call.filter.is_constant and not self.allows_dead_calls:
+                report_never_runs(node, call, self.context.bag, was_asked=split.asked is not None)
                 return None
             if split.running is not None:
                 self.inference.before[call.label] = split.running
@@ -262,18 +288,6 @@ class _Walk:
             return None if behind is None else [(node.following(position), behind)]
         ways = zip(node.behind(position), divided(Has(call.fork), keys), strict=True)
         return [(next_position, way) for next_position, way in ways if way is not None]
-
-    def _may_be_missed(self, node: Node, call: Call) -> bool:
-        """True if nothing is lost with a call that no item gets to; else that is reported."""
-        if call.op.has(Trait.NEUTRAL) or isinstance(call.op, Nothing) or self.is_again:
-            return True
-        fork, side = call.arms[-1] if call.arms else ("", True)
-        key = next((one.fork for one in node.calls if one.label == fork), None)
-        why = f"'{key}' is {'never' if side else 'always'} there" if key else "no item gets there"
-        message = f"'{call.op.name}' never runs: {why}"
-        hint = "take the operator away"
-        self.context.bag.error("TP208", message, call.span, hint=hint, node=node.title)
-        return False
 
     def _recovered(self, node: Node, keys: Keys, current: Keys) -> Keys:
         """The keys behind a node that makes up for failures: of items that ran, or went on as they came."""
@@ -323,25 +337,6 @@ class _Walk:
         if len(followers) > 1 or any(one.map for one in followers):
             return True
         return any(one.calls[0].filter.checks[:1] != SWAP.checks for one in followers)
-
-    def _report_never_runs(self, node: Node, call: Call, *, was_asked: bool) -> None:
-        if call.filter == SWAP:
-            why = f"what stands before it leaves no '{RESULT}'"
-            hint = f"an operator takes over the '{RESULT}' of the one before it as '{DATA}'"
-        else:
-            conditions = " and ".join(str(check.condition) for check in call.filter.checks)
-            why = f"its filter '{call.filter}' " + (
-                "never says so" if was_asked else f"asks that {conditions}"
-            )
-            hint = "take the filter away, or the operator"
-        asks_for_result = RESULT in (call.filter.verdict.keys if call.filter.verdict else ()) or any(
-            key_of(check.condition) == RESULT for check in call.filter.checks
-        )
-        if node.map and call is node.calls[0] and asks_for_result:
-            why = f"the map of its node brings no '{RESULT}', which its filter '{call.filter}' asks for"
-            hint = f"map a key to '{RESULT}', let the filter read '{DATA}', or leave it out"
-        message = f"'{call.op.name}' never runs: {why}"
-        self.context.bag.error("TP208", message, call.span, hint=hint, node=node.title)
 
     def _can_ask(self, node: Node, call: Call, keys: Keys) -> bool:
         """False if the user's function of a filter reads keys that may not be there, which is reported."""

@@ -9,7 +9,7 @@ from ..ir.filters import DATA, RESULT, SWAP
 from ..ir.graph import DALI, PYTHON, Entry, Graph, Port, Stage, companion_of
 from ..ir.op import Trait
 from ..types import State, crosses_wire
-from . import native, serving, steps
+from . import device, native, serving, steps
 from .base import Context
 from .liveness import live_before_nodes
 from .looks import decisions
@@ -29,6 +29,7 @@ class Place:
         stages: dict[str, Stage] = {}
         for name in [entry.name for entry in graph.entries]:
             graph, found = _placed(graph, name, context)
+            found = device.put_on_gpu(graph, name, found, stages.values(), context)
             for stage in found:
                 known = stages.get(stage.name)  # a model that several entries call
                 if known is None:

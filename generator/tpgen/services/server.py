@@ -22,6 +22,7 @@ from .engines import require_engines
 from .failures import FailureWatch
 from .features import crash_hint, feature_flags
 from .network import call_address, can_listen, fetch, free_ports, listen_address
+from .pool import pool_flags
 from .processes import end, spawn_supervised
 from .runtime import Runtime, isolated_environment, server_runtime
 from .serverlog import own_log_problems
@@ -282,6 +283,7 @@ class TritonServer:
         command.append(f"--backend-config=python,shm-region-prefix-name={self._id}-")
         return [
             *command,
+            *pool_flags(self.repository),
             *feature_flags(self.repository, runtime.program, self._extra_args),
             *self._extra_args,
         ]

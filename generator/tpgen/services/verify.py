@@ -75,21 +75,32 @@ class VerifyReport:
         """True if no input has an answer, neither here nor there: then nothing was compared."""
         return self.failing == self.samples
 
+    @property
+    def alone(self) -> list[str]:
+        """The entries of which a single input has an answer: none was sent in a batch with others."""
+        return sorted({row.entry for row in self.rows if row.mode == "batched" and row.compared == 1})
+
     def table(self) -> str:
         """The report as text."""
-        lines = [f"{'output':<28} {'sent':<11} {'largest difference':>19} {'allowed':>10}  result"]
+        figures = f"{'compared':>8} {'largest difference':>19} {'allowed':>10}"
+        lines = [f"{'output':<28} {'sent':<11} {figures}  result"]
         for row in self.rows:
             verdict = "ok" if row.ok else f"DIFFERS for {_listed(row.wrong)}"
             verdict = verdict if row.compared else "not compared"
             found, allowed = row.comparison.difference, row.comparison.allowed
             name = f"{row.entry}:{row.output}"
-            lines.append(f"{name:<28} {row.mode:<11} {found:>19.3g} {allowed:>10.3g}  {verdict}")
+            figures = f"{row.compared:>8} {found:>19.3g} {allowed:>10.3g}"
+            lines.append(f"{name:<28} {row.mode:<11} {figures}  {verdict}")
         lines += [f"problem: {problem}" for problem in self.problems[:10]]
         if len(self.problems) > 10:
             lines.append(f"... and {len(self.problems) - 10} more problems")
         total = "equal to the reference" if self.ok else "NOT equal to the reference"
         total = "nothing compared" if self.all_fail else total
         failing = f"; {self.failing} without an answer in both" if self.failing else ""
+        lines += [
+            f"note: only one input of {name} has an answer: no batch of several was sent"
+            for name in self.alone
+        ]
         lines.append(f"{self.samples} inputs: {total}{failing}")
         return "\n".join(lines)
 

@@ -1,0 +1,153 @@
+"""The compiler's cost model beside a real server: predicted and measured CPU time of an item.
+
+    python benchmarks/cost_model.py [--seconds 6] [--update]
+
+Pictures have the size that the model assumes where none is known. CPU time is compared, which other programs
+change less than images per second, which follow from it on idle cores. What the models themselves take is
+measured in this process and given as `engine_rate`, as a user would.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import report
+from measure import Served, measure
+from operators import picture
+
+from tpgen.driver import BuildOptions, build
+
+_HERE = Path(__file__).resolve().parent
+_EXAMPLES = _HERE.parent / "model_repos"
+_CORES = 2
+_IMAGES = (
+    '[pipeline]\nname = "{name}"\n[decode]\nbackend = "{backend}"\nresize_h = 224\nresize_w = 224\nmax = 8\n'
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A pipeline: milliseconds of CPU time of an item, as predicted and measured, and items per second."""
+
+    name: str
+    predicted: float
+    measured: float
+    throughput: float
+    foreign: float
+
+    @property
+    def ratio(self) -> float:
+        return self.predicted / self.measured
+
+
+def _pipelines(folder: Path) -> list[tuple[str, Path]]:
+    """Each pipeline in a folder of its own, with its model's rate."""
+    found = []
+    for name, backend in (
+        ("decode_resize", "Sequential[DecodeMat,ResizeMat]"),
+        ("decode_aligned", "Sequential[DecodeTensor,ResizeTensor]"),
+    ):
+        place = folder / name
+        place.mkdir()
+        (place / "pipeline.toml").write_text(_IMAGES.format(name=name, backend=backend))
+        found.append((name, place / "pipeline.toml"))
+    for name in ("digits", "resnet50"):
+        place = folder / name
+        shutil.copytree(_EXAMPLES / name, place)
+        model = place / f"{name}.onnx"
+        if not model.exists():
+            sys.path.insert(0, str(place))
+            import make_model
+
+            make_model.build(model, variant="small")
+        toml = (place / "pipeline.toml").read_text()
+        rate = f"engine_rate = {1000 * _CORES / _model_ms(model):.1f}\n"
+        has_table = "[pipeline]\n" in toml
+        toml = (
+            toml.replace("[pipeline]\n", f"[pipeline]\n{rate}")
+            if has_table
+            else f"{toml}\n[pipeline]\n{rate}"
+        )
+        (place / "pipeline.toml").write_text(toml)
+        found.append((name, place / "pipeline.toml"))
+    return found
+
+
+def _model_ms(model: Path) -> float:
+    """CPU time of an item in batches of four, as the server forms them under load."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    given = session.get_inputs()[0]
+    batch = np.zeros((4, *given.shape[1:]), np.float32)
+    best = float("inf")
+    for _ in range(30):
+        begin = time.thread_time()
+        session.run(None, {given.name: batch})
+        best = min(best, time.thread_time() - begin)
+    return best * 1000 / 4
+
+
+def _row(name: str, toml: Path, images: Path, folder: Path, seconds: float) -> Row:
+    from tpgen.driver.explain import explain
+
+    repository = folder / f"{name}_repository"
+    built = build(toml, repository, BuildOptions(target="cpu", cores=_CORES))
+    (compiled,) = built.compiled
+    (entry,) = compiled.graph.entries
+    cost: Any = explain(compiled).cost
+    found = measure(Served(name, name, repository, entry.name, entry.inputs[0].key), images, seconds)
+    return Row(name, cost.ms, found.cpu_ms, found.throughput, found.foreign)
+
+
+def table(rows: list[Row]) -> str:
+    lines = [
+        "| pipeline | predicted CPU ms | measured | predicted / measured | predicted items/s | measured |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for row in rows:
+        most = 1000 * _CORES / row.predicted
+        lines.append(
+            f"| `{row.name}` | {row.predicted:.2f} | {row.measured:.2f} | **{row.ratio:.2f}** | {most:.0f} |"
+            f" {row.throughput:.0f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=6.0)
+    parser.add_argument("--update", action="store_true")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        images = folder / "images"
+        images.mkdir()
+        for number in range(8):
+            moved = np.roll(picture(720, 1280), number * 100, axis=1)
+            cv2.imwrite(str(images / f"{number}.jpg"), moved, [cv2.IMWRITE_JPEG_QUALITY, 90])
+        rows = [_row(name, toml, images, folder, options.seconds) for name, toml in _pipelines(folder)]
+    text = table(rows)
+    foreign = max(row.foreign for row in rows)
+    print(text, f"other programs took up to {foreign:.2f} cores")
+    if options.update:
+        heading = (
+            f"{_CORES} cores, Triton 24.10, perf_analyzer (its CPU time is in it) with 10 clients over gRPC,"
+            f" JPEGs of 1280 × 720. Other programs took up to {foreign:.2f} cores."
+        )
+        report.update(_HERE / "RESULTS.md", heading, text, "benchmarks/cost_model.py")
+
+
+if __name__ == "__main__":
+    main()
