@@ -19,6 +19,8 @@ def crop(image, box, *, layout):
 
 def _whole_box(box):
     is_whole = box.dtype.kind in "iu"
+    if is_whole and box.shape == (4,):
+        return box.tolist()
     if box.size != 4 or not (is_whole or np.isfinite(box).all()):
         raise ItemError(f"_box needs four numbers x1, y1, x2, y2, not {box.tolist()}")
     sides = box.reshape(-1).tolist()

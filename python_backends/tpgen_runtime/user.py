@@ -58,8 +58,6 @@ class Tensor:
         """
         if self.dtype == "bytes" or (self.dtype == "string" and not self.dims):
             return _plain(value, bytes if self.dtype == "bytes" else str)
-        if type(value) is np.ndarray and value.shape == self.dims and value.dtype == self._numpy:
-            return value  # as nearly always
         if type(value) is self._scalar and not self.dims:
             return np.asarray(value)
         is_right = isinstance(value, (np.ndarray, np.generic)) and value.dtype == self._numpy
@@ -73,6 +71,16 @@ class Tensor:
                 known = f" (where {want} is {sizes[want]})" if want in sizes else ""
                 raise TypeError(_form(array) + known)
         return array
+
+    def all_checked(self, values):
+        """The elements of a list in this type; each has sizes of its own."""
+        dims, dtype = self.dims, self._numpy
+        return [
+            value
+            if type(value) is np.ndarray and value.shape == dims and value.dtype == dtype
+            else self.checked(value, {})
+            for value in values
+        ]
 
     def _array(self, value):
         if isinstance(value, np.generic) and value.dtype.kind in "biuf":
@@ -333,7 +341,7 @@ def _checked(wanted, value, sizes):
         raise TypeError(_form(value))
     element = wanted[0]
     if isinstance(element, Tensor):
-        return [element.checked(one, {}) for one in value]
+        return element.all_checked(value)
     return [_checked(element, one, {}) for one in value]
 
 
