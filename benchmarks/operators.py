@@ -60,9 +60,12 @@ def cases() -> Iterator[Case]:
         yield from _same_size(picture(height, width))
     for count in (1_000, 200_000):
         numbers = np.random.default_rng(0).normal(size=(count,)).astype(np.float32)
-        for name in ("Softmax", "ArgMax", "SoftmaxMax"):
-            if name in REGISTRY:
-                yield Case(name, {}, {"data": _NUMBERS}, (numbers,), count / 1e6, 0)
+        for name in ("Softmax", "ArgMax", "SoftmaxMax", "TopK"):
+            yield Case(name, {}, {"data": _NUMBERS}, (numbers,), count / 1e6, 0)
+    for side in (320, _LARGE):
+        words = _map_of_words(side)
+        types: dict[str, Type] = {"data": Array(DType.FLOAT32, (1, side, side))}
+        yield Case("DBPostProcess", {}, types, (words,), side * side / 1e6, 0)
 
 
 def _resized(image: Any, size: float, side: int) -> Iterator[Case]:
@@ -87,6 +90,9 @@ def _resized(image: Any, size: float, side: int) -> Iterator[Case]:
     box = np.array([10, 10, 10 + side // 2, 10 + side // 2], np.int32)
     types = {"data": _HWC, "_box": Array(DType.INT32, (4,))}
     yield Case("CropMat", {}, types, (image, box), size, (side // 2) ** 2 / 1e6)
+    corners = np.array([[[10, 10], [10 + side, 14], [10 + side, 44], [10, 40]]], np.int32)
+    types = {"data": _HWC, "_box": Array(DType.INT32, (1, 4, 2))}
+    yield Case("PerspectiveTransformMats", {}, types, (image, corners), size, side * 30 / 1e6)
 
 
 def _same_size(image: Any) -> Iterator[Case]:
@@ -95,6 +101,9 @@ def _same_size(image: Any) -> Iterator[Case]:
     for name, keys in (
         ("cvtColorMat", {"color": "rgb"}),
         ("Mat2Tensor", {}),
+        ("Mat2GpuTensor", {}),
+        ("NCHWTensor", {}),
+        ("FloatNCHWTensor", {}),
         ("FloatMat", {}),
         ("Normalize", {"mean": (1.0, 2.0, 3.0), "std": (1.0, 2.0, 3.0)}),
         ("PackImage", {"mean": (1.0, 2.0, 3.0)}),
@@ -110,6 +119,15 @@ def _same_size(image: Any) -> Iterator[Case]:
         yield Case(name, keys, {"data": _CHW}, (tensor,), size, size)
 
 
+def _map_of_words(side: int) -> Any:
+    """What a detector gives for a page: rectangles of high probability, in rows."""
+    found = np.zeros((1, side, side), np.float32)
+    for top in range(10, side - 20, 40):
+        for left in range(10, side - 60, 80):
+            found[0, top : top + 14, left : left + 50] = 0.9
+    return found
+
+
 def picture(height: int, width: int) -> Any:
     """Large shapes and fine detail: about 0.3 bytes of JPEG a pixel at quality 90, as photographs have."""
     rng = np.random.default_rng(0)
@@ -123,6 +141,7 @@ def _kernel(case: Case) -> tuple[str, Callable[..., Any]]:
 
     made: Any = REGISTRY[case.operator]
     op = made(**case.keys)
+    op = op.bind(frozenset(case.types), is_root=False) if op.has(Trait.BINDS) else op
     call: Any = SimpleNamespace(op=op)
     kernel = load_kernel(call, case.types, {}, threads=1)
     assert kernel is not None, case.operator
@@ -145,9 +164,6 @@ def measured(rounds: int) -> dict[str, tuple[float, float, float]]:
     cv2.setNumThreads(1)
     rows: dict[str, list[tuple[float, float, float]]] = {}
     for case in cases():
-        if case.operator not in REGISTRY:
-            print(f"no operator {case.operator}", file=sys.stderr)
-            continue
         name, kernel = _kernel(case)
         took = _milliseconds(kernel, case.values, rounds)
         rows.setdefault(name, []).append((case.read, case.written, took))

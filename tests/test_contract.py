@@ -82,6 +82,41 @@ def test_derived_arguments_are_derived() -> None:
         )
 
 
+def refuses_items(module: str, name: str, seen: set[tuple[str, str]]) -> bool:
+    """True if a function or class of the runtime, or one that it names, makes an ItemError."""
+    path = RUNTIME / f"{module}.py"
+    if (module, name) in seen or not path.exists():
+        return False
+    seen.add((module, name))
+    tree = ast.parse(path.read_text())
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and node.module and name in {one.name for one in node.names}:
+            return refuses_items(node.module, name, seen)
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
+            return any(_refuses(module, part, seen) for part in ast.walk(node))
+    return False
+
+
+def _refuses(module: str, node: ast.AST, seen: set[tuple[str, str]]) -> bool:
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "ItemError":
+        return True
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        return refuses_items(node.value.id, node.attr, seen)
+    return isinstance(node, ast.Name) and refuses_items(module, node.id, seen)
+
+
+@pytest.mark.parametrize(("name", "cls"), OPERATORS, ids=[name for name, _ in OPERATORS])
+def test_what_refuses_items_says_so(name: str, cls: type[Op]) -> None:
+    """Type inference takes it that behind any other operator every item has what it writes."""
+    if Trait.FAILS not in cls.traits:
+        assert not refuses_items(*cls.kernel.split(":"), set())
+
+
+def test_some_kernels_refuse_items() -> None:
+    found = {name for name, cls in OPERATORS if refuses_items(*cls.kernel.split(":"), set())}
+    assert {"DecodeMat", "CropMat", "TensorrtTensor"} <= found
+
+
 def test_runtime_never_imports_the_compiler() -> None:
     for path in RUNTIME.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):

@@ -20,10 +20,16 @@ from small_models import write_models
 from tpgen.cli import run_command
 from tpgen.diagnostics import Bag, PipelineError
 from tpgen.driver import BuildOptions, BuildResult, build, compile_pipeline
+from tpgen.driver.check_repository import check_repository
+from tpgen.driver.deploy import deployment_of
 from tpgen.driver.explain import explain
+from tpgen.emit.config_pbtxt import parse
+from tpgen.emit.features import flags_of
 from tpgen.engines.plan_files import read_built
+from tpgen.engines.requests import Flags
 from tpgen.services.compare import HALF, compare_values
 from tpgen.services.engines import find_engines
+from tpgen.services.features import feature_flags
 
 GPU = BuildOptions(target="gpu", cores=2)
 NODE = '[pipeline]\nname = "p"\ninputs = {data = "float32[3,8,8] rgb"}\n[a]\nbackend = "TensorrtTensor"\n'
@@ -177,7 +183,7 @@ def test_a_model_that_needs_no_engine_any_more_loses_it(place: Place, tensorrt: 
     ("version", "on", "why"),
     [
         ("10.14.1", ON, "TensorRT: 10.13.2 → 10.14.1"),
-        ("10.13.2", ("--gpu-name", "NVIDIA L4", "--compute-capability", "9.0"), "gpu: "),
+        ("10.13.2", ("--gpu-name", "NVIDIA L40S", "--compute-capability", "8.9"), "gpu: "),
     ],
 )
 def test_another_tensorrt_or_gpu_makes_a_plan_stale(
@@ -204,6 +210,99 @@ def test_another_tensorrt_or_gpu_makes_a_plan_stale(
         assert (one["state"], one["why"]) == ("stale", ["TensorRT: 10.14.1 → 10.13.2"])
     else:
         assert why
+
+
+AMPERE = ("--gpu-name", "NVIDIA A100", "--compute-capability", "8.0")
+HOPPER = ("--gpu-name", "NVIDIA H100", "--compute-capability", "9.0")
+
+
+def _files_for_gpus(place: Place) -> dict[str, str]:
+    return dict(parse((place.plan.parents[1] / "config.pbtxt").read_text()).cc_model_filenames)
+
+
+@pytest.mark.usefixtures("tensorrt")
+def test_each_gpu_has_an_engine_of_its_own(place: Place) -> None:
+    place.built()
+    place.build_engines()
+    first = place.plan.read_bytes()
+    assert _files_for_gpus(place) == {}  # one engine has the default name
+    (found,) = place.build_engines(*AMPERE)["engines"]
+    place.build_engines(*HOPPER)
+    folder = place.plan.parent
+    expected = {"8.0": "model.sm80.plan", "8.9": "model.plan", "9.0": "model.sm90.plan"}
+    assert _files_for_gpus(place) == expected
+    assert place.plan.read_bytes() == first
+    assert {one["compute_capability"]: one["file"] for one in found["plans"]} == {
+        key: value for key, value in expected.items() if key != "9.0"
+    }
+    assert check_repository(place.repository).diagnostics == ()
+    assert run_command(["engines", "plan", str(place.repository)], out := io.StringIO()) == 0
+    assert "for capability 8.0: model.sm80.plan (NVIDIA A100, TensorRT 10.13.2)" in out.getvalue()
+    again = place.built()  # keeps all of them, and the configuration
+    assert not again.changed
+    assert not [one for one in again.diagnostics if one.code in ("TP610", "TP906", "TP908")]
+    assert _files_for_gpus(place) == expected
+    assert not place.build_engines(*AMPERE)["built"]
+    (folder / "model.sm90.plan").unlink()
+    (folder / "model.sm90.plan.json").unlink()
+    place.built()
+    assert _files_for_gpus(place) == {"8.0": "model.sm80.plan", "8.9": "model.plan"}
+
+
+@pytest.mark.usefixtures("tensorrt")
+def test_an_engine_for_all_gpus_since_ampere_needs_no_other(place: Place) -> None:
+    place.built(TEXT + 'hardward_compatibility = "AMPERE_PLUS"\n')
+    place.build_engines()
+    assert not place.build_engines(*HOPPER)["built"]
+    turing = ("--gpu-name", "Tesla T4", "--compute-capability", "7.5")
+    (found,) = place.build_engines(*turing)["engines"]
+    assert [one["file"] for one in found["plans"]] == ["model.plan", "model.sm75.plan"]
+
+
+@pytest.mark.usefixtures("tensorrt")
+def test_a_changed_model_removes_the_engines_of_all_gpus(place: Place) -> None:
+    place.built()
+    place.build_engines()
+    place.build_engines(*AMPERE)
+    found = place.built(TEXT.replace("max = 4", "max = 3"))
+    noted = [one.message for one in found.diagnostics if one.code == "TP908"]
+    assert len(noted) == 2 and any("model.sm80.plan" in one for one in noted)
+    assert _files_for_gpus(place) == {}
+    assert not list(place.plan.parent.glob("*.plan*"))
+
+
+@pytest.mark.usefixtures("tensorrt")
+def test_a_stale_engine_of_one_gpu_is_named_and_the_others_stay(place: Place) -> None:
+    place.built()
+    place.build_engines()
+    place.build_engines(*AMPERE)
+    other = place.plan.with_name("model.sm80.plan")
+    other.write_bytes(b"another")
+    (found,) = place.run("plan", str(place.repository))["engines"]
+    assert {one["file"]: one["why"] for one in found["plans"]} == {
+        "model.plan": [],
+        "model.sm80.plan": ["model.sm80.plan is not the one that model.sm80.plan.json describes"],
+    }
+    (stale,) = check_repository(place.repository).diagnostics
+    assert (stale.code, stale.severity.value) == ("TP908", "warning") and "model.sm80.plan" in stale.message
+    assert place.build_engines(*AMPERE)["built"]
+    assert other.read_bytes() != b"another"
+    assert check_repository(place.repository).diagnostics == ()
+
+
+@pytest.mark.usefixtures("tensorrt")
+def test_what_an_interrupted_write_left_is_removed(place: Place) -> None:
+    place.built()
+    left = place.plan.with_name(".model.plan.x1y2")
+    left.write_bytes(b"a part")
+    found = place.run("prune", str(place.repository), "--cache", str(place.cache))
+    assert found["removed"] == [left.name] and not left.exists()
+    left.write_bytes(b"a part")
+    place.build_engines()
+    assert not left.exists()
+    in_cache = place.cache / f".{'0' * 64}.plan.x1y2"
+    in_cache.write_bytes(b"a part")
+    assert place.run("ls", "--cache", str(place.cache))["unfinished"] == [in_cache.name]
 
 
 @pytest.mark.usefixtures("tensorrt")
@@ -352,6 +451,50 @@ def test_keys_of_the_builder_have_an_effect(place: Place) -> None:
     assert one.request.flags.hardware_compatibility == "ampere_plus"
 
 
+def test_flags_of_the_builder(place: Place) -> None:
+    text = TEXT + 'hardward_compatibility = "same_compute_capability"\nversion_compatible = true\n'
+    place.built(text + "refit = true\ntf32 = false\noptimization_level = 5\n")
+    (one,) = find_engines(place.repository)
+    assert one.request.flags == Flags(
+        tf32=False,
+        version_compatible=True,
+        hardware_compatibility="same_compute_capability",
+        refit=True,
+        optimization_level=5,
+    )
+    planned = place.run("plan", str(place.repository))["engines"]
+    assert "--refit" in planned[0]["commands"]["trtexec"]
+    assert "--version-compatible" in planned[0]["commands"]["polygraphy"]
+
+
+def test_plans_for_later_releases_need_a_flag_of_the_server(place: Place) -> None:
+    place.built()
+    flag = "--backend-config=tensorrt,version-compatible=true"
+    assert flag not in flags_of(place.repository)
+    found = place.built(TEXT + "version_compatible = true\n")
+    assert flag in flags_of(place.repository)
+    assert flag in deployment_of(found.compiled, "repository").flags
+    program, others = Path("/opt/tritonserver"), ["--backend-config=python,x=1"]
+    assert flag in feature_flags(place.repository, program, others)
+    assert flag not in feature_flags(place.repository, program, [flag.replace("true", "false")])
+
+
+def test_plans_without_weights_get_them_where_they_are_served(place: Place, tensorrt: FakeTensorRT) -> None:
+    place.built(TEXT + "strip_plan = true\n")
+    place.build_engines()
+    (kept,) = place.cache.glob("*.plan")
+    assert "STRIP_PLAN" in json.loads(kept.read_bytes())["flags"]
+    assert "weights" not in json.loads(kept.read_bytes())
+    assert json.loads(place.plan.read_bytes())["weights"] == "EXCLUDE_WEIGHTS"  # the flag that was cleared
+    (one,) = find_engines(place.repository)
+    assert one.state == "built"
+    assert place.build_engines()["built"] == []
+    place.plan.unlink()
+    (again,) = place.build_engines()["built"]
+    assert again["how"] == "cached"
+    assert json.loads(place.plan.read_bytes())["weights"] == "EXCLUDE_WEIGHTS"
+
+
 @pytest.mark.parametrize("line", ['max_workspace_size = "much"', 'hardward_compatibility = "ALL"'])
 def test_what_the_builder_does_not_know(place: Place, line: str) -> None:
     with pytest.raises(PipelineError) as caught:
@@ -462,3 +605,13 @@ def test_answers_of_engines_in_less_than_fp32_may_differ_by_a_share_of_their_ran
     assert not compare_values(wanted + np.float32(0.11), wanted, HALF).equal
     assert not compare_values(wanted + np.float32(0.09), wanted, None).equal
     assert compare_values(np.zeros(2, np.float32), np.zeros(2, np.float32), HALF).equal
+
+
+def test_running_a_pipeline_says_nothing_of_engines(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    place.built()
+    np.save(place.folder / "item.npy", np.zeros((3, 8, 8), np.float32))
+    toml = str(place.folder / "pipeline.toml")
+    capsys.readouterr()
+    command = ["run", toml, "--target", "gpu", "--input", f"data=@{place.folder / 'item.npy'}"]
+    assert run_command(command, io.StringIO()) == 0
+    assert capsys.readouterr().err == ""

@@ -42,7 +42,7 @@ def test_a_request_lies_beside_the_network_that_the_engine_is_built_from(tmp_pat
     request = read_request((folder / "1" / "engine.json").read_text())
     assert [(one.name, one.dtype) for one in request.inputs] == [("image", "uint8")]
     ((image,),) = request.profiles
-    assert (image.low, image.high) == ((1, 3, 32, 32), (8, 3, 32, 32))
+    assert (image.low, image.high) == ((1, 32, 32, 3), (8, 32, 32, 3))  # as it is resized
     commands = json.loads((folder / "1" / "engine.json").read_text())["commands"]
     assert commands["trtexec"][0] == "trtexec"
     assert commands["polygraphy"][:2] == ["polygraphy", "convert"]

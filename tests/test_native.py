@@ -9,12 +9,14 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from all_ways import check_batches, check_single_items
+from engines.onnx_build import model, node, save, tensor
 from equivalence import check_values, interpreted
 from fake_triton import Server
-from random_pipelines import Pipeline, make_item, make_pipeline, read_pipeline, write_files
+from random_pipelines import Maker, Pipeline, make_item, make_pipeline, read_pipeline, write_files
 from standins import stand_in
 from tpgen.driver import BuildOptions, build, pipe
 from tpgen.emit.config_pbtxt import parse
@@ -63,6 +65,10 @@ BEHIND = {
     "SoftmaxMax": "SoftmaxMax",
     "Threshold": "Threshold(threshold=0.25)",
     "two": "Sequential[Threshold(threshold=0.25),ArgMax]",
+    "SoftmaxArgMaxTensor": "SoftmaxArgMaxTensor",
+    "TopK": "TopK(k=1,labels=labels.txt)",
+    "Softmax and TopK": "Sequential[Softmax,TopK(k=1)]",
+    "Softmax and ArgMax": "Sequential[Softmax,ArgMax]",
 }
 
 
@@ -86,6 +92,118 @@ def test_what_moves_to_the_end_of_a_model_answers_the_same(
     check(made, folder, name, random.Random(3))
     built = build(folder / f"{name}.toml", folder / "other", BuildOptions(target="gpu", cores=2))
     assert any("graph ends in" in decision for decision in built.compiled[0].decisions)
+
+
+BEFORE = (
+    *("", "", "cvtColorMat(color=rgb)", "cvtColorMat(color=rgb)", "cvtColorMat(color=bgr)", "Identity"),
+    *("FloatMat", "Normalize(mean=[9,8,7],std=[3,2,4])"),
+)
+TURNS = ("Mat2Tensor", "Mat2GpuTensor")
+AFTER = ("", "", "FloatTensor", "Normalize(mean=[100,110,120],std=[50,60,70])")
+NORMS = ("", "(mean=[10,20,30],std=[2,4,8])", "(mean=[123.675,116.28,103.53],input_color=any)")
+REDUCERS = (
+    *("Softmax", "Softmax(axis=0)", "ArgMax", "ArgMaxTensor", "SoftmaxMax", "SoftmaxArgMaxTensor"),
+    *("Threshold(threshold=0.1)", "TopK(k=1)", "TopK(k=3)", "TopK(k=12)", "Identity"),
+)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_what_stands_around_a_model_moves_into_it(seed: int, folder: Path) -> None:
+    rng, name = random.Random(seed), f"around{seed}"
+    write_classifier(folder / "wide.onnx")
+    while True:
+        calls = ["DecodeMat", "ResizeMat", *rng.choices(BEFORE, k=2), rng.choice(TURNS), rng.choice(AFTER)]
+        calls += rng.choices(("", "SyncTensor"))
+        calls += [f"TensorrtTensor{rng.choice(NORMS)}", *rng.choices(REDUCERS, k=rng.randint(1, 3))]
+        text = in_nodes([call for call in calls if call], rng)
+        made = Maker(rng, folder, name)._compiled(text)
+        if made is not None:
+            break
+    check(made, folder, name, rng)
+
+
+def in_nodes(calls: list[str], rng: random.Random) -> str:
+    """Calls as nodes of one or several."""
+    nodes: list[list[str]] = []
+    for call in calls:
+        if not nodes or rng.random() < 0.4:
+            nodes.append([])
+        nodes[-1].append(call)
+    keys = "resize_h = 8\nresize_w = 8\nmodel = 'wide.onnx'\nmax = 8\n"
+    texts = []
+    for number, inner in enumerate(nodes):
+        given = "\n".join(line for line in keys.splitlines() if wanted(line, ",".join(inner)))
+        follower = f"next = 'n{number + 1}'\n" if number + 1 < len(nodes) else ""
+        texts.append(f"[n{number}]\nbackend = 'Sequential[{','.join(inner)}]'\n{given}\n{follower}")
+    return "\n".join(texts)
+
+
+def wanted(line: str, backend: str) -> bool:
+    """True if a node with this backend takes the key of a line."""
+    return ("ResizeMat" if line.startswith("resize") else "TensorrtTensor") in backend
+
+
+def write_classifier(path: Path) -> None:
+    """A network for images of 8 × 8 with 40 classes, whose answers depend on the order of the channels."""
+    weight = np.random.default_rng(4).normal(scale=0.02, size=(192, 40)).astype(np.float32)
+    nodes = [node("Flatten", "image", "flat"), node("MatMul", "flat weight", "logits")]
+    ports = [tensor("image", ["N", 3, 8, 8])], [tensor("logits", ["N", 40])]
+    save(model(nodes, *ports, {"weight": weight}), path)
+
+
+@pytest.mark.parametrize(("form", "most"), [("yolov5", None), ("yolov5", 4), ("yolox", 4), ("yolov8", 4)])
+def test_a_detector_answers_the_same(form: str, most: int | None, folder: Path) -> None:
+    write_detector(folder / f"{form}.onnx", form)
+    text = f"""
+        [pipeline]
+        outputs = ["result", "scores", "classes"]
+        [decode]
+        backend = "Sequential[DecodeMat,ResizePadMat,cvtColorMat,Mat2Tensor]"
+        max_h = 32
+        max_w = 32
+        color = "rgb"
+        next = "net"
+        [net]
+        model = "{form}.onnx"
+        backend = "TensorrtTensor"
+        max = 8
+        mean = "123.675, 116.28, 103.53"
+        std = "58.395, 57.120, 57.375"
+        next = "boxes"
+        [boxes]
+        backend = "Sequential[YoloDecode,NMS]"
+        format = "{form}"
+        "YoloDecode::score_threshold" = 0.4
+        {f"max_candidates = {most}" if most else ""}
+        input_h = 32
+        input_w = 32
+        strides = "8,16"
+        """
+    name = f"{form}_{most}"
+    made = read_pipeline(text, folder, name)
+    check(made, folder, name, random.Random(7))
+    built = build(folder / f"{name}.toml", folder / f"{name}_gpu", BuildOptions(target="gpu", cores=2))
+    config = parse((folder / f"{name}_gpu" / f"{name}__net" / "config.pbtxt").read_text())
+    assert list(config.input[0].dims) == [32, 32, 3]
+    assert list(config.output[0].dims) == ([20, 6] if most is None else [4, 7])
+    said = "\n".join(built.compiled[0].decisions)
+    assert f"{20 * 6 * 4 if most is None else 4 * 7 * 4} bytes per item leave it, not 1,360" in said
+    assert "3,072 bytes per item go in, not 12,288" in said
+
+
+def write_detector(path: Path, form: str) -> None:
+    """A network for images of 32 × 32 with boxes at 20 places and scores of 12 or 13 classes."""
+    shape = (17, 20) if form == "yolov8" else (20, 17)
+    weight = np.random.default_rng(3).normal(scale=0.05, size=(3 * 32 * 32, 17 * 20)).astype(np.float32)
+    nodes = [
+        node("Flatten", "image", "flat"),
+        node("MatMul", "flat weight", "values"),
+        node("Sigmoid", "values", "scores"),
+        node("Reshape", "scores shape", "found"),
+    ]
+    constants = {"weight": weight, "shape": np.array([0, *shape])}
+    ports = [tensor("image", ["N", 3, 32, 32])], [tensor("found", ["N", *shape])]
+    save(model(nodes, *ports, constants), path)
 
 
 def test_tensors_of_torchscript_go_by_number(folder: Path) -> None:

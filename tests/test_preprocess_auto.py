@@ -107,3 +107,14 @@ def test_explain_says_where_time_goes(tmp_path: Path) -> None:
     times = {one.stage: one for one in found.cost.stages}
     assert times["p__decode"].nodes["decode"] > times["p__decode"].nodes["prepare"] > 0
     assert found.to_json()["cost"]["limit"] == "cores"
+
+
+def test_a_stage_on_the_gpu_takes_less_of_the_cores(tmp_path: Path) -> None:
+    on_cores = explain(_checked(tmp_path, AUTO % RAW).compiled[0]).cost
+    moved = AUTO.replace("[pipeline]\n", '[pipeline]\npreprocess = "gpu"\n') % RAW
+    found = _checked(tmp_path, moved)
+    assert not any(one.code == "TP930" for one in found.diagnostics)
+    on_gpu = explain(found.compiled[0]).cost
+    assert on_gpu.ms < on_cores.ms
+    assert {one.over for one in on_gpu.crossings} == {"memory", "gpu"}
+    assert any("p__decode computes on the GPU" in remark for remark in on_gpu.remarks)

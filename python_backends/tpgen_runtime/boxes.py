@@ -41,22 +41,39 @@ def suppress(boxes, scores, classes=None, *, iou_threshold, score_threshold, max
     return answer if classes is None else (*answer, classes[chosen])
 
 
-def decode_yolo(output, inverse=None, *, form, score_threshold, max_candidates, input_h, input_w, strides):
+def decode_yolo(
+    output,
+    inverse=None,
+    *,
+    form,
+    score_threshold,
+    max_candidates,
+    input_h,
+    input_w,
+    strides,
+    is_reduced=False,
+):
     """Boxes float32 ``[K,4]`` (x1,y1,x2,y2), scores ``[K]`` and classes int64 ``[K]``, by descending score.
 
-    ``inverse`` ``[2,3]`` maps the model's input pixels to those of the source.
+    ``inverse`` ``[2,3]`` maps the model's input pixels to those of the source. ``is_reduced``: the model's
+    graph has found scores and classes; the rows are the four numbers of a box, its score and its class, and
+    the row's number where only the best ones are there.
     """
-    rows = output.T if form == "yolov8" else output
-    first_class = 4 if form == "yolov8" else 5
-    scores = rows[:, first_class:].max(axis=1).astype(np.float32, copy=False)
-    if form != "yolov8":
-        scores = scores * rows[:, 4].astype(np.float32, copy=False)
+    if is_reduced:
+        rows, numbers = _by_number(output)
+        scores = rows[:, 4]
+    else:
+        rows, numbers = (output.T if form == "yolov8" else output), None
+        scores = _class_scores(rows, form)
     kept = np.flatnonzero(scores >= score_threshold)
     kept = kept[best_indices(scores[kept], max_candidates)]
-    classes = rows[kept, first_class:].argmax(axis=1)
+    ratings = rows[kept, _first_class(form) :]
+    classes = rows[kept, 5].astype(np.int64) if is_reduced else ratings.argmax(axis=1)
     middles_and_sizes = rows[kept, :4].astype(np.float32)
     if form == "yolox":
-        middles_and_sizes = _from_grid(middles_and_sizes, kept, len(rows), input_h, input_w, strides)
+        cells = kept if numbers is None else numbers[kept]
+        count = None if numbers is not None else len(rows)
+        middles_and_sizes = _from_grid(middles_and_sizes, cells, count, input_h, input_w, strides)
     halves = middles_and_sizes[:, 2:] / 2
     corners = np.concatenate([middles_and_sizes[:, :2] - halves, middles_and_sizes[:, :2] + halves], axis=1)
     if inverse is not None:
@@ -64,10 +81,38 @@ def decode_yolo(output, inverse=None, *, form, score_threshold, max_candidates, 
     return corners.astype(np.float32, copy=False), scores[kept], classes
 
 
+def _first_class(form):
+    """The column of the first class: the others are the box, and objectness where there is one."""
+    return 4 if form == "yolov8" else 5
+
+
+def _class_scores(rows, form):
+    """The score of each row: its best class, times objectness."""
+    scores = rows[:, _first_class(form) :].max(axis=1).astype(np.float32, copy=False)
+    if form != "yolov8":
+        scores = scores * rows[:, 4].astype(np.float32, copy=False)
+    return scores
+
+
+def _by_number(rows):
+    """The best rows in the order that they had in the model's output, and their numbers there; None: all.
+
+    Of equal scores the first one counts, and not every backend keeps to that.
+    """
+    if rows.shape[1] == 6:
+        return rows, None
+    numbers = rows[:, 6].astype(np.int64)
+    order = np.argsort(numbers)
+    return rows[order], numbers[order]
+
+
 def _from_grid(raw, kept, count, height, width, strides):
-    """Offsets in cells and log sizes (YOLOX) as middles and sizes in pixels of the model's input."""
+    """Offsets in cells and log sizes (YOLOX) as middles and sizes in pixels of the model's input.
+
+    ``kept`` are the numbers of the cells. ``count`` is how many there are, None if that is known to be right.
+    """
     cells = [np.mgrid[: height // s, : width // s][::-1].reshape(2, -1).T for s in strides]
-    if sum(map(len, cells)) != count:
+    if count is not None and sum(map(len, cells)) != count:
         raise ValueError(
             f"{count} boxes do not belong to an input of {height}x{width} with strides {tuple(strides)}"
         )

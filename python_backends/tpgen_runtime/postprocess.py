@@ -19,8 +19,14 @@ def arg_max(array, *, axis):
     return array.argmax(axis=axis)
 
 
-def softmax_arg_max(array):
-    """Best class along the last axis and its softmax: class, score, class."""
+def softmax_arg_max(array, *, is_reduced=False):
+    """Best class along the last axis and its softmax: class, score, class.
+
+    ``is_reduced``: the last axis holds class and score already, found in the model's graph.
+    """
+    if is_reduced:
+        best = array[..., 0].astype(np.int64)
+        return best, array[..., 1], best
     best = array.argmax(axis=-1)
     score = softmax(array, axis=-1).max(axis=-1)
     return best, score, best
@@ -50,10 +56,14 @@ def best_indices(scores, count):
 
 
 class TopK:
-    """The k best classes of ``[C]`` scores: their ids, scores and (with a labels file) names."""
+    """The k best classes of ``[C]`` scores: their ids, scores and (with a labels file) names.
 
-    def __init__(self, *, k, labels):
+    ``is_reduced``: what comes are their ids and scores ``[2,k]``, found in the model's graph.
+    """
+
+    def __init__(self, *, k, labels, is_reduced=False):
         self.k = k
+        self.is_reduced = is_reduced
         self.labels = read_labels(labels) if labels else None
 
     def __call__(self, scores):
@@ -65,9 +75,19 @@ class TopK:
         values = scores.astype(np.float32, copy=False)
         if np.isnan(values).any():
             raise ItemError("a score is NaN")
-        best = best_indices(values, self.k)
+        if self.is_reduced:
+            best, found = _best_first(*values)
+        else:
+            best = best_indices(values, self.k)
+            found = values[best]
         if self.labels is None:
-            return best, values[best]
+            return best, found
         if best.max(initial=0) >= len(self.labels):
             raise ItemError(f"class {best.max()} has no label: the labels file has {len(self.labels)} lines")
-        return best, values[best], [self.labels[index] for index in best]
+        return best, found, [self.labels[index] for index in best]
+
+
+def _best_first(ids, scores):
+    """Ids int64 and scores by descending score, the lower id first: not every backend keeps to that."""
+    order = np.lexsort((ids, -scores))
+    return ids[order].astype(np.int64), scores[order]

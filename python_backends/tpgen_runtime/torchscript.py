@@ -1,11 +1,14 @@
-"""TorchScript models in a Python stage."""
+"""Models of PyTorch in a Python stage: TorchScript files, and modules of the user's with their weights."""
 
+import functools
 import io
+import pickle
 
 import numpy as np
 
 from .errors import ItemError
 from .inference import Model
+from .user_modules import modules_of
 
 
 class TorchScriptModel(Model):
@@ -23,8 +26,11 @@ class TorchScriptModel(Model):
         self._torch = torch
         files = model if groups else [model]
         streams = (io.BytesIO(file) if isinstance(file, bytes) else file for file in files)
-        self._modules = [torch.jit.load(stream, map_location="cpu").eval() for stream in streams]
+        self._modules = [self._load(stream).eval() for stream in streams]
         self._dtypes = [np.dtype(name) for name in dtypes]
+
+    def _load(self, file):
+        return self._torch.jit.load(file, map_location="cpu")
 
     def _infer(self, arrays, group):
         with self._torch.inference_mode():
@@ -44,6 +50,40 @@ class TorchScriptModel(Model):
         return _apart(output.numpy(), arrays)
 
 
+class EagerModel(TorchScriptModel):
+    """A ``torch.nn.Module`` of the user's, with the weights that ``model`` holds.
+
+    ``directory`` is where the user's modules lie, ``parameters`` are the arguments of the class.
+
+    Raises:
+        TypeError: what the name stands for makes no ``torch.nn.Module``.
+        ValueError: the file holds other objects than tensors, which are not loaded, or other weights than
+            the module has.
+    """
+
+    def __init__(self, *, directory, module, name, parameters, **declared):
+        self._name = f"{module}:{name}"
+        self._make = functools.partial(getattr(modules_of(directory).load(module), name), **parameters)
+        super().__init__(**declared)
+
+    def _load(self, file):
+        network = self._make()
+        if not isinstance(network, self._torch.nn.Module):
+            raise TypeError(f"{self._name} makes a {type(network).__name__}, no torch.nn.Module")
+        try:
+            weights = self._torch.load(file, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError as problem:
+            raise ValueError(
+                f"the weights of {self._name} are not tensors alone, and nothing else is loaded: "
+                f"save them with torch.save(network.state_dict(), path) ({_first(problem)})"
+            ) from None
+        try:
+            network.load_state_dict(weights)
+        except (RuntimeError, TypeError) as problem:
+            raise ValueError(f"the weights are not those of {self._name}: {_reason(problem)}") from None
+        return network
+
+
 def _apart(output, arrays):
     """A model may hand an input through, or a view of it, whose memory is used again."""
     shared = any(np.may_share_memory(output, array) for array in arrays)
@@ -51,5 +91,9 @@ def _apart(output, arrays):
 
 
 def _reason(problem):
-    """The last line of TorchScript's report, which is the error itself."""
+    """The last line of PyTorch's report, which is the error itself."""
     return str(problem).strip().splitlines()[-1]
+
+
+def _first(problem):
+    return str(problem).strip().partition("\n")[0]

@@ -14,6 +14,7 @@ import pytest
 
 import examples
 from image import clean_environment, read_yaml
+from small_models import write_models
 from tpgen.cli import run_command
 
 TOOLS = Path(sys.executable).parent
@@ -131,10 +132,81 @@ def test_a_wrong_pipeline_writes_nothing(checkout: Path) -> None:
     assert not (checkout / ".gitlab-ci.yml").exists()
 
 
+def gpu_commands(system: str, document: Any) -> list[str]:
+    """The shell commands of the job on GPUs, in order."""
+    if system == "gitlab":
+        return list(document["gpu"]["script"])
+    runs = [step["run"] for step in document["jobs"]["gpu"]["steps"] if "run" in step]
+    return [line for run in runs for line in run.splitlines()]
+
+
+@pytest.fixture
+def with_model(checkout: Path) -> Path:
+    write_models(checkout)
+    text = '[pipeline]\ntarget_triton = "24.12"\n[net]\nbackend = "TensorrtTensor"\nmodel = "rgb.onnx"\n'
+    (checkout / "hello.toml").write_text(text)
+    return checkout
+
+
+@pytest.mark.parametrize("system", SCHEMAS)
+def test_engines_are_built_for_each_type_of_gpu(system: str, with_model: Path) -> None:
+    path = written(system, with_model, "--gpu", "l4", "--gpu", "a100", "--cores", "2")
+    command = [str(TOOLS / "check-jsonschema"), *SCHEMAS[system], str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    document = read_yaml(path)
+    job = document["gpu"] if system == "gitlab" else document["jobs"]["gpu"]
+    matrix = job["parallel"]["matrix"][0]["GPU"] if system == "gitlab" else job["strategy"]["matrix"]["gpu"]
+    assert matrix == ["l4", "a100"]
+    image = job["image"]["name"] if system == "gitlab" else job["container"]["image"]
+    assert image == "nvcr.io/nvidia/tritonserver:24.12-py3"  # the newest that a pipeline is for
+    lines = gpu_commands(system, document)
+    assert "tpgen engines build gpu_repository --cache .engines" in lines
+    assert "tpgen verify hello.toml --cores 2 --target gpu --url grpc://127.0.0.1:8001" in lines
+    assert commands(system, document)[-3:] == [
+        "tpgen build hello.toml 'my models/two.toml' -o gpu_repository --cores 2 --target gpu",
+        "tpgen check gpu_repository",
+        "tpgen engines plan gpu_repository",
+    ]
+    script = "\n".join(["set -e", *lines]) + "\n"
+    done = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    shellcheck = [str(TOOLS / "shellcheck"), "--shell", "bash", "-"]
+    done = subprocess.run(shellcheck, input=script, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    if system == "github":
+        (cache,) = [step["with"] for step in job["steps"] if step.get("with", {}).get("path") == ".engines"]
+        assert "matrix.gpu" in cache["key"] and "hashFiles('gpu_repository/*/*/engine.json')" in cache["key"]
+        assert job["needs"] == "cpu" and "gpu_repository" in {
+            s.get("with", {}).get("path") for s in job["steps"]
+        }
+    else:
+        assert job["cache"]["key"] == "tpgen-engines-$GPU-24.12" and job["needs"] == ["cpu"]
+
+
+def test_a_pipeline_for_the_gpu_is_verified_on_the_cpu_where_no_gpu_is(with_model: Path) -> None:
+    text = (with_model / "hello.toml").read_text().replace("[pipeline]", '[pipeline]\ntarget = "gpu"')
+    (with_model / "hello.toml").write_text(text)
+    found = commands("github", read_yaml(written("github", with_model, "--runtime", "onnxruntime")))
+    assert "tpgen verify hello.toml --target cpu --isolated" in found
+    assert found[-2:] == [
+        "tpgen build hello.toml 'my models/two.toml' -o gpu_repository --runtime onnxruntime --target gpu",
+        "tpgen check gpu_repository",
+    ]
+
+
+@pytest.mark.parametrize("label", ["", "a b", "$(x)"])
+def test_a_label_is_one_word(label: str, checkout: Path) -> None:
+    assert run_command(["ci", "github", str(checkout / "hello.toml"), "--gpu", label]) == 2
+
+
 @pytest.mark.slow
 @pytest.mark.triton
 def test_steps_of_the_job_work_in_a_clean_clone(checkout: Path, tmp_path: Path) -> None:
-    path = written("github", checkout, "--cores", "2", "--install", f"{examples.ROOT}[serve]")
+    write_models(checkout)
+    net = '[net]\nbackend = "TensorrtTensor"\nmodel = "rgb.onnx"\nmax = 4\n'
+    (checkout / "my models" / "two.toml").write_text(TWO + net.replace("rgb", "../rgb"))
+    path = written("github", checkout, "--cores", "2", "--gpu", "l4", "--install", f"{examples.ROOT}[serve]")
     git = ["git", "-C", str(checkout), "-c", "user.name=t", "-c", "user.email=t@example.org"]
     subprocess.run([*git, "add", "--all"], check=True)
     subprocess.run([*git, "commit", "--quiet", "-m", "Add pipelines"], check=True)
@@ -155,3 +227,4 @@ def test_steps_of_the_job_work_in_a_clean_clone(checkout: Path, tmp_path: Path) 
             assert done.returncode == 0, f"{step['name']}\n{done.stdout}\n{done.stderr}"
     record = json.loads((clone / "model_repository" / "tpgen.json").read_text())
     assert sorted(record["pipelines"]) == ["hello", "two"]
+    assert len(list(clone.glob("gpu_repository/*/1/engine.json"))) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -27,7 +28,7 @@ from tpgen.driver.needs import needs_of
 from tpgen.emit.config_pbtxt import parse
 from tpgen.emit.deployment import deployment_files
 from tpgen.runner import encryption
-from tpgen_runtime import memory
+from tpgen_runtime import memory, unlock
 
 OPTIONS = BuildOptions(cores=2)
 APART = BuildOptions(fuse="none", cores=2)
@@ -323,6 +324,21 @@ def test_a_folder_that_is_not_in_memory_is_refused(
         return
     with pytest.raises(encryption.EncryptionProblem, match="no file system in memory"):
         encryption.memory_of(tmp_path)
+
+
+def test_a_lack_of_room_in_memory_is_told_and_leaves_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "model.onnx")
+
+    build(write_pipeline(folder, "secret", "net.onnx.encrypted"), folder / "repository", NATIVE)
+    before = _in_memory()
+    monkeypatch.setattr(unlock, "_fill", full)
+    with pytest.raises(encryption.EncryptionProblem, match="no room in /dev/shm") as raised:
+        encryption.unlocked(folder / "repository")
+    assert "--shm-size" in raised.value.hint
+    assert _in_memory() == before
 
 
 # --- tpgen encrypt ---------------------------------------------------------------------

@@ -43,6 +43,9 @@ class FakeTensorRT:
             ("Logger", logger),
             ("Builder", self._callable("Builder", lambda *_: self._builder())),
             ("OnnxParser", self._callable("OnnxParser", lambda network, _: self._parser(network))),
+            ("Runtime", self._callable("Runtime", lambda *_: self._runtime())),
+            ("Refitter", self._callable("Refitter", lambda engine, _: self._refitter(engine))),
+            ("OnnxParserRefitter", self._callable("OnnxParserRefitter", lambda *_: self._weights())),
             ("init_libnvinfer_plugins", self._callable("init_libnvinfer_plugins", lambda *_: True)),
         ):
             setattr(self.module, name, value)
@@ -93,6 +96,39 @@ class FakeTensorRT:
 
     def _plan(self) -> bytes:
         return json.dumps({"tensorrt": self.version, **self.config}, default=str).encode()
+
+    def _runtime(self) -> Any:
+        def deserialized(plan: bytes) -> Any:
+            content = json.loads(plan)
+            return self._object(
+                "ICudaEngine",
+                {
+                    "create_serialization_config": lambda: self._object(
+                        "ISerializationConfig",
+                        {"clear_flag": lambda flag: content.update({"weights": flag.name})},
+                    ),
+                    "serialize_with_config": lambda _: json.dumps(content).encode(),
+                },
+            )
+
+        return self._object("Runtime", {"deserialize_cuda_engine": deserialized})
+
+    def _refitter(self, engine: Any) -> Any:
+        return self._object("Refitter", {"refit_cuda_engine": lambda: not self.broken})
+
+    def _weights(self) -> Any:
+        def refit(model: bytes) -> bool:
+            self._error = "no initializer of that name"
+            return bool(model)
+
+        return self._object(
+            "OnnxParserRefitter",
+            {
+                "refit_from_bytes": refit,
+                "get_error": lambda _: self._object("ParserError", {"desc": lambda: self._error}),
+            },
+            num_errors=1,
+        )
 
     def _network(self, flags: int = 0) -> SimpleNamespace:
         self.config["strongly_typed"] = bool(flags) or self.version.startswith("11")

@@ -33,7 +33,7 @@ def described(module: ModuleType) -> dict[str, Any]:
     return {
         "calls": {name: _overloads(module, name) for name in CALLS},
         "properties": {
-            kind: [name for name in names if hasattr(getattr(module, kind), name)]
+            kind: [name for name in names if hasattr(getattr(module, kind, None), name)]
             for kind, names in PROPERTIES.items()
         },
         "enumerations": {
@@ -48,16 +48,19 @@ def _overloads(module: ModuleType, name: str) -> list[list[str]]:
     """The parameters of a function, method or constructor; one with a default ends in "?"."""
     found: Any = module
     for part in name.split("."):
-        found = getattr(found, part)
+        found = getattr(found, part, None)
+    if found is None:
+        return []
     if isinstance(found, type):
         found = found.__init__
     short = found.__name__
     lines = [line for line in str(found.__doc__).splitlines() if re.search(rf"(^|\. ){short}\(", line)]
+    lines = [line for line in lines if f"{short}(*args" not in line]
     return [_parameters(line.partition(f"{short}(")[2].rpartition(") -> ")[0]) for line in lines]
 
 
 def _parameters(text: str) -> list[str]:
-    """``a: X[b, c], d: Y = <Z.E: 1>`` as ``["a", "d?"]``; without ``self``."""
+    """``a: X[b, c], d: Y = <Z.E: 1>`` as ``["a", "d?"]``; without ``self``. ``arg0``: it has no name."""
     parts, depth, start = [], 0, 0
     for position, letter in enumerate(f"{text},"):
         depth += (letter in "[(<") - (letter in "])>")
@@ -65,7 +68,7 @@ def _parameters(text: str) -> list[str]:
             parts.append(text[start:position].strip())
             start = position + 1
     named = [part.partition(":")[0].strip() + "?" * (" = " in part) for part in parts if part]
-    return [name for name in named if name not in ("self", "arg0")]
+    return named[1:] if named[:1] in (["self"], ["arg0"]) else named
 
 
 def _from_wheel(wheel: Path, folder: Path) -> tuple[str, dict[str, Any]]:

@@ -14,7 +14,15 @@ from engines.fake_tensorrt import FakeTensorRT
 from engines.onnx_build import model, node, tensor
 from engines.real_bindings import FILE as SIGNATURES
 from tpgen.diagnostics import ToolMissing
-from tpgen.engines.build import BuildFailed, build_engine, command_text, commands, find_tensorrt, version_of
+from tpgen.engines.build import (
+    BuildFailed,
+    build_engine,
+    command_text,
+    commands,
+    find_tensorrt,
+    version_of,
+    with_weights,
+)
 from tpgen.engines.profiles import InputRange
 from tpgen.engines.requests import EngineRequest, Flags, Gpu, Tensor, model_hash
 from tpgen.engines.tensorrt_api import CALLS, ENUMERATIONS, PROPERTIES
@@ -73,6 +81,20 @@ def test_all_flags(version: str) -> None:
 def test_weights_that_may_change_are_not_assumed_to_stay() -> None:
     flags = built(FakeTensorRT(), replace(REQUEST, flags=Flags(strip=True, refit=True)))["flags"]
     assert set(flags) == {"REFIT", "STRIP_PLAN", "TF32"}
+
+
+def test_weights_are_put_into_a_plan_without_them() -> None:
+    fake = FakeTensorRT()
+    plan, _ = build_engine(fake.module, replace(REQUEST, flags=Flags(strip=True)), MODEL)
+    whole = json.loads(with_weights(fake.module, plan, MODEL))
+    assert whole == {**json.loads(plan), "weights": "EXCLUDE_WEIGHTS"}
+    names = [name for name, *_ in fake.calls]
+    assert names.index("OnnxParserRefitter.refit_from_bytes") < names.index("Refitter.refit_cuda_engine")
+    with pytest.raises(BuildFailed, match="the weights don't fit the plan: no initializer of that name"):
+        with_weights(fake.module, plan, b"")
+    fake.broken = True
+    with pytest.raises(BuildFailed, match="did not take the weights"):
+        with_weights(fake.module, plan, MODEL)
 
 
 def test_a_level_that_an_older_release_lacks() -> None:

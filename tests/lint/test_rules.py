@@ -57,5 +57,5 @@ def test_every_rule_has_a_case_and_a_near_miss() -> None:
     """A near miss of a rule is a good model in the same group of cases; here they are only counted."""
     rules = set(_codes(DIRECTORY_RULES)) | set(_codes(MODEL_RULES))
     tripped = {case.code for case in CASES}
-    assert rules - tripped == {"TP800", "TP830", "TP838"}, "these have tests of their own"
+    assert rules - tripped == {"TP800", "TP830", "TP838", "TP908"}, "these have tests of their own"
     assert sum(case.finding is None for case in CASES) > 60

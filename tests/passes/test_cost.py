@@ -52,7 +52,8 @@ def test_unknown_sizes_are_assumed_and_that_is_noted(tmp_path: Path) -> None:
     text = '[pipeline]\nname = "p"\n[a]\nbackend = "DecodeMat"\n'
     found = cost(tmp_path, text)
     assert found.assumed
-    decoding = KERNELS["image:decode_mat"].written * 1280 * 720 / 1e6
+    figure = KERNELS["image:decode_mat"]
+    decoding = figure.ms + figure.written * 1280 * 720 / 1e6
     assert found.stages[0].ms == pytest.approx(decoding + STAGE_MS)
 
 

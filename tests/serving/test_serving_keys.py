@@ -12,6 +12,7 @@ import pytest
 from small_models import write_models
 from tpgen.diagnostics import Diagnostic, PipelineError
 from tpgen.driver import BuildOptions, build, check
+from tpgen.driver.deploy import deployment_of
 from tpgen.driver.explain import explain
 from tpgen.emit.config_pbtxt import parse
 from tpgen.emit.warmup import grey_jpeg
@@ -260,6 +261,20 @@ def test_bytes_of_an_unknown_kind_need_a_file(folder: Path) -> None:
     found = config(folder, text.replace("true", '"item.json"'), "p", target="cpu")
     assert [one.batch_size for one in found.model_warmup] == [1, 8]
     assert (folder / "repository" / "p" / "warmup" / "0.bin").read_bytes() == b"\4\0\0\0text"
+
+
+def test_containers_start_the_server_with_what_the_models_ask_for(folder: Path) -> None:
+    def flags(text: str, target: str) -> tuple[str, ...]:
+        (folder / "p.toml").write_text(NET + text)
+        compiled = check(folder / "p.toml", BuildOptions(target=target, cores=2)).compiled
+        return deployment_of(compiled, "repository").flags[1:]
+
+    cache, limit = "--cache-config=local,size=67108864", "--rate-limit=execution_count"
+    limiter = 'rate_limiter = {resources = [{name = "R"}]}\n'
+    assert flags("", "gpu") == ()
+    assert flags(limiter + "response_cache = true\n", "gpu") == (cache, limit)
+    assert flags("[pipeline.triton.net]\nresponse_cache = {enable = true}\n", "gpu") == (cache,)
+    assert flags(limiter + "response_cache = true\n", "cpu") == (limit,)
 
 
 def test_a_changed_sample_is_a_changed_build(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,14 @@ _SYSTEMS = ("github", "gitlab")
     help="The file [default: .github/workflows/tpgen.yml or .gitlab-ci.yml of the checkout].",
 )
 @click.option("--install", "requirement", metavar="SPEC", help="What pip installs [default: this release].")
+@click.option(
+    "--gpu",
+    "gpus",
+    multiple=True,
+    metavar="LABEL",
+    callback=lambda _ctx, _param, labels: _checked_labels(labels),
+    help="A runner with a GPU, by its label: engines are built and checked there. One for each type of GPU.",
+)
 @click.option("--force", is_flag=True, help="Replace a file that tpgen did not write, or that was edited.")
 @compile_options()
 @json_option
@@ -37,6 +46,7 @@ def command(
     pipelines: tuple[Path, ...],
     output: Path | None,
     requirement: str | None,
+    gpus: tuple[str, ...],
     options: BuildOptions,
     *,
     force: bool,
@@ -44,17 +54,25 @@ def command(
     """Write a CI workflow for pipelines.
 
     It builds them into one repository, checks that, compares the served answers with the reference, and keeps
-    the repository.
+    the repository. With --gpu it does so on each type of GPU, too, in the container of the release that
+    serves, with TensorRT engines that are kept from run to run.
     """
     from ..emit.ci import SYSTEMS
     from ..emit.owned_files import write_marked
     from ..services.workflow import DEFAULT_REQUIREMENT, checkout_of, workflow_text
 
-    text = workflow_text(system, pipelines, options, _words(), requirement or DEFAULT_REQUIREMENT)
+    text = workflow_text(system, pipelines, options, _words(), requirement or DEFAULT_REQUIREMENT, gpus)
     path = output or checkout_of(pipelines[0]) / SYSTEMS[system]
     written = write_marked(path, text, "tpgen ci", force=force)
     report.put(file=str(path), changed=written)
     report.say(f"{path} {'written' if written else 'is up to date'}")
+
+
+def _checked_labels(labels: tuple[str, ...]) -> tuple[str, ...]:
+    for label in labels:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", label):
+            raise click.BadParameter(f"{label!r} is no label of a runner: letters, digits, '.', '_' and '-'")
+    return tuple(dict.fromkeys(labels))
 
 
 def _words() -> list[str]:

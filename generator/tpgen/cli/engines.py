@@ -126,6 +126,12 @@ def list_command(report: Report, cache_folder: Path | None) -> None:
         gpu = request.gpu.name if request.gpu else "?"
         about = f"{request.precision:4}  TensorRT {request.tensorrt}  {gpu}"
         report.say(f"{entry.key[:_SHORT]}  {entry.size / 2**20:8.1f} MiB  {about}")
+    unfinished = cache.unfinished()
+    report.put(unfinished=unfinished)
+    if unfinished:
+        report.say(
+            f"{len(unfinished)} unfinished files: a build goes on, or tpgen engines prune removes them"
+        )
     report.say(f"{cache.folder}: {len(entries)} engines, {sum(e.size for e in entries) / 2**20:.1f} MiB")
 
 
@@ -138,15 +144,20 @@ def list_command(report: Report, cache_folder: Path | None) -> None:
 def prune_command(
     report: Report, directories: tuple[Path, ...], cache_folder: Path | None, *, everything: bool
 ) -> None:
-    """Remove the engines that no repository named here asks for, on whatever GPU."""
+    """Remove the engines that no repository named here asks for, on whatever GPU.
+
+    What interrupted builds left in the cache and in these repositories is removed, too.
+    """
     from ..engines.plan_files import changes
+    from ..services.engine_builds import remove_leftovers
 
     if bool(directories) is everything:
         raise click.UsageError("name the repositories whose engines stay, or --all to remove every engine")
     cache = _cache(cache_folder)
-    wanted = [engine.request for directory in directories for engine in _engines(directory)]
+    found = [engine for directory in directories for engine in _engines(directory)]
+    wanted = [engine.request for engine in found]
     keep = [e.request for e in cache.entries() if any(not changes(one, e.request) for one in wanted)]
-    removed = cache.prune(keep)
+    removed = [*(name for one in directories for name in remove_leftovers(one)), *cache.prune(keep)]
     report.put(folder=str(cache.folder), removed=removed, kept=[request.key() for request in keep])
     plans = sum(name.endswith(".plan") for name in removed)
     report.say(f"{cache.folder}: {plans} engines removed, {len(keep)} kept")
@@ -219,6 +230,10 @@ def _show(report: Report, engines: Sequence[Engine], *, with_commands: bool = Fa
                 report.say(f"  profile {number}  {one.name}: {', '.join(sizes)}")
         if not request.profiles:
             report.say(f"  {', '.join(one.name for one in request.inputs)}: one size only")
+        for plan in engine.plans if len(engine.plans) > 1 or with_commands else ():
+            stale = f"  stale: {'; '.join(plan.why)}" if plan.why else ""
+            about = f"{plan.gpu}, TensorRT {plan.tensorrt}"
+            report.say(f"  for capability {plan.compute_capability}: {plan.file} ({about}){stale}")
         for line in (*engine.report, *(f"note: {note}" for note in engine.notes)):
             report.say(f"  {line}")
         for tool in (engine.commands or {}) if with_commands else ():

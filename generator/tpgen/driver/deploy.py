@@ -14,6 +14,7 @@ from .compile import Compiled
 from .encrypted import encrypted_models
 from .explain import model_sizes
 from .needs import DECRYPTED_ROOM, MIB, SERVER_BYTES, Needs, needs_of
+from .precision import has_portable_engines
 
 # Shared memory is taken at the start for what a batch is expected to need, and on demand beyond that.
 LARGEST_POOL = 64 * MIB
@@ -89,6 +90,7 @@ def deployment_of(compiled: Sequence[Compiled], repository: str) -> Deployment:
         any(_asks(one, RATE_LIMITER) for one in compiled),
         needs.encrypted,
         needs.cuda_pool,
+        any(has_portable_engines(one.graph) for one in compiled),
     )
 
 

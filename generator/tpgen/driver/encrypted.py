@@ -42,8 +42,10 @@ def decrypted(path: Path, scratch: Path) -> Path:
         plain = encryption.memory_of(scratch) / digest / inner
         if not plain.exists():
             data = encryption.decrypt(path)
-            plain.parent.mkdir()
-            plain.write_bytes(data)
+            plain.parent.mkdir(exist_ok=True)
+            part = plain.with_name(f"{plain.name}.part")  # a half one must not be taken for the model
+            part.write_bytes(data)
+            part.replace(plain)
     except encryption.EncryptionProblem as problem:
         raise ModelError(CODE, problem.message, problem.hint) from None
     except OSError as problem:

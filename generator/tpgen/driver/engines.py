@@ -60,13 +60,26 @@ def plan_engines(
 
 
 def _flags(op: Any) -> Flags:
-    levels: dict[str, Hardware] = {"": "none", "none": "none", "ampere_plus": "ampere_plus"}
+    levels: dict[str, Hardware] = {
+        "": "none",
+        "none": "none",
+        "ampere_plus": "ampere_plus",
+        "same_compute_capability": "same_compute_capability",
+    }
     level = levels.get(op.hardware_compatibility.strip().lower())
     if level is None:
         raise ValueError(
-            f"'hardward_compatibility' is NONE or AMPERE_PLUS, not {op.hardware_compatibility!r}"
+            "'hardward_compatibility' is NONE, SAME_COMPUTE_CAPABILITY or AMPERE_PLUS,"
+            f" not {op.hardware_compatibility!r}"
         )
-    return Flags(hardware_compatibility=level)
+    return Flags(
+        tf32=op.tf32,
+        version_compatible=op.version_compatible,
+        hardware_compatibility=level,
+        refit=op.refit,
+        strip=op.strip_plan,
+        optimization_level=op.optimization_level,
+    )
 
 
 def _workspace(op: Any) -> int | None:

@@ -23,7 +23,7 @@ class StageTimes:
 class Crossing:
     """The bytes of an item from a stage (or the client) to another, and the CPU time of their copies.
 
-    ``over`` is memory, or the bus to a GPU.
+    ``over`` is memory, the bus to a GPU, or gpu: they stay there.
     """
 
     source: str
@@ -74,7 +74,8 @@ def cost_lines(facts: CostFacts) -> Iterator[str]:
     for crossing in facts.crossings:
         way = f"{crossing.source} -> {crossing.target}"
         bus = f" over the bus, at most {rates[way]:.0f} items/s" if crossing.over == "bus" else ""
-        yield f"{way}: {_size(crossing.size)}, {crossing.ms:.2f} ms{bus}"
+        copies = ", on the GPU" if crossing.over == "gpu" else f", {crossing.ms:.2f} ms"
+        yield f"{way}: {_size(crossing.size)}{copies}{bus}"
     if CORES in rates:
         yield f"together {facts.ms:.2f} ms of CPU time: at most {rates[CORES]:.0f} items/s"
     if facts.limit:
@@ -106,7 +107,7 @@ def _remarks(cost: Cost) -> Iterator[str]:
         yield f"not in it, as nobody measured it: {', '.join(cost.unmeasured)}"
     for stage in cost.stages:
         if stage.elsewhere:
-            yield f"not in it: {stage.stage}, on the GPU, of which no figure is known"
+            yield f"not in it: what {stage.stage} computes on the GPU, of which no figure is known"
 
 
 def _size(size: int) -> str:

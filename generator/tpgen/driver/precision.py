@@ -113,6 +113,12 @@ def computes_in_less(graph: Graph) -> bool:
     return any(asked_of(call).precision != "fp32" for _, _, call in engine_calls(graph))
 
 
+def has_portable_engines(graph: Graph) -> bool:
+    """True if an engine is to run in later releases of TensorRT."""
+    ops: list[Any] = [call.op for _, _, call in engine_calls(graph)]
+    return any(op.version_compatible for op in ops)
+
+
 def precision_decisions(graph: Graph) -> list[str]:
     """What `explain` says of the engines' precision."""
     lines = []
@@ -259,7 +265,8 @@ def _converted(model: bytes, task: _Task) -> tuple[bytes, Lowered]:
             half: Half = "bf16" if asked.precision == "bf16" else "fp16"
             wanted = PrecisionRequest(half, asked.keep, asked.only, asked.layer_norm_fp32)
             done = convert_precision(model, wanted, samples)
-        comparisons = compare(model, done.emulated, samples, _best(task.call)) if samples else ()
+        pair = _compared(model, done.emulated, task.call)
+        comparisons = compare(*pair, samples, _best(task.call)) if samples else ()
     except RunFailed as problem:
         message = f"the model can't be computed on the samples in {folder}: {problem.reason}"
         raise BadSamples(message) from None
@@ -272,8 +279,22 @@ def _converted(model: bytes, task: _Task) -> tuple[bytes, Lowered]:
 
 def _best(call: Call) -> str:
     """The output that pairs a class with its value, which a pass had appended; "" if none does."""
-    tail = call.rewrite.tail if call.rewrite is not None else None
-    return tail.name if tail is not None and tail.kind == "best" else ""
+    tails = call.rewrite.tails if call.rewrite is not None else ()
+    return tails[-1].name if tails and tails[-1].kind == "best" else ""
+
+
+def _compared(original: bytes, converted: bytes, call: Call) -> tuple[bytes, bytes]:
+    """The models whose answers say how much is lost.
+
+    A pass may have appended what sorts them: then a small difference moves whole rows, and what the network
+    itself answers is compared.
+    """
+    rewrite = call.rewrite
+    if rewrite is None or not any(tail.kind in ("top", "candidates") for tail in rewrite.tails):
+        return original, converted
+    from ..engines.tails import without_tails
+
+    return without_tails(original, rewrite.output_name), without_tails(converted, rewrite.output_name)
 
 
 def tensor_of(port: Port) -> Tensor:

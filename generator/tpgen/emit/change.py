@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..diagnostics import Diagnostic, InternalError
-from ..engines.plan_files import PLAN
+from ..engines.plan_files import is_plan
 from .findings import failure, note, warning
 from .listing import Digests, Listing, list_repository
 from .manifest import NAME, REQUIREMENTS, Manifest, PipelineEntry, requirements_text
-from .plans import look_at_plans
+from .plans import look_at_plans, with_gpu_files
 from .repo_plan import Content, ModelPlan, RepoPlan, is_safe_path
 
 
@@ -136,6 +136,7 @@ def _digest(content: Content) -> str:
 
 def compare(plans: Sequence[RepoPlan], old: Manifest | None, root: Path, digests: Digests) -> Change:
     """Compares checked plans with the directory. PipelineError TP605 or TP606 where a name is taken."""
+    plans = with_gpu_files(plans, root)
     ours = old.models() if old else set()
     listing = list_repository(root, sorted(ours), (NAME, REQUIREMENTS))
     new = next_manifest(plans, old, listing)
@@ -270,7 +271,7 @@ class _Comparison:
     def _note_plans(self, model: str, dropped: Mapping[str, Sequence[str]]) -> None:
         """Name what changed since an engine was built: building it anew takes long."""
         for path, why in dropped.items():
-            if path.endswith(f"/{PLAN}"):
+            if is_plan(path.rpartition("/")[2]):
                 message = f"'{path}' is removed, as it was built for something else: {'; '.join(why)}"
                 hint = f"tpgen engines build {shlex.quote(str(self.root))}"
                 self.notes.append(note("TP908", message, hint=hint, model=model))

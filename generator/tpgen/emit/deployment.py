@@ -25,6 +25,7 @@ class Deployment:
     ``repository`` is the path from the deployment's folder to the model repository, with ``/``. ``memory``
     and ``pool`` (of one process, in the shared memory) are bytes, ``shm_size`` MiB. ``release``: of Triton.
     ``encrypted``: the server needs a key. ``cuda_pool`` are bytes of each GPU, for what stages hand on.
+    ``has_portable_plans``: some run in later releases of TensorRT.
     """
 
     pipelines: tuple[str, ...]
@@ -41,6 +42,7 @@ class Deployment:
     has_rate_limits: bool = False
     encrypted: bool = False
     cuda_pool: int = 0
+    has_portable_plans: bool = False
 
     @property
     def project(self) -> str:
@@ -57,7 +59,10 @@ class Deployment:
         """The flags of tritonserver; only NVIDIA's image has a cache."""
         cache = self.has_cache and self.dockerfile == NGC
         cuda = [cuda_pool_flag(self.cuda_pool)] if self.cuda_pool else []
-        return (self.pool_flag, *cuda, *server_flags(cache=cache, rate_limit=self.has_rate_limits))
+        features = server_flags(
+            cache=cache, rate_limit=self.has_rate_limits, portable=self.has_portable_plans
+        )
+        return (self.pool_flag, *cuda, *features)
 
     @property
     def dockerfile(self) -> str:

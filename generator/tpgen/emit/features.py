@@ -5,17 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..engines.requests import BadRequest, read_request
 from .config_pbtxt import ConfigSyntaxError, ModelConfig, parse
 
 CACHE_BYTES = 64 << 20
 CACHE_FLAG = "--cache-config"
 RATE_FLAG = "--rate-limit"
+PORTABLE_FLAG = "--backend-config=tensorrt,version-compatible"
+_REQUESTS = "*/*/engine.json"
 
 
-def server_flags(*, cache: bool, rate_limit: bool) -> list[str]:
-    """The flags for these features: a server ignores what models ask for that it was not started with."""
-    found = [f"{CACHE_FLAG}=local,size={CACHE_BYTES}"] if cache else []
-    return [*found, f"{RATE_FLAG}=execution_count"] if rate_limit else found
+def server_flags(*, cache: bool, rate_limit: bool, portable: bool = False) -> list[str]:
+    """The flags for these features: a server ignores what models ask for that it was not started with.
+
+    ``portable``: plans that run in later releases of TensorRT hold code of the host, and are refused else.
+    """
+    flags = {
+        f"{CACHE_FLAG}=local,size={CACHE_BYTES}": cache,
+        f"{RATE_FLAG}=execution_count": rate_limit,
+        f"{PORTABLE_FLAG}=true": portable,
+    }
+    return [flag for flag, is_wanted in flags.items() if is_wanted]
 
 
 def flags_of(repository: Path) -> list[str]:
@@ -26,7 +36,16 @@ def flags_of(repository: Path) -> list[str]:
         rate_limit=any(
             group.HasField("rate_limiter") for config in configs for group in config.instance_group
         ),
+        portable=any(map(_is_portable, sorted(repository.glob(_REQUESTS)))),
     )
+
+
+def _is_portable(request: Path) -> bool:
+    """True if an engine is to run in later releases of TensorRT."""
+    try:
+        return read_request(request.read_text(encoding="utf-8")).flags.version_compatible
+    except (OSError, UnicodeDecodeError, BadRequest):
+        return False
 
 
 def warmed_up(repository: Path) -> list[str]:

@@ -97,6 +97,31 @@ def build_engine(
     return bytes(plan), bytes(config.get_timing_cache().serialize())
 
 
+def with_weights(trt: ModuleType, plan: bytes, model: bytes) -> bytes:
+    """A plan that was built without weights, with those of its ONNX file: what a server can load.
+
+    Raises:
+        BuildFailed: the plan can't be read here, or the model's weights don't fit it.
+    """
+    logger = trt.Logger(trt.Logger.WARNING)
+    trt.init_libnvinfer_plugins(logger, "")
+    engine = trt.Runtime(logger).deserialize_cuda_engine(plan)
+    if engine is None:
+        raise BuildFailed("TensorRT can't read the plan without weights; its messages above say why")
+    refitter = trt.Refitter(engine, logger)
+    parser = trt.OnnxParserRefitter(refitter, logger)
+    if not parser.refit_from_bytes(model):
+        raise BuildFailed(f"the weights don't fit the plan: {'; '.join(_errors(parser))}")
+    if not refitter.refit_cuda_engine():
+        raise BuildFailed("TensorRT did not take the weights; its messages above say why")
+    config = engine.create_serialization_config()
+    config.clear_flag(trt.SerializationFlag.EXCLUDE_WEIGHTS)
+    whole = engine.serialize_with_config(config)
+    if whole is None:
+        raise BuildFailed("TensorRT wrote no plan with weights; its messages above say why")
+    return bytes(whole)
+
+
 def _check(trt: ModuleType, request: EngineRequest, model: bytes) -> None:
     if model_hash(model) != request.model_sha256:
         hashes = f"{model_hash(model)[:12]}, not {request.model_sha256[:12]}"

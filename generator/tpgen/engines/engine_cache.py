@@ -88,6 +88,12 @@ class EngineCache:
                 found.append(Entry(plan.stem, request, plan, plan.stat().st_size))
         return [entry for entry in found if entry.key == entry.request.key()]
 
+    def unfinished(self) -> list[str]:
+        """The names of files that interrupted builds left; of a build that goes on, too."""
+        keys = {entry.key for entry in self.entries()}
+        plans = (path for path in self._folder.glob("*.plan") if path.stem not in keys)
+        return sorted(path.name for path in (*plans, *self._folder.glob(".*.plan.*")))
+
     def prune(self, keep: Iterable[EngineRequest]) -> list[str]:
         """Remove all engines but these, and what interrupted builds left; the names of the removed files.
 

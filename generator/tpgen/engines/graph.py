@@ -38,7 +38,7 @@ class GraphEditor:
 
     @property
     def opset(self) -> int:
-        return max((o.version for o in self.model.opset_import if o.domain in _STANDARD_DOMAINS), default=1)
+        return opset_of(self.model)
 
     def fresh(self, name: str) -> str:
         """A name that nothing in the graph has: ``name`` itself, or with a number."""
@@ -161,6 +161,11 @@ class GraphEditor:
             self.graph.input.extend(kept)
             # Up to version 3 of the format every initializer has to be an input as well.
             self.model.ir_version = max(self.model.ir_version, 4)
+
+
+def opset_of(model: ModelProto) -> int:
+    """The version of ONNX's own operators that a model is written in."""
+    return max((o.version for o in model.opset_import if o.domain in _STANDARD_DOMAINS), default=1)
 
 
 def attribute(node: NodeProto, name: str, default: Any) -> Any:

@@ -23,8 +23,8 @@ _DIVIDING = ("BatchNormalization", "Div", "Reciprocal")
 
 # They move values and don't compute: converting what is float32 already would only lose digits.
 _MOVING = frozenset(
-    "Concat DepthToSpace Expand Flatten Gather Identity MaxPool Pad Reshape Slice SpaceToDepth Split Squeeze "
-    "Tile Transpose Unsqueeze".split()
+    "Concat DepthToSpace Expand Flatten Gather GatherElements Identity MaxPool Pad Reshape Slice "
+    "SpaceToDepth Split Squeeze Tile Transpose Unsqueeze".split()
 )
 
 

@@ -65,8 +65,8 @@ def apply_rewrite(
     job = _Job.open(path, load_model(path), rewrite)
     job.fold()
     job.insert()
-    if rewrite.tail is not None:
-        append_tail(job.editor, rewrite.tail, path)
+    for tail in rewrite.tails:
+        append_tail(job.editor, tail, path)
     written = externalize(
         job.editor.model, out_path.parent, out_path.name, source_dir=path.parent, threshold=threshold
     )
@@ -118,7 +118,7 @@ class _Job:
         return job
 
     def _check(self, batched: bool) -> None:
-        if self.rewrite.tail is not None:
+        if self.rewrite.tails:
             check_tail(self.editor, self.path)
         rank, wanted = len(self.info.shape), self.rewrite
         if any(output.name == self.info.name for output in self.editor.graph.output):

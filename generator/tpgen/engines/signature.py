@@ -12,6 +12,7 @@ from ..ir.signature import ModelSignature, TensorInfo
 from ..types import DType
 from .batch_axis import BATCH, BatchVerdict, Shape, decide
 from .errors import UNSUPPORTED_TYPE, ModelError
+from .graph import opset_of
 from .loading import check_external_data, dtype_of, load_skeleton, number_of
 from .session import open_session
 
@@ -76,7 +77,7 @@ def _read_version(path: Path, mtime_ns: int, size: int) -> tuple[ModelSignature,
     taken = tuple(_info(value, "input", path) for value in inputs)
     given = tuple(_info(value, "output", path) for value in model.graph.output)
     verdict = decide(taken, given, _inferred_outputs(model, [value.name for value in inputs]))
-    return ModelSignature(taken, given, verdict.axis, verdict.size), verdict
+    return ModelSignature(taken, given, verdict.axis, verdict.size, opset_of(model)), verdict
 
 
 def _info(value: ValueInfoProto, role: str, path: Path) -> TensorInfo:

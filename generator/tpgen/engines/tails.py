@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..ir.rewrite import Tail
 from ..types import DType
@@ -11,7 +12,12 @@ from .errors import REWRITE, ModelError
 from .graph import GraphEditor
 from .loading import number_of
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 _AXES_AS_INPUT = 18  # the opset from which on ReduceMax takes its axes as an input
+_BOX = 4  # numbers of a box
 
 
 def check_tail(editor: GraphEditor, path: Path) -> None:
@@ -29,58 +35,176 @@ def append_tail(editor: GraphEditor, tail: Tail, path: Path) -> None:
     check_tail(editor, path)
     (output,) = editor.graph.output
     tensor = output.type.tensor_type
-    dims = list(tensor.shape.dim)
-    axis = tail.axis + 1 if tail.axis >= 0 else tail.axis + len(dims)
-    if tail.kind == "index":
-        _add(editor, "ArgMax", [output.name], tail.name, axis=axis, keepdims=0)
-        dtype = DType.INT64
-        del dims[axis]
-    elif tail.kind == "best":
-        _append_best(editor, tail, output.name, len(dims) - 1)
-        dtype = DType.FLOAT32
-        dims[-1] = type(dims[-1])(dim_value=2)
-    else:
-        _add(editor, "Greater", [output.name, _below(editor, tail, tensor.elem_type)], tail.name)
-        dtype = DType.BOOL
-    shape = type(tensor.shape)(dim=dims)
+    batch, *dims = tensor.shape.dim
+    item = tuple(dim.dim_value or dim.dim_param or None for dim in dims)
+    _Writer(editor, tail, len(dims), tensor.elem_type).write(output.name)
+    shape = type(tensor.shape)(dim=[batch])
+    for size in tail.shape(item):
+        dim = shape.dim.add()
+        if isinstance(size, int):
+            dim.dim_value = size
+        elif size is not None:
+            dim.dim_param = size
     output.name = tail.name
-    tensor.elem_type = number_of(dtype)
+    tensor.elem_type = number_of(tail.dtype)
     tensor.shape.CopyFrom(shape)
 
 
-def _append_best(editor: GraphEditor, tail: Tail, value: str, axis: int) -> None:
-    """Index and value of the largest element of the last axis, side by side."""
-    float32 = number_of(DType.FLOAT32)
-    index = _add(editor, "ArgMax", [value], f"{tail.name}.index", axis=axis, keepdims=1)
-    index = _add(editor, "Cast", [index], f"{tail.name}.index_as_float", to=float32)
-    scores = _add(editor, "Cast", [value], f"{tail.name}.scores", to=float32)
-    if tail.softmax:
-        scores = _add(editor, "Softmax", [scores], f"{tail.name}.softmax", axis=axis)
-    largest = _largest(editor, scores, f"{tail.name}.largest", axis)
-    _add(editor, "Concat", [index, largest], tail.name, axis=axis)
+def without_tails(model: bytes, name: str) -> bytes:
+    """A model in a file's content that answers what tails read: the value of that name, in float32."""
+    from onnx import ModelProto, TensorProto, helper
+
+    parsed = ModelProto.FromString(model)
+    del parsed.graph.output[:]
+    parsed.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
+    content: bytes = parsed.SerializeToString(deterministic=True)
+    return content
 
 
-def _largest(editor: GraphEditor, value: str, name: str, axis: int) -> str:
-    import numpy as np
+@dataclass(frozen=True)
+class _Writer:
+    """Writes the nodes of a tail behind an output of ``rank`` axes per item; its ``elem_type`` is ONNX's."""
 
-    if editor.opset < _AXES_AS_INPUT:
-        return _add(editor, "ReduceMax", [value], name, axes=[axis], keepdims=1)
-    axes = editor.add_constant(f"{name}.axes", np.array([axis], np.int64))
-    return _add(editor, "ReduceMax", [value, axes], name, keepdims=1)
+    editor: GraphEditor
+    tail: Tail
+    rank: int
+    elem_type: int
 
+    def write(self, value: str) -> None:
+        """Compute the tail of a value of the graph, under the tail's name."""
+        axis = self.tail.axis % self.rank + 1
+        if self.tail.kind == "index":
+            self._add("ArgMax", [self._comparable(value)], axis=axis, keepdims=0)
+        elif self.tail.kind == "softmax":
+            self._add("Softmax", [self._float(value)], axis=axis)
+        elif self.tail.kind == "best":
+            self._best(value, self.rank)
+        elif self.tail.kind == "top":
+            self._top(value)
+        elif self.tail.kind == "candidates":
+            self._candidates(self._float(value))
+        else:
+            self._add("Greater", [value, self._below()])
 
-def _below(editor: GraphEditor, tail: Tail, elem_type: int) -> str:
-    """The number below the threshold: what is greater is at least the threshold. All opsets know Greater."""
-    import numpy as np
-    from onnx import helper
+    def _best(self, value: str, axis: int) -> None:
+        """Index and value of the largest element of the last axis, side by side."""
+        index = self._index(value, axis)
+        scores = self._float(value)
+        if self.tail.softmax:
+            scores = self._add("Softmax", [scores], "softmax", axis=axis)
+        self._add("Concat", [index, self._largest(scores, axis)], axis=axis)
 
-    dtype = helper.tensor_dtype_to_np_dtype(elem_type)
-    least = np.array(tail.threshold, dtype)  # numpy, too, compares in the dtype of the array
-    return editor.add_constant(f"{tail.name}.below", np.nextafter(least, np.array(-np.inf, dtype)))
+    def _top(self, value: str) -> None:
+        scores = self._float(value)
+        assert self.tail.count is not None
+        best, indices = self._top_k(scores, self.tail.count)
+        # A model that answers NaN shall not seem to be sure of something: TopK knows no place for it.
+        best = self._add("Where", [self._any_nan(scores, 1), self._constant("nan", float("nan")), best], "or")
+        rows = self._add("Concat", [self._cast(indices, DType.FLOAT32), best], "rows", axis=1)
+        self._add("Reshape", [rows, self._constant("two", [0, 2, self.tail.count])])
 
+    def _candidates(self, value: str) -> None:
+        """A row for each box: its numbers, its score and its class; the best ones alone with a count.
 
-def _add(editor: GraphEditor, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
-    from onnx import helper
+        All that has to be computed of a box is left to those that are read: here nothing is rounded.
+        """
+        axis = 1 if self.tail.is_columns else 2
+        first = _BOX + self.tail.has_objectness
+        classes = self._slice(value, first, None, axis)
+        # ReduceMax may leave NaN out; a row that holds one shall have the worst of all scores.
+        unknown = self._any_nan(classes, axis)
+        score = self._largest(classes, axis)
+        score = self._add("Where", [unknown, self._constant("nan", float("nan")), score], "class_score")
+        if self.tail.has_objectness:
+            score = self._add("Mul", [self._slice(value, _BOX, first, axis), score], "score")
+        worst = self._constant("worst", float("-inf"))
+        score = self._add("Where", [self._add("IsNaN", [score], "no_score"), worst, score], "rated")
+        parts = [self._slice(value, 0, _BOX, axis), score, self._index(classes, axis)]
+        count = self.tail.count
+        if not self.tail.is_columns and count is None:
+            self._add("Concat", parts, axis=axis)
+            return
+        rows = self._add("Concat", parts, "boxes", axis=axis)
+        if self.tail.is_columns:
+            rows = self._add("Transpose", [rows], "rows" if count else "", perm=[0, 2, 1])
+        if count is not None:
+            self._best_rows(rows, count)
 
-    editor.graph.node.append(helper.make_node(kind, inputs, [output], output, **attributes))
-    return output
+    def _best_rows(self, rows: str, count: int) -> None:
+        """The rows of the ``count`` best scores, each with its number last."""
+        _, indices = self._top_k(self._slice(rows, _BOX, _BOX + 1, 2), count)
+        everywhere = self._add("Concat", [indices] * (_BOX + 2), "indices", axis=2)
+        kept = self._add("GatherElements", [rows, everywhere], "kept", axis=1)
+        self._add("Concat", [kept, self._cast(indices, DType.FLOAT32)], axis=2)
+
+    def _top_k(self, value: str, count: int) -> tuple[str, str]:
+        """The largest elements of axis 1 and their indices, the lower index first among equal ones."""
+        best, indices = self._name("top"), self._name("top_indices")
+        self._node("TopK", [value, self._constant("count", [count])], [best, indices], axis=1)
+        return best, indices
+
+    def _any_nan(self, value: str, axis: int) -> str:
+        flags = self._cast(self._add("IsNaN", [value], "is_nan"), DType.FLOAT32)
+        return self._cast(self._largest(flags, axis), DType.BOOL)
+
+    def _index(self, value: str, axis: int) -> str:
+        index = self._add("ArgMax", [self._comparable(value)], "index", axis=axis, keepdims=1)
+        return self._cast(index, DType.FLOAT32)
+
+    def _largest(self, value: str, axis: int) -> str:
+        if self.editor.opset < _AXES_AS_INPUT:
+            return self._add("ReduceMax", [value], "largest", axes=[axis], keepdims=1)
+        return self._add("ReduceMax", [value, self._constant("axes", [axis])], "largest", keepdims=1)
+
+    def _slice(self, value: str, start: int, stop: int | None, axis: int) -> str:
+        import numpy as np
+
+        bounds = ([start], [np.iinfo(np.int64).max if stop is None else stop], [axis])
+        names = ("start", "stop", "axis")
+        inputs = [self._constant(name, bound) for name, bound in zip(names, bounds, strict=True)]
+        return self._add("Slice", [value, *inputs], "slice")
+
+    def _float(self, value: str) -> str:
+        """A value of the model's dtype in float32."""
+        return value if self.elem_type == number_of(DType.FLOAT32) else self._cast(value, DType.FLOAT32)
+
+    def _comparable(self, value: str) -> str:
+        """A value whose largest element can be found: ONNX Runtime's CPU kernels know no float16."""
+        return self._cast(value, DType.FLOAT32) if self.elem_type == number_of(DType.FLOAT16) else value
+
+    def _cast(self, value: str, dtype: DType) -> str:
+        return self._add("Cast", [value], f"as_{dtype.value}", to=number_of(dtype))
+
+    def _below(self) -> str:
+        """The number below the threshold: what is greater is at least the threshold.
+
+        All opsets know Greater.
+        """
+        import numpy as np
+        from onnx import helper
+
+        dtype = helper.tensor_dtype_to_np_dtype(self.elem_type)
+        least = np.array(self.tail.threshold, dtype)  # numpy, too, compares in the dtype of the array
+        return self._array("below", np.nextafter(least, np.array(-np.inf, dtype)))
+
+    def _constant(self, name: str, value: float | list[int]) -> str:
+        import numpy as np
+
+        return self._array(name, np.array(value, np.int64 if isinstance(value, list) else np.float32))
+
+    def _array(self, name: str, array: NDArray[np.generic]) -> str:
+        return self.editor.add_constant(f"{self.tail.name}.{name}", array)
+
+    def _add(self, kind: str, inputs: list[str], part: str = "", **attributes: Any) -> str:
+        """A node that computes a part of the tail; without a name for it, the tail itself."""
+        output = self._name(part) if part else self.tail.name
+        self._node(kind, inputs, [output], **attributes)
+        return output
+
+    def _name(self, part: str) -> str:
+        return self.editor.fresh(f"{self.tail.name}.{part}")
+
+    def _node(self, kind: str, inputs: list[str], outputs: list[str], **attributes: Any) -> None:
+        from onnx import helper
+
+        self.editor.graph.node.append(helper.make_node(kind, inputs, outputs, outputs[0], **attributes))

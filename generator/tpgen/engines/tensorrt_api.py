@@ -34,10 +34,21 @@ CALLS: Final[dict[str, tuple[str, ...]]] = {
     "IBuilderConfig.set_timing_cache": ("cache", "ignore_mismatch"),
     "IBuilderConfig.get_timing_cache": (),
     "ITimingCache.serialize": (),
+    "Runtime": ("logger",),
+    "Runtime.deserialize_cuda_engine": ("serialized_engine",),
+    "Refitter": ("engine", "logger"),
+    "Refitter.refit_cuda_engine": (),
+    "OnnxParserRefitter": ("refitter", "logger"),
+    "OnnxParserRefitter.refit_from_bytes": ("model", "path?"),
+    "OnnxParserRefitter.get_error": ("index",),
+    "ICudaEngine.create_serialization_config": (),
+    "ICudaEngine.serialize_with_config": ("arg0",),  # which has no name
+    "ISerializationConfig.clear_flag": ("flag",),
 }
 
 PROPERTIES: Final[dict[str, tuple[str, ...]]] = {
     "OnnxParser": ("num_errors",),
+    "OnnxParserRefitter": ("num_errors",),
     "INetworkDefinition": ("num_inputs", "num_outputs"),
     "ITensor": ("name", "shape", "dtype"),
     "IBuilderConfig": ("builder_optimization_level", "hardware_compatibility_level"),
@@ -57,6 +68,7 @@ _BOTH: Final[dict[str, tuple[str, ...]]] = {
     "HardwareCompatibilityLevel": ("AMPERE_PLUS", "NONE", "SAME_COMPUTE_CAPABILITY"),
     "MemoryPoolType": ("WORKSPACE",),
     "OnnxParserFlag": ("NATIVE_INSTANCENORM",),
+    "SerializationFlag": ("EXCLUDE_WEIGHTS",),
 }
 
 # SAME_COMPUTE_CAPABILITY came in the course of 10.x: `build` says so where it is not there.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import zip_longest
+from typing import Any
 
 from ..diagnostics import Bag, did_you_mean
 from ..ir.filters import RUN, SWAP, Filter, Otherwise
@@ -18,7 +19,7 @@ from .groups import build_model
 from .keys import NodeValues, Use, build_op
 from .shown import shown
 from .user_files import UserCode
-from .user_ops import complete
+from .user_ops import complete, complete_module
 
 MOST_OPERATORS = 1000
 LONGEST_BACKEND = 65_536
@@ -95,7 +96,8 @@ def build_calls(backend: Text, first: Filter, values: NodeValues, user: UserCode
         op, spans = built
         label = _label(values.node, op, used)
         if op.has(Trait.USER_CODE):
-            completed = complete(op, use.span, values, user)  # type: ignore[arg-type]  # what the trait says
+            read: Any = complete_module if op.has(Trait.INFERENCE) else complete
+            completed = read(op, use.span, values, user)
             if completed is None:
                 is_complete = False
                 values.open()  # the user's code takes keys, too

@@ -93,7 +93,7 @@ def _read_tables(
         yield from _read_tables(document, (*path, key), value, table, bag)
 
 
-_TABLE_KEYS = ("inputs", "outputs", *TABLES)  # no logical nodes
+_TABLE_KEYS = ("inputs", "outputs", "arguments", *TABLES)  # no logical nodes
 _OWN_KEYS = ("next", "map", "filter", "or")  # of the place in the graph, which nobody borrows
 
 

@@ -44,15 +44,32 @@ def read_user_op(path: Path, name: str) -> UserOp:
     Raises:
         PipelineError: the file or the declaration is wrong; every finding has its line in the file.
     """
+    reader = _reader(path)
+    found = reader.read(name)
+    if found is None or reader.bag.has_errors:
+        raise PipelineError(reader.bag.diagnostics)
+    return found
+
+
+def find_definition(path: Path, name: str) -> ast.stmt:
+    """The function or class ``name`` in a file, which is read, never run.
+
+    Raises:
+        PipelineError: the file is wrong, or has no such name.
+    """
+    reader = _reader(path)
+    found = reader.find(name)
+    if found is None or reader.bag.has_errors:
+        raise PipelineError(reader.bag.diagnostics)
+    return found
+
+
+def _reader(path: Path) -> _Reader:
     bag = Bag()
     if is_taken(path.stem):
         bag.error("TP507", taken_message(path.stem), file=str(path), hint="give the file another name")
         raise PipelineError(bag.diagnostics)
-    reader = _Reader(read_python(path), bag)
-    found = reader.read(name)
-    if found is None or bag.has_errors:
-        raise PipelineError(bag.diagnostics)
-    return found
+    return _Reader(read_python(path), bag)
 
 
 class _Reader(Definitions):

@@ -9,16 +9,18 @@ from typing import Any, TypeVar
 
 from ..diagnostics import Diagnostic, PipelineError
 from ..ir.op import Attribute, AttributeField
+from ..ops.torchscript import TorchModule
 from ..ops.user import PythonOp
 from ..source import Span
 from .keys import NodeValues, Value, near_hint
 from .tables import WITHOUT_EFFECT
-from .user_code import read_user_op
+from .user_code import find_definition, read_user_op
 from .user_definitions import Parameter
 from .user_files import UserCode, find_module, vendored_files
 from .values import ValueProblem, parse_value
 
 _Declared = TypeVar("_Declared")
+_MODULE_EXAMPLE = 'backend = "TorchModule[module:Class]", with module.py beside the TOML'
 _EXAMPLE = 'backend = "Python[module:name]", with module.py beside the TOML'
 
 
@@ -83,6 +85,17 @@ def complete(
         batched=declared.batch,
     )
     return completed, files
+
+
+def complete_module(
+    op: TorchModule, span: Span, values: NodeValues, user: UserCode
+) -> tuple[TorchModule, tuple[Path, ...]] | None:
+    """The operator with the user's class, and the files that it needs; None if reported."""
+    named = named_code(op.argument, span, values, user.base, _MODULE_EXAMPLE)
+    found = read_code(named, span, values, user, find_definition) if named is not None else None
+    if named is None or found is None:
+        return None
+    return replace(op, module=named.module, function=named.name), found[1]
 
 
 def placed(found: Diagnostic, span: Span, path: Path, node: str) -> Diagnostic:

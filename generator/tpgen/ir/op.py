@@ -54,13 +54,13 @@ class Trait(Enum):
     SETS_COLOR = "only changes the channel order, to the `color` attribute"
     BINDS = "its `bind(keys, is_root=)` decides which of the keys that exist here it reads"
     NEUTRAL = "the one operator that does nothing, for a node that would be left without any (see `neutral`)"
-    TO_CHW = (
-        "only moves channels in front; `packed(mean=, swap_rb=)` does more at once, for a model that `packs`"
-    )
+    TO_CHW = "only moves channels in front; `packed(mean=, swap_rb=)` does more, for a model that `packs`"
+    TO_FLOAT = "only casts to float32"
+    NORMALIZES = "only computes (data - mean) / std per channel in float32; these are attributes"
     GPU_CONVENTION = "named after a GPU operator; its numeric convention is computed on the CPU here"
     THREADED = "the kernel takes `threads`, the number it may use, at load"
     USER_CODE = "runs a user's Python, which declares what it reads, writes and takes"
-    REDUCES = "`reduced(dtype, name)` says what of it can end a model's graph, and what is left to do then"
+    REDUCES = "`reduced(answer, name)` says what of it can end a model's graph, and what is left to do then"
     PADS = "its image is partly padding, which is counted"
     CALLS = "runs the sub-graph whose root is its `jump`; `element` is the key that it splits, None if none"
 

@@ -6,14 +6,14 @@ Symbols are renumbered in order of appearance, so that equal graphs print equal 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from ..types import Array, ListOf, State, Symbol, TupleOf, Type
 from .filters import DATA
 from .graph import Call, Entry, Graph, Port, Stage
 from .op import Op, attributes_of
-from .rewrite import ModelRewrite
+from .rewrite import ModelRewrite, Tail
 
 
 class _Names:
@@ -107,10 +107,15 @@ def _op_text(op: Op) -> str:
 
 
 def _rewrite_text(rewrite: ModelRewrite) -> str:
-    asked = ((f.name, getattr(rewrite, f.name)) for f in fields(rewrite) if f.name != "input_name")
-    default = ModelRewrite(rewrite.input_name)
-    changed = (f"{name}={value}" for name, value in asked if value != getattr(default, name))
-    return f"{rewrite.input_name}({', '.join(changed)})"
+    asked = replace(rewrite, tails=(), output_name="")
+    tails = (f", then {tail.kind}({_changed(tail, Tail(tail.kind, ''))})" for tail in rewrite.tails)
+    return f"{rewrite.input_name}({_changed(asked, ModelRewrite(rewrite.input_name))}){''.join(tails)}"
+
+
+def _changed(settings: ModelRewrite | Tail, default: ModelRewrite | Tail) -> str:
+    """The fields that are not as they would be by default."""
+    asked = ((f.name, getattr(settings, f.name)) for f in fields(settings))
+    return ", ".join(f"{name}={value}" for name, value in asked if value != getattr(default, name))
 
 
 def _value_text(value: Any) -> str:

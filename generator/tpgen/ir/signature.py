@@ -29,13 +29,15 @@ class TensorInfo:
 class ModelSignature:
     """The interface of a model file; ``batch_size`` is the fixed size where ``batch`` is FIXED.
 
-    ``is_encrypted``: the file is, on disk.
+    ``opset`` is the version of ONNX's operators that it is written in, 0 for other models. ``is_encrypted``:
+    the file is, on disk.
     """
 
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
     batch: BatchAxis = BatchAxis.DYNAMIC
     batch_size: int | None = None
+    opset: int = 0
     is_encrypted: bool = False
 
     def item_shape(self, info: TensorInfo) -> tuple[int | str | None, ...]:

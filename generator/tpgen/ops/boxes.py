@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from ..ir.op import InferCall, Op, Trait, attr, mismatch, operator
+from ..ir.rewrite import MOST_BEST, Tail
 from ..types import Array, DType, Layout, Symbol, Type
 from .array_rules import FLOATS, INTEGERS, need_size, number_input
 from .image_rules import AFFINE, image_input, wanted_image
@@ -33,7 +34,12 @@ class _MapsBack(Op):
         need_size(call, key, found, 1, 3, "the number of columns")
 
 
-@operator("YoloDecode", group="postprocess", kernel="boxes:decode_yolo", traits={Trait.PURE, Trait.BINDS})
+@operator(
+    "YoloDecode",
+    group="postprocess",
+    kernel="boxes:decode_yolo",
+    traits={Trait.PURE, Trait.BINDS, Trait.REDUCES},
+)
 class YoloDecode(_MapsBack):
     """Boxes from the output of a YOLO-style detector, best first; NMS is to follow.
 
@@ -46,10 +52,16 @@ class YoloDecode(_MapsBack):
     """
 
     writes = ("result", "scores", "classes")
+    derived = ("is_reduced",)
 
     form: str = attr("Form of the model's output.", key="format", choices=YOLO_FORMATS)
     score_threshold: float = attr("The smallest score that stays.", default=0.25, ge=0, le=1)
-    max_candidates: int = attr("At most this many boxes stay, the best ones.", default=30_000, ge=1)
+    max_candidates: int = attr(
+        "At most this many boxes stay, the best ones. Where there are fewer than all, up to 3840, no others"
+        " leave a model on a backend of its own.",
+        default=30_000,
+        ge=1,
+    )
     input_h: int = attr("Height of the model's input, pixels (yolox).", default=640, ge=1)
     input_w: int = attr("Width of the model's input, pixels (yolox).", default=640, ge=1)
     strides: tuple[int, ...] = attr("Cell sizes of the grids, pixels (yolox).", default=(8, 16, 32), ge=1)
@@ -58,6 +70,10 @@ class YoloDecode(_MapsBack):
         default=INVERSE,
         compile_only=True,
     )
+    is_reduced: bool = attr("", default=False, from_toml=False, compile_only=True)
+
+    def derive(self, types: Mapping[str, Type]) -> Mapping[str, bool]:
+        return {"is_reduced": True} if self.is_reduced else {}
 
     def inputs(self) -> tuple[str, ...]:
         return (DATA, self.inverse_trans) if self.inverse_trans else (DATA,)
@@ -71,7 +87,8 @@ class YoloDecode(_MapsBack):
         found = number_input(call, ranks=(2,), dtypes=FLOATS)
         if self.inverse_trans:
             self._check_matrix(call)
-        self._check_shape(call, found)
+        if not self.is_reduced:
+            self._check_shape(call, found)
         count = call.symbol("K")
         return {
             "result": Array(DType.FLOAT32, (count, 4)),
@@ -98,6 +115,26 @@ class YoloDecode(_MapsBack):
                     "set input_h, input_w and strides to those of the model",
                     attribute="input_h",
                 )
+
+    def reduced(self, answer: Array, name: str) -> tuple[Tail, Op] | None:
+        """Score and class of each box; of the best boxes only where ``max_candidates`` is less than all.
+
+        Left are the threshold, the order, and all arithmetic on the boxes that stay, so nothing is rounded
+        in another way. How many boxes are left is known before: what leaves the model has one size.
+        """
+        if answer.dtype not in (DType.FLOAT32, DType.FLOAT16):
+            return None
+        is_columns = self.form == "yolov8"
+        boxes = answer.shape[1 if is_columns else 0]
+        is_less = isinstance(boxes, int) and self.max_candidates < boxes
+        tail = Tail(
+            "candidates",
+            f"{name}_candidates",
+            count=self.max_candidates if is_less and self.max_candidates <= MOST_BEST else None,
+            is_columns=is_columns,
+            has_objectness=not is_columns,
+        )
+        return tail, replace(self, is_reduced=True)
 
 
 @operator("NMS", group="postprocess", kernel="boxes:suppress", traits={Trait.PURE})

@@ -215,7 +215,7 @@ class Tensor2Mat(Op):
         return {"result": Array(dtype, shape, Layout.HWC, image.color)}
 
 
-@operator("FloatMat", group="image", kernel="image:float_mat", traits={Trait.PURE})
+@operator("FloatMat", group="image", kernel="image:float_mat", traits={Trait.PURE, Trait.TO_FLOAT})
 class FloatMat(Op):
     """Values as float32, unchanged otherwise (no scaling)."""
 
@@ -296,7 +296,7 @@ class SaveMats(_Save):
         return {"result": ListOf(_in_files(call, image))}
 
 
-@operator("Normalize", group="image", kernel="image:normalize", traits={Trait.PURE})
+@operator("Normalize", group="image", kernel="image:normalize", traits={Trait.PURE, Trait.NORMALIZES})
 class Normalize(Op):
     """``(x - mean) / std`` per channel, in float32, on ``[C,H,W]`` or ``[H,W,C]``."""
 

@@ -305,9 +305,16 @@ def _color_of_mean(mean: tuple[float, ...]) -> str | None:
     return None
 
 
-def _gpu(doc: str, *, default: object, key: str | None = None) -> str:
+def _gpu(
+    doc: str,
+    *,
+    default: object,
+    key: str | None = None,
+    ge: float | None = None,
+    le: float | None = None,
+) -> Any:
     """A key of the engine builder: it has a meaning on the gpu target only."""
-    return attr(doc, default=default, key=key, target="gpu", compile_only=True)  # type: ignore[no-any-return]
+    return attr(doc, default=default, key=key, ge=ge, le=le, target="gpu", compile_only=True)
 
 
 @operator(
@@ -372,17 +379,27 @@ class TensorrtTensor(ModelOp):
         "Folder of samples for int8: images that the pipeline takes, or what arrives here as .npy.",
         default="",
     )
-    max_precision_loss: float | None = attr(
+    max_precision_loss: float | None = _gpu(
         "The loss against fp32 on the samples that a build accepts, 0 to 1; default: the precision's own.",
         default=None,
         ge=0,
         le=1,
-        target="gpu",
-        compile_only=True,
     )
     calibrate_cache: str = _gpu("Calibration table.", default="")
     hardware_compatibility: str = _gpu(
-        "Engine portability between GPUs.", default="", key="hardward_compatibility"
+        "The GPUs that the engine runs on: NONE (this one), SAME_COMPUTE_CAPABILITY or AMPERE_PLUS.",
+        default="",
+        key="hardward_compatibility",
+    )
+    version_compatible: bool = _gpu("The engine runs in later releases of TensorRT, too.", default=False)
+    refit: bool = _gpu("The weights of the engine can be replaced.", default=False)
+    strip_plan: bool = _gpu(
+        "The engine is kept without weights; those of the ONNX file are put into the plan.",
+        default=False,
+    )
+    tf32: bool = _gpu("Products of float32 may round their factors to 10 bits.", default=True)
+    optimization_level: int | None = _gpu(
+        "How long the builder tries, 0 to 5; default: TensorRT's own.", default=None, ge=0, le=5
     )
 
     def packing(self) -> Op | None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from ..ir.op import InferCall, Op, Trait, attr, mismatch, neutral, operator
-from ..ir.rewrite import Tail
-from ..types import Array, DType, ListOf, Symbol, Text, Type
+from ..ir.rewrite import MOST_BEST, Tail
+from ..types import Array, Dim, DType, ListOf, Symbol, Text, Type
 from .array_rules import FLOATS, NUMBERS, axis_of, number_input, without_axis
 
 
-@operator("Softmax", group="postprocess", kernel="postprocess:softmax", traits={Trait.PURE})
+@operator("Softmax", group="postprocess", kernel="postprocess:softmax", traits={Trait.PURE, Trait.REDUCES})
 class Softmax(Op):
     """Softmax along an axis: float32, same shape, values 0 to 1 that sum to 1 along the axis."""
 
@@ -20,6 +21,12 @@ class Softmax(Op):
         found = number_input(call)
         axis_of(found, self.axis)
         return {"result": Array(DType.FLOAT32, found.shape)}
+
+    def reduced(self, answer: Array, name: str) -> tuple[Tail, Op]:
+        """All of it, for the sake of what follows."""
+        axis = axis_of(answer, self.axis)
+        is_last = axis == len(answer.shape) - 1
+        return Tail("softmax", f"{name}_softmax", axis=-1 if is_last else axis), neutral()
 
 
 @operator("ArgMax", group="postprocess", kernel="postprocess:arg_max", traits={Trait.PURE, Trait.REDUCES})
@@ -32,8 +39,10 @@ class ArgMax(Op):
         found = number_input(call)
         return {"result": Array(DType.INT64, without_axis(found.shape, axis_of(found, self.axis)))}
 
-    def reduced(self, dtype: DType, name: str) -> tuple[Tail, Op]:
-        """All of it: the model answers the index."""
+    def reduced(self, answer: Array, name: str) -> tuple[Tail, Op] | None:
+        """All of it: the model answers the index. ArgMax of ONNX takes floats only."""
+        if answer.dtype not in FLOATS:
+            return None
         return Tail("index", f"{name}_index", axis=self.axis), neutral()
 
 
@@ -62,22 +71,39 @@ class ArgMaxTensor(_LastAxis):
     def infer(self, call: InferCall) -> Mapping[str, Type]:
         return {"result": self._others(call)[0]}
 
-    def reduced(self, dtype: DType, name: str) -> tuple[Tail, Op]:
-        """All of it: the model answers the index."""
+    def reduced(self, answer: Array, name: str) -> tuple[Tail, Op] | None:
+        """All of it: the model answers the index. ArgMax of ONNX takes floats only."""
+        if answer.dtype not in FLOATS:
+            return None
         return Tail("index", f"{name}_index"), neutral()
 
 
 @operator(
-    "SoftmaxArgMaxTensor", group="postprocess", kernel="postprocess:softmax_arg_max", traits={Trait.PURE}
+    "SoftmaxArgMaxTensor",
+    group="postprocess",
+    kernel="postprocess:softmax_arg_max",
+    traits={Trait.PURE, Trait.REDUCES},
 )
 class SoftmaxArgMaxTensor(_LastAxis):
     """Best class along the last axis: ``result`` and ``class`` int64, ``score`` its softmax, float32."""
 
     writes = ("result", "score", "class")
+    derived = ("is_reduced",)
+
+    is_reduced: bool = attr("", default=False, from_toml=False, compile_only=True)
+
+    def derive(self, types: Mapping[str, Type]) -> Mapping[str, bool]:
+        return {"is_reduced": True} if self.is_reduced else {}
 
     def infer(self, call: InferCall) -> Mapping[str, Type]:
         index, score = self._others(call)
         return {"result": index, "score": score, "class": index}
+
+    def reduced(self, answer: Array, name: str) -> tuple[Tail, Op] | None:
+        """Class and score, side by side; left is to tell them apart."""
+        if answer.dtype not in FLOATS:
+            return None
+        return Tail("best", f"{name}_best", softmax=True), replace(self, is_reduced=True)
 
 
 @operator(
@@ -96,8 +122,10 @@ class SoftmaxMax(Op):
         number_input(call, ranks=(1,))
         return {"result": Array(DType.FLOAT32, (2,))}
 
-    def reduced(self, dtype: DType, name: str) -> tuple[Tail, Op]:
+    def reduced(self, answer: Array, name: str) -> tuple[Tail, Op] | None:
         """All of it: the model answers class and score."""
+        if answer.dtype not in FLOATS:
+            return None
         return Tail("best", f"{name}_best", softmax=True), neutral()
 
 
@@ -111,15 +139,18 @@ class Threshold(Op):
         found = number_input(call)
         return {"result": Array(DType.BOOL, found.shape)}
 
-    def reduced(self, dtype: DType, name: str) -> tuple[Tail, Op] | None:
+    def reduced(self, answer: Array, name: str) -> tuple[Tail, Op] | None:
         """All of it, where the model answers floats: a threshold means another thing to integers."""
-        if dtype not in FLOATS:
+        if answer.dtype not in FLOATS:
             return None
         return Tail("at_least", f"{name}_at_least", threshold=self.threshold), neutral()
 
 
 @operator(
-    "TopK", group="postprocess", kernel="postprocess:TopK", traits={Trait.PURE, Trait.STATEFUL, Trait.FAILS}
+    "TopK",
+    group="postprocess",
+    kernel="postprocess:TopK",
+    traits={Trait.PURE, Trait.STATEFUL, Trait.FAILS, Trait.REDUCES},
 )
 class TopK(Op):
     """The k best classes of ``[C]`` scores, best first, the lower id first among equal ones.
@@ -128,8 +159,14 @@ class TopK(Op):
     list of k names, if a labels file is given. Items with NaN, or a class without a label, fail.
     """
 
+    derived = ("is_reduced",)
+
     k: int = attr("How many classes.", default=5, ge=1)
     labels: str = attr("File with one name per line, class 0 first; empty: no names.", default="", file=True)
+    is_reduced: bool = attr("", default=False, from_toml=False, compile_only=True)
+
+    def derive(self, types: Mapping[str, Type]) -> Mapping[str, bool]:
+        return {"is_reduced": True} if self.is_reduced else {}
 
     def outputs(self) -> tuple[str, ...]:
         return ("result", "scores", "labels") if self.labels else ("result", "scores")
@@ -138,16 +175,27 @@ class TopK(Op):
         return wanted_scores()
 
     def infer(self, call: InferCall) -> Mapping[str, Type]:
+        if self.is_reduced:
+            return self._types(self.k)
         found = number_input(call, ranks=(1,), dtypes=(*FLOATS, *(d for d in NUMBERS if d not in FLOATS)))
         (classes,) = found.shape
         if isinstance(classes, int) and classes < self.k:
             mismatch("TP304", f"k is {self.k}, but there are {classes} classes ({found})", attribute="k")
-        count = self.k if isinstance(classes, int) else call.symbol("k")
+        return self._types(self.k if isinstance(classes, int) else call.symbol("k"))
+
+    def _types(self, count: Dim) -> dict[str, Type]:
         types: dict[str, Type] = {
             "result": Array(DType.INT64, (count,)),
             "scores": Array(DType.FLOAT32, (count,)),
         }
         return {**types, "labels": ListOf(Text())} if self.labels else types
+
+    def reduced(self, answer: Array, name: str) -> tuple[Tail, Op] | None:
+        """Ids and scores, where the model is known to have k classes; the names and NaN stay outside."""
+        (classes,) = answer.shape
+        if not isinstance(classes, int) or self.k > MOST_BEST:
+            return None
+        return Tail("top", f"{name}_top", count=self.k), replace(self, is_reduced=True)
 
 
 def wanted_scores() -> Array:

@@ -65,7 +65,7 @@ class ContiguousTensor(Op):
         return {"result": number_input(call)}
 
 
-@operator("FloatTensor", group="tensor", kernel="tensor:float_tensor", traits={Trait.PURE})
+@operator("FloatTensor", group="tensor", kernel="tensor:float_tensor", traits={Trait.PURE, Trait.TO_FLOAT})
 class FloatTensor(Op):
     """Cast to float32; values are kept (no scaling)."""
 

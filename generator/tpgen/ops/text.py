@@ -54,6 +54,6 @@ class CTCGreedyDecode(Op):
             )
         return {"result": Text(), "score": Array(DType.FLOAT32, ())}
 
-    def reduced(self, dtype: DType, name: str) -> tuple[Tail, Op]:
+    def reduced(self, answer: Array, name: str) -> tuple[Tail, Op]:
         """The best class of each step and its probability, ``[T,2]``; left are the characters."""
         return Tail("best", f"{name}_best", softmax=self.logits), replace(self, is_reduced=True)

@@ -1,8 +1,9 @@
-"""TorchScript models: their files name neither inputs nor outputs, so the TOML does."""
+"""Models of PyTorch: their files name neither inputs nor outputs, so the TOML does."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from ..ir.filters import DATA
 from ..ir.op import Trait, attr, operator
@@ -50,7 +51,14 @@ class TorchScriptTensor(ModelOp):
     max_batch: int = attr("Largest batch of one call (the node's max).", default=1, from_toml=False)
     min_batch: int = attr("Smallest batch of one call (the node's min).", default=1, from_toml=False)
     groups: tuple[ModelOp, ...] = attr("", default=(), from_toml=False, compile_only=True)
-    derived = ("inputs", "outputs", "batched", "dtypes", "channels_last", "groups")
+    derived: ClassVar[tuple[str, ...]] = (
+        "inputs",
+        "outputs",
+        "batched",
+        "dtypes",
+        "channels_last",
+        "groups",
+    )
 
     def declared_signature(self) -> ModelSignature:
         return ModelSignature(
@@ -66,6 +74,48 @@ class TorchScriptTensor(ModelOp):
             "batched": True,
             "dtypes": tuple(info.dtype.value for info in self.declared_signature().inputs),
         }
+
+
+@operator(
+    "TorchModule",
+    group="inference",
+    kernel="torchscript:EagerModel",
+    traits={
+        Trait.PURE,
+        Trait.STATEFUL,
+        Trait.THREADED,
+        Trait.BATCHED,
+        Trait.INFERENCE,
+        Trait.USER_CODE,
+        Trait.BINDS,
+        Trait.FAILS,
+    },
+)
+class TorchModule(TorchScriptTensor):
+    """Run a ``torch.nn.Module`` of a file beside the TOML, in a Python stage: ``TorchModule[module:Class]``.
+
+        model = "weights.pt"
+        arguments = {classes = 10}
+        inputs = {image = "float32[3,224,224]"}
+        outputs = {scores = "float32[10]"}
+
+    ``model`` holds the weights, as ``torch.save(network.state_dict(), ...)`` writes them; nothing but tensors
+    is read from it (``weights_only``). The module runs with a batch axis in front, in evaluation mode and
+    without gradients.
+    """
+
+    argument: str = attr("module:Class.", default="", compile_only=True, in_brackets=True)
+    arguments: dict[str, Any] = attr("What the class is made with.", default=None, compile_only=True)
+    module: str = attr("", default="", from_toml=False)
+    function: str = attr("", default="", from_toml=False, compile_only=True)
+    derived: ClassVar[tuple[str, ...]] = (*TorchScriptTensor.derived, "name", "parameters")
+
+    def derive(self, types: Mapping[str, Type]) -> Mapping[str, object]:
+        found = super().derive(types)
+        return {**found, "name": self.function, "parameters": dict(self.arguments or {})}
+
+    def role(self) -> str:
+        return self.function
 
 
 def _info(name: str, type_: Type) -> TensorInfo:

@@ -2,6 +2,7 @@
 
 from .base import Context, DeclaredPort, Options, Pass, run_passes
 from .fold import FoldPreprocessing
+from .heads import FoldHeads
 from .infer import Infer
 from .interface import BindInputs, BindOutputs
 from .place import Place
@@ -18,6 +19,7 @@ ANALYSIS: tuple[Pass, ...] = (
 # What makes it fast. None of these changes an answer beyond float rounding, or the interface.
 OPTIMIZE: tuple[Pass, ...] = (
     FoldTails(),  # before DropForwards: what moved into a model leaves a call that does nothing
+    FoldHeads(),  # likewise
     DropForwards(),  # before Place: a call that does nothing must not decide a stage
     Place(),  # before the folding, which depends on what shares a process
     FoldPreprocessing(),

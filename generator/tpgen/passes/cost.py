@@ -19,9 +19,11 @@ from ..ir.filters import RESULT
 from ..ir.graph import DALI, Call, Graph, Port, Stage
 from ..ir.op import Trait
 from ..types import Array, Bytes, Layout, ListOf, Symbol, TupleOf, Type
+from .device import device_work
 from .figures import BUS, BYTES_PER_PIXEL, CLIENT_MS, HANDOVER_MS, KERNELS, MEMORY, PART, STAGE_MS, WHOLE
 
 _MILLION = 1e6
+_GPU = "gpu"
 CORES, ENGINE, CLIENT = "cores", "engine", "client"
 
 
@@ -38,7 +40,7 @@ class CallCost:
 class StageCost:
     """A stage's milliseconds of CPU time for an item: Triton's (``around``), and those of its calls.
 
-    ``elsewhere``: it computes on a GPU, which no figure is known of.
+    ``elsewhere``: it computes on a GPU, too, which no figure is known of.
     """
 
     stage: str
@@ -53,7 +55,10 @@ class StageCost:
 
 @dataclass(frozen=True)
 class EdgeCost:
-    """The bytes of an item that go from a stage (or the client) to another; ``over`` memory, or the bus."""
+    """The bytes of an item that go from a stage (or the client) to another.
+
+    ``over``: ``memory``, ``bus`` (to a GPU, or from it), or ``gpu``: they stay there.
+    """
 
     source: str
     target: str
@@ -63,11 +68,15 @@ class EdgeCost:
     @property
     def ms(self) -> float:
         """Milliseconds of CPU time that an item's copies take."""
+        if self.over == _GPU:
+            return 0.0
         return (CLIENT_MS if CLIENT in (self.source, self.target) else HANDOVER_MS) * self.size / _MILLION
 
     @property
     def per_second(self) -> float:
-        """The items that can cross in a second."""
+        """The items that can cross in a second; no figure is known of a GPU's own memory."""
+        if self.over == _GPU:
+            return math.inf
         return (BUS if self.over == "bus" else MEMORY) / max(self.size, 1)
 
 
@@ -98,7 +107,8 @@ class Cost:
         found = {CORES: 1000 * self.cores / self.ms} if self.ms else {}
         if self.engine_rate and not self.shares_cores:
             found[ENGINE] = self.engine_rate
-        return {**found, **{f"{one.source} -> {one.target}": one.per_second for one in self.edges}}
+        crossing = {f"{one.source} -> {one.target}": one.per_second for one in self.edges if one.over != _GPU}
+        return {**found, **crossing}
 
     @property
     def limit(self) -> str:
@@ -122,7 +132,7 @@ def cost_of(graph: Graph, *, cores: int, target: str, engine_rate: float | None)
         stages,
         tuple(edge for entry in graph.entries for edge in _edges(graph, entry.name, target, sizes)),
         engine_rate,
-        shares_cores=target != "gpu",
+        shares_cores=target != _GPU,
         has_models=any(call.op.has(Trait.INFERENCE) for _, call in graph.calls()),
         assumed=sizes.assumed,
     )
@@ -139,8 +149,14 @@ def _stage(graph: Graph, stage: Stage, sizes: _Sizes) -> StageCost:
         for call in graph.nodes[name].calls
         if call.label not in elsewhere and (own is None or call.label in own)
     ]
-    found = (CallCost(title, call.op.name, _milliseconds(graph, call, sizes)) for title, call in calls)
-    return StageCost(stage.name, STAGE_MS, tuple(found))
+    work = device_work(graph, stage)
+    away = work.on_device if work is not None else frozenset()
+    found = (
+        CallCost(title, call.op.name, _milliseconds(graph, call, sizes))
+        for title, call in calls
+        if call.label not in away
+    )
+    return StageCost(stage.name, STAGE_MS, tuple(found), elsewhere=bool(away))
 
 
 def _milliseconds(graph: Graph, call: Call, sizes: _Sizes) -> float | None:
@@ -179,7 +195,9 @@ def _edges(graph: Graph, entry: str, target: str, sizes: _Sizes) -> Iterator[Edg
 
 
 def _over(target: str, one: Stage, other: Stage) -> str:
-    return "bus" if target == "gpu" and one.on_gpu is not other.on_gpu else "memory"
+    if target != _GPU or not (one.on_gpu or other.on_gpu):
+        return "memory"
+    return _GPU if one.on_gpu and other.on_gpu else "bus"
 
 
 class _Sizes:

@@ -54,11 +54,11 @@ def split_by(filter_: Filter, keys: Keys) -> Split:
     if verdict is None:
         return Split(_moved(filter_.moves, running), tuple(aside))
     for otherwise in (one for one in Otherwise if one in verdict.outcomes):
-        left = _without(RESULT, running) if _breaks_a_swap(verdict, otherwise) else running
+        left = divided(Has(RESULT), running)[1] if _breaks_a_swap(verdict, otherwise) else running
         if left is not None:
             aside.append((otherwise, left))
     ways = [_moved(filter_.moves, running)] if verdict.runs else []
-    if verdict.swaps and (swapping := _with(RESULT, running)) is not None:
+    if verdict.swaps and (swapping := divided(Has(RESULT), running)[0]) is not None:
         ways.append(_moved(TO_DATA, swapping))
     joined = join_ends(map(End, ways), filter_.name) if ways else None
     return Split(joined, tuple(aside), asked)
@@ -72,6 +72,16 @@ def _breaks_a_swap(verdict: Verdict, otherwise: Otherwise) -> bool:
 
 def divided(condition: Condition, keys: Keys) -> tuple[Keys | None, Keys | None]:
     """The keys where a condition holds, and where not; None: that never happens."""
+    holds, fails = _divided(condition, keys)
+    if not isinstance(keys, Ways):
+        return holds, fails
+    # On the ways that some of these items came, keys may be other than where all ways meet.
+    sides = zip(*(_divided(condition, way) for way in keys.apart), strict=True)
+    apart = ([way for way in side if way is not None] for side in sides)
+    return keys.of(next(apart), holds), keys.of(next(apart), fails)
+
+
+def _divided(condition: Condition, keys: Keys) -> tuple[Keys | None, Keys | None]:
     match condition:
         case Has(key):
             return _with(key, keys), _without(key, keys)
@@ -182,3 +192,29 @@ def join_ends(ends: Iterable[End], owner: str) -> Keys:
                 state = State(Opaque(why, unlike=True), quiet=quiet, failed=failed, writers=writers)
         joined[key] = state
     return joined
+
+
+class Ways(dict[str, State]):
+    """The keys where several ways meet; ``apart`` are those of each, which filters tell from one another.
+
+    Behind ``Sequential[DecodeMat,cvtColorMat]`` items without a ``result`` have their old ``data``: the
+    second one cannot fail.
+    """
+
+    def __init__(self, ends: Iterable[End], owner: str) -> None:
+        listed = list(ends)
+        super().__init__(join_ends(listed, owner))
+        self.apart = tuple(
+            {key: way.get(key, end.missing) for key in self} for end in listed for way in _ways_of(end.keys)
+        )
+        self._owner = owner
+
+    def of(self, ways: list[Keys], met: Keys | None) -> Keys | None:
+        """The keys of items that came on some of the ways, where ``met`` are those of all ways."""
+        if len(ways) == len(self.apart):
+            return met
+        return join_ends(map(End, ways), self._owner) if ways else None
+
+
+def _ways_of(keys: Keys) -> tuple[Keys, ...]:
+    return keys.apart if isinstance(keys, Ways) else (keys,)

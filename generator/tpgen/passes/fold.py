@@ -24,6 +24,7 @@ from ..ir.graph import Call, Entry, Graph, Node
 from ..ir.op import Trait, neutral
 from ..ir.rewrite import ModelRewrite
 from ..types import Array, Color, DType, Layout
+from . import sizes
 from .base import Context
 from .infer import infer_types
 from .liveness import live_after_call
@@ -88,19 +89,17 @@ def _changed(node: Node, changes: dict[str, Call | None]) -> Node:
 def is_foldable(graph: Graph, call: Call) -> bool:
     """True if what happens to a model's input can move into its graph: its one input is an image.
 
-    An array of any number of channels is one, too, where it is normalised as such.
+    That is CHW, or HWC where the graph turns it already; or an array of any number of channels, where it is
+    normalised as such.
     """
-    if (
-        not call.op.has(Trait.REWRITABLE)
-        or call.op.inputs() != (DATA,)
-        or not _only_ends_otherwise(call.rewrite)
-    ):
+    if not call.op.has(Trait.REWRITABLE) or call.op.inputs() != (DATA,) or not _leaves_values(call.rewrite):
         return False
     assert graph.types is not None
     arriving = graph.types.before.get(call.label, {}).get(DATA)
     if arriving is None or not isinstance(arriving.type, Array):
         return False
-    return arriving.type.layout is Layout.CHW or _is_normalised(call, arriving.type)
+    layout = Layout(call.rewrite.layout) if call.rewrite and call.rewrite.layout else Layout.CHW
+    return arriving.type.layout is layout or _is_normalised(call, arriving.type)
 
 
 def _is_normalised(call: Call, arriving: Array) -> bool:
@@ -111,9 +110,9 @@ def _is_normalised(call: Call, arriving: Array) -> bool:
     return "channels_last" not in op.kernel_arguments({DATA: arriving})
 
 
-def _only_ends_otherwise(rewrite: ModelRewrite | None) -> bool:
-    """True if nothing was asked of a model's input yet."""
-    return rewrite is None or replace(rewrite, tail=None).is_empty
+def _leaves_values(rewrite: ModelRewrite | None) -> bool:
+    """True if no cast, mean or scale was asked of a model's input yet."""
+    return rewrite is None or replace(rewrite, tails=(), layout=None, channel_reverse=False).is_empty
 
 
 def _fold(
@@ -143,12 +142,17 @@ def _fold(
         rewrite = _whole(graph, call)
         if rewrite.is_empty:
             return
-        what = "mean, std and the cast in the model's graph"
+        what = f"mean, std and the cast in the model's graph{_smaller(graph, call, rewrite)}"
     else:
         return
     color = op.expected_color() or op.input_color  # which the order of the mean may have shown
     if call.rewrite is not None:
-        rewrite = replace(rewrite, tail=call.rewrite.tail) if rewrite is not None else call.rewrite
+        rewrite = replace(
+            call.rewrite,
+            scale=rewrite.scale if rewrite else None,
+            mean=rewrite.mean if rewrite else None,
+            input_dtype=rewrite.input_dtype if rewrite else None,
+        )
     changes[call.label] = replace(call, op=replace(op, mean=(), std=(), input_color=color), rewrite=rewrite)
     context.decisions.append(f"{_place(entry, node)}: {what}")
 
@@ -163,7 +167,7 @@ def _packable(graph: Graph, entry: Entry, call: Call, behind: list[Call]) -> tup
     if not behind or call.filter != SWAP or not behind[-1].op.has(Trait.TO_CHW):
         return None
     to_chw = behind[-1]
-    if any(_may_pass_by(graph, one) for one in (call, *behind[-2:])):
+    if any(may_pass_by(graph, one) for one in (call, *behind[-2:])):
         return None
     image = _type_before(graph, to_chw)
     model_input: Any = call.op
@@ -177,7 +181,7 @@ def _packable(graph: Graph, entry: Entry, call: Call, behind: list[Call]) -> tup
     return to_chw, convert
 
 
-def _may_pass_by(graph: Graph, call: Call) -> bool:
+def may_pass_by(graph: Graph, call: Call) -> bool:
     """True if some items may go on without the call, by a filter in its node."""
     (node,) = (node for node in graph.nodes.values() if any(c.label == call.label for c in node.calls))
     first, *others = node.calls
@@ -207,6 +211,16 @@ def _type_before(graph: Graph, call: Call) -> Array:
 
 def _scale_only(op: Any) -> ModelRewrite:
     return ModelRewrite(op.signature.inputs[0].name, scale=tuple(1.0 / s for s in op.std))
+
+
+def _smaller(graph: Graph, call: Call, rewrite: ModelRewrite) -> str:
+    """What goes into the model then, where the cast makes it smaller."""
+    op: Any = call.op
+    info, arriving = op.signature.inputs[0], _type_before(graph, call)
+    if rewrite.input_dtype is None or arriving.dtype.itemsize >= info.dtype.itemsize:
+        return ""
+    now, before = (sizes.shown(dtype, arriving.shape) for dtype in (arriving.dtype, info.dtype))
+    return f": {now} per item go in, not {before}"
 
 
 def _whole(graph: Graph, call: Call) -> ModelRewrite:

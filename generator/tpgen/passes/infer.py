@@ -14,7 +14,7 @@ from ..types import ABSENT, State, Type, fits
 from .asked import Asked
 from .base import Context
 from .dead_calls import may_be_missed, report_missed, report_never_runs
-from .flow import End, Keys, after_call, divided, early_end, failed_end, join_ends, split_by
+from .flow import End, Keys, Ways, after_call, divided, early_end, failed_end, join_ends, split_by
 from .restarts import looped, without_dead_calls
 
 _MOST_ROUNDS = 6
@@ -195,7 +195,7 @@ class _Walk:
         own = self.own[name]
         if not passing:
             return own
-        return join_ends([End(keys) for keys in ([own] if own is not None else []) + passing], name)
+        return Ways([End(keys) for keys in ([own] if own is not None else []) + passing], name)
 
     def _arriving(self, node: Node) -> Keys | None:
         if node.name == self.root:
@@ -277,7 +277,7 @@ class _Walk:
                 self._end(node.name, early_end(one))
         self.ways[node.name] = [*ways, *going_on]
         if not ways:
-            return join_ends([End(one) for one in going_on], node.name) if going_on else None
+            return Ways(map(End, going_on), node.name) if going_on else None
         return _joined(node.name, _joined(node.name, *ways), *going_on)
 
     def _behind(self, node: Node, position: int, keys: Keys) -> list[tuple[int, Keys]] | None:
@@ -375,4 +375,4 @@ class _Walk:
 
 
 def _joined(owner: str, keys: Keys, *others: Keys) -> Keys:
-    return join_ends([End(keys), *map(early_end, others)], owner) if others else keys
+    return Ways([End(keys), *map(early_end, others)], owner) if others else keys

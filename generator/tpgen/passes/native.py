@@ -47,6 +47,8 @@ def reason_to_stay(graph: Graph, call: Call) -> str | None:
     """Why a call's model cannot run on a backend of its own, if it cannot."""
     assert graph.types is not None
     op: Any = call.op
+    if op.has(Trait.USER_CODE):
+        return "its network is Python code; TorchScriptTensor runs a file of torch.jit.script elsewhere"
     if op.signature.batch is not BatchAxis.DYNAMIC:
         return "its batch size is fixed; --dynamic-batch makes it dynamic where that can be proven"
     if getattr(op, "groups", ()):

@@ -110,5 +110,6 @@ def _note_gpu_operators(graph: Graph, context: Context) -> None:
             "TP930",
             f"operators of the GPU run on the CPU: {', '.join(found)}",
             next(iter(found.values())).span,
-            hint='preprocess = "opencv" says that this is meant; tpgen explain says what limits the pipeline',
+            hint='[pipeline] preprocess = "gpu" or "dali" puts them on the GPU, "opencv" says that the CPU is'
+            " meant; tpgen explain says what limits the pipeline",
         )

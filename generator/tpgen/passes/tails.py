@@ -1,34 +1,36 @@
 """Moves post-processing that makes smaller what a model answers to the end of the model's graph.
 
-    model -> float32[T,C], CTCGreedyDecode  ->  model -> float32[T,2] (class, probability), characters
-    model -> float32[1000], ArgMax          ->  model -> int64[]
+    model -> float32[T,C], CTCGreedyDecode    ->  model -> float32[T,2] (class, probability), characters
+    model -> float32[1000], Softmax, TopK     ->  model -> float32[2,5] (classes, scores), labels
+    model -> float32[84,8400], YoloDecode     ->  model -> float32[300,7] (box, score, class), corners
 
-Where the model runs on a backend of its own, what crosses from there is copied, on a GPU over the bus.
+Where the model runs on a backend of its own, what crosses from there is copied, on a GPU over the bus. What
+makes nothing smaller moves only for the sake of what follows it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ..ir.filters import DATA, SWAP
 from ..ir.graph import Call, Entry, Graph, Node
-from ..ir.op import Trait
+from ..ir.op import Op, Trait
 from ..ir.rewrite import ModelRewrite, Tail
-from ..ir.signature import BatchAxis, TensorInfo
-from ..types import DType
+from ..ir.signature import BatchAxis, ModelSignature, TensorInfo
+from ..types import Array, Symbol
+from . import sizes
 from .base import Context
 from .infer import infer_types
 from .liveness import live_after_call
 from .native import is_native
 
-_DTYPES = {"index": DType.INT64, "best": DType.FLOAT32, "at_least": DType.BOOL}
-
 
 @dataclass(frozen=True)
 class FoldTails:
-    """See the module. The answers stay the same but for rounding."""
+    """See the module. The answers stay the same but for the rounding of softmax."""
 
     name: str = "tails"
 
@@ -40,8 +42,8 @@ class FoldTails:
         for entry in graph.entries:
             for name in graph.members(entry.root):
                 node = graph.nodes[name]
-                for model, behind in _pairs(graph, node):
-                    if shared[node.physical or name] == 1 and _is_last_reader(graph, entry, behind):
+                for model, behind in _chains(graph, entry, node):
+                    if shared[node.physical or name] == 1:
                         changes |= _folded(node, model, behind, context)
         if not changes:
             return graph
@@ -52,41 +54,47 @@ class FoldTails:
         return infer_types(replace(graph, nodes=nodes), context)
 
 
-def _pairs(graph: Graph, node: Node) -> list[tuple[Call, Call]]:
-    """Models of a node, each with the call behind it that takes over the result of every item."""
-    found = []
+def _chains(graph: Graph, entry: Entry, node: Node) -> Iterator[tuple[Call, list[Call]]]:
+    """Models of a node, each with the calls behind it that take over the result of every item, in turn.
+
+    Nothing else reads what these read.
+    """
     for position, model in enumerate(node.calls):
         if not model.op.has(Trait.INFERENCE) or node.on_error is not None:
             continue
-        behind = _next_call(graph, node, position)
-        if behind is not None and behind.filter == SWAP and behind.op.has(Trait.REDUCES):
-            found.append((model, behind))
-    return found
+        behind: list[Call] = []
+        following = _next_call(graph, node, position)
+        while following is not None:
+            call = following[0].calls[following[1]]
+            if call.filter != SWAP or DATA in live_after_call(graph, entry, call.label):
+                break
+            if call.op.has(Trait.REDUCES):
+                behind.append(call)
+            elif not call.op.has(Trait.FORWARDS):
+                break
+            following = _next_call(graph, *following)
+        if behind:
+            yield model, behind
 
 
-def _next_call(graph: Graph, node: Node, position: int) -> Call | None:
-    """The only call that items get to behind another one."""
+def _next_call(graph: Graph, node: Node, position: int) -> tuple[Node, int] | None:
+    """The only call that items get to behind another one: its node, and its place there."""
     if any(call.fork is not None for call in node.calls):
         return None
     if position + 1 < len(node.calls):
-        return node.calls[position + 1]
+        return node, position + 1
     mapped = {one.node for other in graph.nodes.values() for one in other.map}
     if len(node.next) != 1 or node.name in mapped:
         return None
     following = graph.nodes[node.next[0]]
     alone = len(graph.predecessors()[following.name]) == 1 and not following.map
-    return following.calls[0] if alone and following.on_error is None else None
+    return (following, 0) if alone and following.on_error is None else None
 
 
-def _is_last_reader(graph: Graph, entry: Entry, call: Call) -> bool:
-    """True if nothing behind a call reads what it reads."""
-    return DATA not in live_after_call(graph, entry, call.label)
-
-
-def _folded(node: Node, model: Call, behind: Call, context: Context) -> dict[str, Call]:
-    """A model and the call behind it, changed; nothing if the model cannot end in the call's work."""
+def _folded(node: Node, model: Call, behind: list[Call], context: Context) -> dict[str, Call]:
+    """A model and calls behind it, changed; nothing if the model cannot end in their work."""
     op: Any = model.op
-    signature = op.signature
+    signature: ModelSignature = op.signature
     if (
         not op.has(Trait.REWRITABLE)
         or op.groups
@@ -94,24 +102,53 @@ def _folded(node: Node, model: Call, behind: Call, context: Context) -> dict[str
         or signature.batch is BatchAxis.NONE
     ):
         return {}
-    (output,) = signature.outputs
-    reduced = behind.op.reduced(output.dtype, output.name)  # type: ignore[attr-defined]
-    if reduced is None:
+    steps = _steps(signature, behind)
+    if not steps:
         return {}
-    tail, rest = reduced
-    smaller = replace(signature, outputs=(_reduced_output(output, tail),))
-    rewrite = ModelRewrite(signature.inputs[0].name, tail=tail)
-    context.decisions.append(f"{node.title}: the model's graph ends in what {behind.op.name} computes")
-    return {
-        model.label: replace(model, op=replace(op, signature=smaller), rewrite=rewrite),
-        behind.label: replace(behind, op=rest, spans={}),
-    }
+    tails = tuple(step.tail for step in steps)
+    last = tails[-1]
+    (output,) = signature.outputs
+    shape = signature.item_shape(output)
+    for tail in tails:
+        shape = tail.shape(shape)
+    smaller = TensorInfo(last.name, last.dtype, (output.shape[0], *shape))
+    names = " and ".join(step.call.op.name for step in steps)
+    before, after = sizes.shown(output.dtype, signature.item_shape(output)), sizes.shown(last.dtype, shape)
+    context.decisions.append(
+        f"{node.title}: the model's graph ends in what {names} compute{'s' * (len(steps) == 1)}:"
+        f" {after} per item leave it, not {before}"
+    )
+    op = replace(op, signature=replace(signature, outputs=(smaller,)))
+    rewrite = ModelRewrite(signature.inputs[0].name, tails=tails, output_name=output.name)
+    changed = {step.call.label: replace(step.call, op=step.rest, spans={}) for step in steps}
+    return {**changed, model.label: replace(model, op=op, rewrite=rewrite)}
 
 
-def _reduced_output(output: TensorInfo, tail: Tail) -> TensorInfo:
-    shape = list(output.shape)
-    if tail.kind == "index":
-        del shape[tail.axis + 1 if tail.axis >= 0 else tail.axis]
-    elif tail.kind == "best":
-        shape[-1] = 2
-    return TensorInfo(tail.name, _DTYPES[tail.kind], tuple(shape))
+@dataclass(frozen=True)
+class _Step:
+    """A call whose work a model's graph takes over, and what is left of it."""
+
+    call: Call
+    tail: Tail
+    rest: Op
+
+
+def _steps(signature: ModelSignature, behind: list[Call]) -> list[_Step]:
+    """The first of the calls whose work can move, up to the one that leaves least to be copied."""
+    (output,) = signature.outputs
+    name, dtype, shape = output.name, output.dtype, signature.item_shape(output)
+    found: list[_Step] = []
+    smallest, count = sizes.weight(dtype, shape), 0
+    for call in behind:
+        answer = Array(dtype, tuple(dim if isinstance(dim, int) else Symbol(dim or "") for dim in shape))
+        reduced = call.op.reduced(answer, name)  # type: ignore[attr-defined]
+        if reduced is None or reduced[0].opset > signature.opset:
+            break
+        found.append(_Step(call, *reduced))
+        tail, rest = reduced
+        name, dtype, shape = tail.name, tail.dtype, tail.shape(shape)
+        if sizes.weight(dtype, shape) < smallest:
+            smallest, count = sizes.weight(dtype, shape), len(found)
+        if not rest.has(Trait.NEUTRAL):  # the next one does not read what the model answers
+            break
+    return found[:count]

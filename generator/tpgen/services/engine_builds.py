@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 
 from ..diagnostics import Diagnostic, Severity, ToolMissing
+from ..emit.config_pbtxt import ConfigSyntaxError
 from ..emit.lock import locked
-from ..engines.build import BuildFailed, build_engine, find_tensorrt, version_of
-from ..engines.engine_cache import EngineCache
-from ..engines.plan_files import BUILT, MODEL, REQUEST, built_beside, changes, place, why_stale
+from ..emit.manifest import NAME, read_manifest
+from ..emit.plans import CONFIG, config_with, engine_files
+from ..engines.build import BuildFailed, build_engine, find_tensorrt, version_of, with_weights
+from ..engines.engine_cache import EngineCache, write_whole
+from ..engines.plan_files import (
+    BUILT,
+    MODEL,
+    REQUEST,
+    built_beside,
+    changes,
+    leftovers,
+    place,
+    plans_of,
+    why_stale,
+)
 from ..engines.requests import BadRequest, EngineRequest, Gpu, read_request
 from .cache import cache_root
 from .engines import Engine, Place
@@ -86,6 +100,8 @@ def build_engines(
         say(f"[{number}/{len(engines)}] {engine.model}: {'; '.join(engine.why) or engine.state}")
         try:
             plan, how = _plan(engine, trt, cache, say, found)
+            if engine.request.flags.strip:
+                plan = with_weights(trt, plan, (engine.folder / MODEL).read_bytes())
             _put(repository, engine, plan)
         except BuildFailed as problem:
             message = f"the engine of '{engine.model}' was not built: {problem}"
@@ -149,4 +165,51 @@ def _put(repository: Path, engine: Engine, plan: bytes) -> None:
             raise BuildFailed(f"the repository was changed meanwhile: {problem}") from None
         if why := changes(wanted, engine.request):
             raise BuildFailed(f"the repository was built anew meanwhile: {'; '.join(why)}")
+        for path in leftovers(engine.folder):  # of a write that was interrupted: nobody else writes now
+            path.unlink(missing_ok=True)
         place(engine.plan, plan, engine.request)
+        _name_for_gpus(repository, engine)
+
+
+def remove_leftovers(repository: Path) -> list[str]:
+    """Remove what interrupted writes of engines left in a repository; the names of the files."""
+    with locked(repository.resolve(), WAIT_S, None):
+        found = [
+            path for asked in sorted(repository.glob(f"*/*/{REQUEST}")) for path in leftovers(asked.parent)
+        ]
+        for path in found:
+            path.unlink(missing_ok=True)
+    return [path.name for path in found]
+
+
+def _name_for_gpus(repository: Path, engine: Engine) -> None:
+    """Say in the configuration which engine is for which GPU, once there are several."""
+    file = engine.folder.parent / CONFIG
+    try:
+        before = file.read_bytes()
+        plans = [plan for plan in plans_of(engine.folder) if not why_stale(plan, _anywhere(engine.request))]
+        after = config_with(before.decode(), engine_files(plans)).encode()
+    except (OSError, UnicodeDecodeError, ConfigSyntaxError) as problem:
+        raise BuildFailed(f"its configuration cannot be read: {problem}") from None
+    if after != before:
+        write_whole(file, after)
+        _record(repository, engine.model, before, after)
+
+
+def _record(repository: Path, model: str, before: bytes, after: bytes) -> None:
+    """Record the changed configuration; one that somebody had edited stays known as edited."""
+    manifest = read_manifest(repository)
+    name = manifest.owner_of(model) if manifest is not None else None
+    if manifest is None or name is None:
+        return
+    entry = manifest.pipelines[name]
+    files = dict(entry.models[model])
+    if files.get(CONFIG) == hashlib.sha256(before).hexdigest():
+        files[CONFIG] = hashlib.sha256(after).hexdigest()
+        entry = replace(entry, models={**entry.models, model: files})
+        changed = replace(manifest, pipelines={**manifest.pipelines, name: entry})
+        write_whole(repository / NAME, changed.to_text().encode())
+
+
+def _anywhere(request: EngineRequest) -> EngineRequest:
+    return replace(request, gpu=None, tensorrt=None)

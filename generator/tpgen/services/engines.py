@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from ..diagnostics import Diagnostic, PipelineError, Severity, ToolMissing
 from ..emit.manifest import read_manifest
-from ..engines.plan_files import MODEL, PLAN, REQUEST, built_beside, why_stale
+from ..engines.plan_files import MODEL, PLAN, REQUEST, built_beside, plan_for, plans_of, why_stale
 from ..engines.requests import BadRequest, EngineRequest, Gpu, read_request
 from .sources import source_file
 
@@ -24,6 +24,17 @@ class Place:
 
     gpu: Gpu | None = None
     tensorrt: str | None = None
+
+
+@dataclass(frozen=True)
+class PlanFile:
+    """An engine that lies there: its file, the GPU and TensorRT that it is for, and why it is stale."""
+
+    file: str
+    compute_capability: str
+    gpu: str
+    tensorrt: str
+    why: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -40,6 +51,7 @@ class Engine:
         report: what became of the model's layers.
         commands: command lines that build it by hand, by tool.
         cache: the file of ``model::cache``, None without one or where the TOML is not found.
+        plans: what lies there for the GPUs of each compute capability.
     """
 
     model: str
@@ -51,10 +63,12 @@ class Engine:
     report: tuple[str, ...] = ()
     commands: Mapping[str, tuple[str, ...]] | None = None
     cache: Path | None = None
+    plans: tuple[PlanFile, ...] = ()
 
     @property
     def plan(self) -> Path:
-        return self.folder / PLAN
+        """Where the engine for the GPU that is known lies, or is to be put."""
+        return plan_for(self.folder, self.request.gpu)
 
     @property
     def key(self) -> str:
@@ -77,6 +91,7 @@ class Engine:
             },
             "notes": list(self.notes),
             "report": list(self.report),
+            "plans": [asdict(one) for one in self.plans],
             "commands": {tool: list(line) for tool, line in (self.commands or {}).items()},
         }
 
@@ -133,11 +148,28 @@ def _engine(path: Path, place: Place, base: Path | None, *, read: bool) -> Engin
         tuple(map(str, found.get("report", ()))),
         {str(tool): tuple(map(str, line)) for tool, line in found.get("commands", {}).items()},
         base / cache if base is not None and cache else None,
+        tuple(_plan_files(folder, read_request(text), read=read)),
     )
 
 
+def _plan_files(folder: Path, wanted: EngineRequest, *, read: bool) -> Iterator[PlanFile]:
+    """The engines of which it is known what they are; for which GPU each is right is its own affair."""
+    for plan in plans_of(folder):
+        built = built_beside(plan)
+        if built is not None and built.request.gpu is not None:
+            gpu = built.request.gpu
+            why = tuple(why_stale(plan, wanted, read=read))
+            version = built.request.tensorrt or ""
+            yield PlanFile(plan.name, gpu.compute_capability, gpu.name, version, why)
+
+
 def _state(folder: Path, wanted: EngineRequest, *, read: bool) -> tuple[State, list[str]]:
-    plan = folder / PLAN
+    plan = plan_for(folder, wanted.gpu)
+    if wanted.gpu is None and len(plans_of(folder)) > 1:  # the server takes the one for its GPU
+        stale = [why_stale(one, wanted, read=read) for one in plans_of(folder)]
+        return ("stale" if all(stale) else "built"), stale[0] if all(stale) else []
+    if not plan.is_file() and plan.name != PLAN:
+        return "pending", []
     if not plan.is_file():
         # `cc_model_filenames` can name one for each GPU, which somebody built by hand
         return ("built" if any(folder.glob("*.plan")) else "pending"), []

@@ -6,13 +6,18 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..emit.features import CACHE_FLAG, flags_of, warmed_up
+from ..emit.features import CACHE_FLAG, PORTABLE_FLAG, flags_of, warmed_up
 
 
 def feature_flags(repository: Path, program: Path, given: Sequence[str]) -> list[str]:
     """The flags that the models of a repository ask for, but for those that are given."""
     decided = {flag.partition("=")[0] for flag in given}
-    flags = [flag for flag in flags_of(repository) if flag.partition("=")[0] not in decided]
+    portable = any(flag.startswith(PORTABLE_FLAG) for flag in given)  # other flags of backends decide nothing
+    flags = [
+        flag
+        for flag in flags_of(repository)
+        if (not portable if flag.startswith(PORTABLE_FLAG) else flag.partition("=")[0] not in decided)
+    ]
     caches = program.parent.parent / "caches"  # it looks for them elsewhere, if it was not installed there
     wants_cache = any(flag.startswith(CACHE_FLAG) for flag in (*flags, *given))
     if wants_cache and caches.is_dir() and "--cache-directory" not in decided:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from .. import __version__
 from ..diagnostics import Diagnostic, PipelineError, Severity
 from ..driver import BuildOptions, check
-from ..emit.ci import Checked, workflow
+from ..driver.precision import TENSORRT
+from ..emit.ci import Checked, Gpus, workflow
+from ..emit.versions import parse_release
 
 DEFAULT_REQUIREMENT = f"tpgen[serve]=={__version__}"
 
@@ -25,6 +28,7 @@ def workflow_text(
     options: BuildOptions,
     words: Sequence[str],
     requirement: str = DEFAULT_REQUIREMENT,
+    gpus: Sequence[str] = (),
 ) -> str:
     """The workflow for pipelines of one checkout.
 
@@ -34,17 +38,24 @@ def workflow_text(
         options: those of the build.
         words: the same as words of a command line.
         requirement: what pip installs.
+        gpus: labels of runners, one for each type of GPU that engines are built for.
 
     Raises:
         PipelineError: a pipeline is wrong; TP616, it isn't in the checkout.
     """
     root = checkout_of(pipelines[0])
     found = []
+    releases = []
     for path in pipelines:
         (compiled,) = check(path, options).compiled
         entries = tuple(entry.name for entry in compiled.reference.entries)
-        found.append(Checked(_inside(path, root), entries))
-    return workflow(system, requirement, found, words)
+        on_gpu = compiled.options.target == "gpu"
+        if gpus and not on_gpu:
+            (compiled,) = check(path, replace(options, target="gpu", runtime=None)).compiled
+        has_engines = any(stage.backend == TENSORRT for stage in compiled.graph.stages)
+        found.append(Checked(_inside(path, root), entries, on_gpu, has_engines))
+        releases.append(compiled.loaded.table.keys.target_triton)
+    return workflow(system, requirement, found, words, Gpus(tuple(gpus), max(releases, key=parse_release)))
 
 
 def _inside(path: Path, root: Path) -> str:

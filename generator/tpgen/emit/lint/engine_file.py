@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from ...diagnostics import Diagnostic, did_you_mean
+from ...engines.plan_files import PLAN, plans_of, why_stale
 from ...engines.profiles import Profile
 from ...engines.requests import BadRequest, EngineRequest, read_request
 from ...engines.requests import Tensor as EngineTensor
@@ -26,6 +28,22 @@ def _requests(model: Model) -> Iterator[tuple[str, EngineRequest]]:
             yield file, read_request(read_text(model.path_of(file))[0])
         except (Unreadable, BadRequest):
             continue
+
+
+def engines_are_not_stale(model: Model) -> Iterator[Diagnostic]:
+    """TP908: an engine is the one that `engine.json` asks for; of others nothing is known."""
+    for file, request in _requests(model):
+        folder = model.path_of(file).parent
+        for plan in plans_of(folder):
+            try:
+                why = why_stale(plan, request)
+            except OSError:
+                continue  # what cannot be read, the server says
+            if why:
+                message = f"the engine '{plan.name}' of '{model.name}' is stale: {'; '.join(why)}"
+                field = "default_model_filename" if plan.name == PLAN else "cc_model_filenames"
+                hint = f"tpgen engines build {shlex.quote(str(model.repository.root))}"
+                yield model.warning("TP908", message, field, hint=hint)
 
 
 def configuration_fits_engine(model: Model) -> Iterator[Diagnostic]:

@@ -80,6 +80,7 @@ MODEL_RULES: tuple[Rule, ...] = (
     onnx_file.model_can_be_read,
     onnx_file.configuration_fits_model,
     engine_file.configuration_fits_engine,
+    engine_file.engines_are_not_stale,
     python_code.file_is_a_module,
     python_code.code_compiles,
     python_code.class_exists,

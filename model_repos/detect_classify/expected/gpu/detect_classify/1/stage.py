@@ -128,14 +128,7 @@ class PipelineStage(Stage):
 
     def _crop(self, item):
         item["data"] = crop.crop(item["data"], item["_box"], layout="HWC")
-        item["data"] = geometry.resize_mat(item["data"], resize_h=32, resize_w=32)
-        item["data"] = image.convert_color(
-            item["data"],
-            color="rgb",
-            source="bgr",
-            layout="HWC",
-        )
-        item["result"] = image.mat_to_tensor(item["data"], data_format="nchw")
+        item["result"] = geometry.resize_mat(item["data"], resize_h=32, resize_w=32)
 
     def _label(self, item):
         item["result"] = item["data"]

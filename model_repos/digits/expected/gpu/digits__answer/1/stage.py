@@ -10,7 +10,7 @@ from tpgen_runtime.wire import Array, List, Text
 
 class PipelineStage(Stage):
     pipeline = "digits"
-    inputs = (Array("data", "float32", (10,)),)
+    inputs = (Array("data", "float32", (2, 3)),)
     outputs = (
         Array("result", "int64", (3,)),
         Array("scores", "float32", (3,)),
@@ -23,7 +23,11 @@ class PipelineStage(Stage):
 
     def load(self, context):
         # pipeline.toml:24 answer.TopK
-        self.answer_top_k = postprocess.TopK(k=3, labels=context.path("labels.txt"))
+        self.answer_top_k = postprocess.TopK(
+            k=3,
+            labels=context.path("labels.txt"),
+            is_reduced=True,
+        )
 
     def run(self, items):
         # pipeline.toml:24 [answer] Sequential[Softmax,TopK]
@@ -32,5 +36,4 @@ class PipelineStage(Stage):
         return items
 
     def _answer(self, item):
-        item["data"] = postprocess.softmax(item["data"], axis=-1)
         item["result"], item["scores"], item["labels"] = self.answer_top_k(item["data"])

@@ -11,7 +11,7 @@ from tpgen_runtime.wire import Array, Bytes
 class PipelineStage(Stage):
     pipeline = "digits"
     inputs = (Bytes("data", max_bytes=67108864),)
-    outputs = (Array("result", "uint8", (3, 32, 32)),)
+    outputs = (Array("result", "uint8", (32, 32, 3)),)
 
     def __init__(self):
         self.decode = Node("decode", "pipeline.toml:4")
@@ -32,11 +32,4 @@ class PipelineStage(Stage):
         item["result"] = image.decode_mat(item["data"], max_pixels=64000000)
 
     def _prepare(self, item):
-        item["data"] = geometry.resize_mat(item["data"], resize_h=32, resize_w=32)
-        item["data"] = image.convert_color(
-            item["data"],
-            color="rgb",
-            source="bgr",
-            layout="HWC",
-        )
-        item["result"] = image.mat_to_tensor(item["data"], data_format="nchw")
+        item["result"] = geometry.resize_mat(item["data"], resize_h=32, resize_w=32)

@@ -181,14 +181,13 @@ class PipelineStage(Stage):
         item["result"] = image.decode_mat(item["data"], max_pixels=64000000)
 
     def _page(self, item):
-        item["data"], item["inverse_trans"] = geometry.resize_pad_mat(
+        item["result"], item["inverse_trans"] = geometry.resize_pad_mat(
             item["data"],
             max_h=640,
             max_w=640,
             pad_value=(255.0,),
         )
         padding.count(self.page)
-        item["result"] = image.mat_to_tensor(item["data"], data_format="nchw")
 
     def _boxes(self, item):
         item["result"], item["scores"] = boxes.text_boxes(
@@ -214,14 +213,13 @@ class PipelineStage(Stage):
 
     def _word(self, item):
         item["word"], item["data"] = keys.select(item["data"], picks=(0, 0))
-        item["data"] = geometry.fix_h_resize_pad_mat(
+        item["result"] = geometry.fix_h_resize_pad_mat(
             item["data"],
             resize_h=32,
             max_w=128,
             pad_value=(127.0,),
         )
         padding.count(self.word)
-        item["result"] = image.mat_to_tensor(item["data"], data_format="nchw")
 
     def _upright(self, item):
         value = self.upright_turn(item["data"], item["word"])
@@ -236,14 +234,13 @@ class PipelineStage(Stage):
             max_w=320,
             align=32,
         )
-        item["data"] = geometry.dynamic_fix_h_resize_pad_mat(
+        item["result"] = geometry.dynamic_fix_h_resize_pad_mat(
             item["data"],
             item["resize_h"],
             item["max_w"],
             pad_value=(127.0,),
         )
         padding.count(self.recogniser)
-        item["result"] = image.mat_to_tensor(item["data"], data_format="nchw")
 
     def _characters(self, item):
         item["result"], item["score"] = self.characters_ctcgreedy_decode(item["data"])

@@ -11,7 +11,7 @@ from tpgen_runtime.wire import Array, Bytes
 class PipelineStage(Stage):
     pipeline = "resnet50"
     inputs = (Bytes("data", max_bytes=67108864),)
-    outputs = (Array("result", "uint8", (3, 224, 224)),)
+    outputs = (Array("result", "uint8", (224, 224, 3)),)
 
     def __init__(self):
         self.cpu_decoder = Node("cpu_decoder", "pipeline.toml:6")
@@ -32,11 +32,4 @@ class PipelineStage(Stage):
         item["result"] = image.decode_mat(item["data"], max_pixels=64000000)
 
     def _cpu_posdecoder(self, item):
-        item["data"] = geometry.resize_mat(item["data"], resize_h=224, resize_w=224)
-        item["data"] = image.convert_color(
-            item["data"],
-            color="rgb",
-            source="bgr",
-            layout="HWC",
-        )
-        item["result"] = image.mat_to_tensor(item["data"], data_format="nchw")
+        item["result"] = geometry.resize_mat(item["data"], resize_h=224, resize_w=224)

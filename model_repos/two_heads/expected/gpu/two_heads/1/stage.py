@@ -33,12 +33,12 @@ class PipelineStage(Stage):
             "two_heads__reader",
             where="pipeline.toml:17 [reader]",
             inputs=(native.Tensor('image', 'uint8'),),
-            outputs=(native.Tensor('logits', 'float32'),),
-            names=("logits",),
+            outputs=(native.Tensor('logits_softmax_top', 'float32'),),
+            names=("logits_softmax_top",),
             max_batch=8,
         )
         # pipeline.toml:26 digit.TopK
-        self.digit_top_k = postprocess.TopK(k=1, labels="")
+        self.digit_top_k = postprocess.TopK(k=1, labels="", is_reduced=True)
 
     def run(self, items):
         items = travel(items, ("digit", "thumbnail"))
@@ -78,17 +78,9 @@ class PipelineStage(Stage):
         item["result"] = image.decode_mat(item["data"], max_pixels=64000000)
 
     def _prepare(self, item):
-        item["data"] = geometry.resize_mat(item["data"], resize_h=32, resize_w=32)
-        item["data"] = image.convert_color(
-            item["data"],
-            color="rgb",
-            source="bgr",
-            layout="HWC",
-        )
-        item["result"] = image.mat_to_tensor(item["data"], data_format="nchw")
+        item["result"] = geometry.resize_mat(item["data"], resize_h=32, resize_w=32)
 
     def _digit(self, item):
-        item["data"] = postprocess.softmax(item["data"], axis=-1)
         item["result"], item["scores"] = self.digit_top_k(item["data"])
 
     def _thumbnail(self, item):
