@@ -2,10 +2,11 @@
 SHELL := /bin/sh
 PY := .venv/bin/python
 VENV := .venv/.installed
+TORCH := .venv-torch/.installed
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test dali lint fmt type bench gold docs wheel mutation clean
+.PHONY: help demo test torch dali lint fmt type bench gold docs wheel mutation clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +24,16 @@ test: lint type ## Lint, check types, and run the whole test suite, with 2,000 r
 dali: $(VENV) ## Install DALI (520 MB) into .venv, and run the tests that need it; no GPU is needed
 	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[serve,dev,dali]'
 	@$(PY) -m pytest -n auto --dist loadfile tests/dali tests/test_dali_stage.py
+
+torch: $(TORCH) ## Make .venv-torch, beside .venv with torch, and run the tests that need it; no GPU is needed
+	@.venv-torch/bin/python -m pytest -m torch
+
+$(TORCH): $(VENV)
+	@$(PY) -m venv .venv-torch
+	@$(PY) -c 'import site; print("import site; site.addsitedir(%r)" % site.getsitepackages()[0])' \
+		> "$$(.venv-torch/bin/python -c 'import site; print(site.getsitepackages()[0])')/beside.pth"
+	@.venv-torch/bin/python -m pip install --quiet --disable-pip-version-check torch
+	@touch $@
 
 lint: $(VENV) ## Style (ruff), import layers (import-linter)
 	@$(PY) -m ruff check .
@@ -55,4 +66,4 @@ mutation: $(VENV) ## Plant errors in the kernels; each must turn a test red
 	@$(PY) tests/mutation/run.py
 
 clean: ## Remove .venv and everything that the other targets wrote
-	@rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .venv-torch build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

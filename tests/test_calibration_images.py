@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 
 from examples import EXAMPLES, pipeline, script
+from tpgen.cli import run_command
 from tpgen.diagnostics import Bag, Diagnostic, PipelineError
 from tpgen.driver import BuildOptions, build, compile_pipeline
 from tpgen.driver.calibration import calibration_samples
@@ -141,6 +144,28 @@ def test_crops_of_pages_calibrate_a_model_of_a_sub_graph(tmp_path: Path) -> None
     (count,) = [line.split()[3] for line in engine.report if "calibrated on" in line]
     assert int(count) > 10
     assert any(one.code == "TP920" for one in found.diagnostics)
+
+
+def test_samples_behind_user_code_are_saved(tmp_path: Path) -> None:
+    """The example finds its digits in Python: the command runs that, and a build takes what it saved."""
+    given = []
+    for seed in range(2):
+        (tmp_path / f"{seed}.jpg").write_bytes(script("detect_classify", "pages").make_page(seed).image)
+        given += ["--input", f"data=@{tmp_path}/{seed}.jpg"]
+    arguments = ["engines", "samples", str(pipeline("detect_classify")), "reader", f"{tmp_path}/samples"]
+    out = io.StringIO()
+    assert run_command([*arguments, *given, "--json"], out) == 0
+    count = json.loads(out.getvalue())["samples"]
+    files = sorted((tmp_path / "samples").iterdir())
+    assert len(files) == count > 2
+    assert {(np.load(file).shape, str(np.load(file).dtype)) for file in files} == {((3, 32, 32), "uint8")}
+    values = {("reader", "precision"): "int8", ("reader", "calibrate_input"): f"{tmp_path}/samples"}
+    options = BuildOptions(target="gpu", cores=2, values=values)
+    found = build(pipeline("detect_classify"), tmp_path / "repository", options)
+    assert any(f"of {count} rows" in one.message for one in found.diagnostics if one.code == "TP920")
+    assert run_command([*arguments, *given], io.StringIO()) == 2  # the folder isn't empty
+    arguments[3:] = ["boxes", f"{tmp_path}/other"]
+    assert run_command([*arguments, *given], io.StringIO()) == 1  # a node without a model
 
 
 def test_what_is_lost_fails_the_build_with_its_figures(folder: Path) -> None:

@@ -1,8 +1,8 @@
 """Resizing and padding kernels on torch tensors.
 
-Named as the kernels of `geometry`, `bilinear`, `compat` and `pillow`, whose conventions they keep: bilinear
-with half-pixel centres and the dtype kept, with aligned corners in float32, or antialiased as by Pillow.
-What is not an image (boxes, matrices, sizes) stays a numpy array or a Python value, as on the CPU.
+Named as the kernels of `geometry`, `bilinear` and `compat`, whose conventions they keep: bilinear with
+half-pixel centres and the dtype kept, or with aligned corners in float32. What is not an image (boxes,
+matrices, sizes) stays a numpy array or a Python value, as on the CPU.
 """
 
 import math
@@ -202,25 +202,6 @@ def copy_make_border_of_item(image, top, bottom, left, right, *, layout):
     return copy_make_border(image, **sides, layout=layout)
 
 
-def pillow_resize_mat(image, *, resize_h, resize_w):
-    """Resize uint8 HWC with antialiasing, the columns first, rounded in between."""
-    return _pillow(image, resize_h, resize_w, "HWC")
-
-
-def pillow_resize_tensor(image, *, resize_h, resize_w, layout):
-    """`pillow_resize_mat` for either layout, with the values as float32."""
-    return _pillow(image, resize_h, resize_w, layout).float()
-
-
-def _pillow(image, height, width, layout):
-    own_h, _ = size_of(image, layout)
-    planes = _planes(image, layout)
-    for size in ((own_h, width), (height, width)):
-        if planes.shape[1:] != size:
-            planes = _whole_levels(_resized(planes, *size, antialias=True), torch.uint8)
-    return _laid_out(planes, layout)
-
-
 def _planes(image, layout):
     return image.permute(2, 0, 1) if layout == "HWC" else image
 
@@ -240,14 +221,13 @@ def _whole_levels(planes, dtype):
     return planes.round().clamp(0, torch.iinfo(dtype).max).to(dtype)
 
 
-def _resized(planes, height, width, *, align_corners=False, antialias=False):
+def _resized(planes, height, width, *, align_corners=False):
     """``[C,H,W]`` of any dtype at another size, in float32."""
     return functional.interpolate(
         planes.float()[None],
         (height, width),
         mode="bilinear",
         align_corners=align_corners,
-        antialias=antialias,
     )[0]
 
 

@@ -1,14 +1,14 @@
-"""TorchScript models on the device of a stage on a GPU: batches are made there, and never leave it."""
+"""Models of PyTorch on the device of a stage on a GPU: batches are made there, and never leave it."""
 
 import numpy as np
 import torch
 
 from .torch_device import is_on_device, to_device, to_host
-from .torchscript import TorchScriptModel
+from .torchscript import EagerModel, TorchScriptModel
 
 
-class DeviceTorchScript(TorchScriptModel):
-    """`TorchScriptModel` on a device. ``stays``: its answers are worked on by torch, and stay there."""
+class _OnDevice:
+    """Makes a model of PyTorch run on a device. ``stays``: torch works on its answers, which stay there."""
 
     def __init__(self, *, device, mean=(), std=(), channels_last=False, stays=False, **options):
         super().__init__(channels_last=channels_last, **options)
@@ -39,3 +39,11 @@ class DeviceTorchScript(TorchScriptModel):
 
     def _answer(self, output, arrays):
         return output if self._stays else to_host(output)
+
+
+class DeviceTorchScript(_OnDevice, TorchScriptModel):
+    """`TorchScriptModel` on a device."""
+
+
+class DeviceEager(_OnDevice, EagerModel):
+    """`EagerModel` on a device."""

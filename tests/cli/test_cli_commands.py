@@ -296,7 +296,7 @@ def test_explain_a_code(tpgen: Tpgen) -> None:
         ("node_entrypoint", "has no effect"),
         ("instance_num", "instance_num: a key of every node  (integer 1 to 1024; default 1)"),
         ("batching", "batching: a key of [pipeline]  (adaptive, timed; default adaptive)"),
-        ("mean", "mean: a key of TensorrtTensor and TorchScriptTensor  (list of numbers)"),
+        ("mean", "mean: a key of TensorrtTensor, TorchScriptTensor and TorchModule  (list of numbers)"),
         ("ResizeMat::resize_h", "resize_h: a key of ResizeMat"),
         ("Sleep::time", "Sleep::time: a key of Sleep"),
         ("model::cache", "model::cache: a key of TensorrtTensor"),

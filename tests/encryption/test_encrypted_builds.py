@@ -326,6 +326,26 @@ def test_a_folder_that_is_not_in_memory_is_refused(
         encryption.memory_of(tmp_path)
 
 
+@pytest.mark.parametrize("system", ["github", "gitlab"])
+def test_a_workflow_asks_for_the_key_where_it_is_needed(system: str, folder: Path) -> None:
+    for name, model, is_secret in (("secret", "net.onnx.encrypted", True), ("open", "../net.onnx", False)):
+        target = folder / f"{name}.yml"
+        path = write_pipeline(folder, name, model)
+        (folder / ".git").mkdir(exist_ok=True)
+        assert run_command(["ci", system, str(path), "-o", str(target)]) == 0
+        text = target.read_text()
+        assert ("TPGEN_MODEL_KEY" in text) is is_secret
+        assert ("tpgen[encrypt,serve]==" in text) is is_secret
+    schema = ["--builtin-schema", f"vendor.{system}-{'workflows' if system == 'github' else 'ci'}"]
+    if system == "gitlab":
+        schema += ["--data-transform", "gitlab-ci"]
+    checker = str(Path(sys.executable).with_name("check-jsonschema"))
+    done = subprocess.run(
+        [checker, *schema, str(folder / "secret.yml")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
 def test_a_lack_of_room_in_memory_is_told_and_leaves_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

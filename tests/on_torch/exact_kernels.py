@@ -11,7 +11,7 @@ _HEAD = '''
 import torch
 
 from . import bilinear as on_bilinear, compat as on_compat, crop as on_crop, geometry as on_geometry
-from . import image as on_image, pillow as on_pillow, tensor as on_tensor
+from . import image as on_image, tensor as on_tensor
 from .torch_device import to_device, to_host
 
 

@@ -29,9 +29,9 @@ OPERATORS = sorted(
 )
 
 
-def on_torch(value: Any) -> Any:
-    """Images as tensors; boxes, matrices and sizes stay."""
-    return torch.from_numpy(np.ascontiguousarray(value))
+def on_torch(image: np.ndarray) -> Any:
+    """An image as a tensor."""
+    return torch.from_numpy(np.ascontiguousarray(image).reshape(image.shape))
 
 
 def answer_of(lowering: Lowering, operator: Op, types: Any, values: tuple[Any, ...]) -> Any:
@@ -97,4 +97,4 @@ def test_a_kernel_on_torch_answers_as_the_one_on_the_cpu(name: str) -> None:
 
 
 def test_every_lowering_is_compared() -> None:
-    assert {REGISTRY[name].kernel for name in OPERATORS} == set(LOWERINGS) - {"image:pack_image"} or True
+    assert {REGISTRY[name].kernel for name in OPERATORS} == set(LOWERINGS)

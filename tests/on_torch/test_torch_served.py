@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,8 +65,8 @@ max = 4
 inputs = {image = "float32[3,16,24]"}
 outputs = {brighter = "float32[3,16,24]"}
 [turn]
-backend = "TorchScriptTensor"
-model = "brighter.pt"
+backend = "TorchModule[nets:Brighter]"
+model = "weights.pt"
 max = 4
 inputs = {image = "float32[3,16,24]"}
 outputs = {brighter = "float32[3,16,24]"}
@@ -78,11 +79,17 @@ resize_w = 11
 )
 
 
-class Brighter(torch.nn.Module):
-    """A network that answers an image."""
+NETS = """
+import torch
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return image * 2 + 1
+class Brighter(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.factor = torch.nn.Parameter(torch.tensor(2.0))
+
+    def forward(self, image):
+        return image * self.factor + 1
+"""
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +97,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("torch_served")
     (made / "chain.toml").write_text(CHAIN)
     (made / "two.toml").write_text(TWO_MODELS)
-    torch.jit.trace(Brighter(), torch.zeros(1, 3, 16, 24)).save(str(made / "brighter.pt"))
+    (made / "nets.py").write_text(NETS)
+    found: dict[str, Any] = {}
+    exec(NETS, found)
+    network = found["Brighter"]()
+    torch.save(network.state_dict(), made / "weights.pt")
+    torch.jit.trace(network, torch.zeros(1, 3, 16, 24)).save(str(made / "brighter.pt"))
     for name in ("digits", "detect_classify"):
         text = examples.pipeline(name).read_text()
         with_table = text.replace("[pipeline]\n", HEAD, 1) if "[pipeline]\n" in text else HEAD + text

@@ -91,3 +91,9 @@ def test_what_nobody_measured_is_named(tmp_path: Path) -> None:
     found = cost(tmp_path, '[pipeline]\nname = "p"\n[a]\nbackend = "Python[ops:length]"\n')
     assert found.unmeasured == ("a.Python",)
     assert found.stages[0].ms == STAGE_MS
+
+
+def test_what_arrives_counts_where_a_model_takes_any_size(tmp_path: Path) -> None:
+    found = cost(tmp_path, MODEL.replace("rgb.onnx", "any.onnx"), "gpu")
+    edges = {(one.source, one.target): one.size for one in found.edges}
+    assert edges["p", "p__a"] == 224 * 224 * 3

@@ -22,6 +22,7 @@ from tpgen.passes.device import LOWERINGS
 from tpgen.services.pool import pool_flags
 
 OPERATORS = sorted({cls.names[0]: cls for cls in REGISTRY.values() if cls.kernel in LOWERINGS}.items())
+DECISION = Path(__file__).parents[2] / "docs" / "decisions" / "0027-lowering-table.md"
 GPU = messages().ModelInstanceGroup.KIND_GPU
 NETWORK = """
     [net]
@@ -82,6 +83,13 @@ def test_a_kernel_on_torch_takes_what_the_one_on_the_cpu_does(name: str, cls: ty
     if arguments.kwarg is None:  # else it hands them to the other kernel
         keywords = {argument.arg for argument in arguments.kwonlyargs} - {"device"}
         assert keywords == expected_keywords(cls)
+
+
+def test_the_decision_says_what_the_code_declares() -> None:
+    section = DECISION.read_text().split("## GPU stage")[1].split("\n## ")[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in section.splitlines() if "|" in line]
+    said = {name.strip(): float(limit) for names, limit, _ in rows[2:] for name in names.split(",")}
+    assert said == {name: LOWERINGS[cls.kernel].tolerance for name, cls in OPERATORS}
 
 
 def test_every_lowering_belongs_to_an_operator() -> None:

@@ -59,9 +59,9 @@ def command(
     """
     from ..emit.ci import SYSTEMS
     from ..emit.owned_files import write_marked
-    from ..services.workflow import DEFAULT_REQUIREMENT, checkout_of, workflow_text
+    from ..services.workflow import checkout_of, workflow_text
 
-    text = workflow_text(system, pipelines, options, _words(), requirement or DEFAULT_REQUIREMENT, gpus)
+    text = workflow_text(system, pipelines, options, _words(), requirement, gpus)
     path = output or checkout_of(pipelines[0]) / SYSTEMS[system]
     written = write_marked(path, text, "tpgen ci", force=force)
     report.put(file=str(path), changed=written)

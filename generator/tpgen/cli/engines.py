@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ..diagnostics import PipelineError, ToolMissing
-from .options import TARGET, compile_options, json_option
+from .inputs import read_samples
+from .options import PIPELINE, TARGET, compile_options, input_option, json_option
 from .report import Report
 from .targets import fail
 
@@ -96,6 +97,40 @@ def build_command(
     report.findings(found)
     done = f"{len(outcomes)} of {len(engines)} put in place" if outcomes else "nothing to build"
     report.say(f"{done}; serve them with: {shlex.join(['tpgen', 'serve', str(directory)])}")
+
+
+@command.command("samples")
+@click.argument("pipeline", type=PIPELINE, metavar="PIPELINE.toml")
+@click.argument("node")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@input_option
+@compile_options(stages=False)
+@json_option
+@click.pass_obj
+def samples_command(
+    report: Report,
+    pipeline: Path,
+    node: str,
+    folder: Path,
+    inputs: tuple[tuple[str, str], ...],
+    options: BuildOptions,
+) -> None:
+    """Save what arrives at the model of NODE, for calibrate_input.
+
+    All that stands in front of the model runs in this process, your own code included. Where no such code
+    prepares the images, calibrate_input takes them as they are.
+    """
+    from ..driver.calibration import save_samples
+
+    if folder.is_dir() and any(folder.iterdir()):
+        raise click.UsageError(f"{folder} is not empty")
+    samples = read_samples(inputs)
+    if not samples:
+        raise click.UsageError("no samples: --input data=@a.jpg --input data=@b.jpg")
+    folder.mkdir(parents=True, exist_ok=True)
+    count = save_samples(pipeline, node, folder, samples, options)
+    report.put(folder=str(folder), samples=count)
+    report.say(f"{count} sample{'s' * (count != 1)} of what arrives at '{node}' in {folder}")
 
 
 @command.command("ls")

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..diagnostics import Bag, Diagnostic, PipelineError, Severity, did_you_mean
 from ..engines.calibration import MOST, BadSamples, fitted, is_image, read_samples, sample_files
 from ..engines.requests import Tensor
 from ..ir.graph import Call, Entry, Graph, Port
+from ..ir.op import Trait
 from ..runner.interpreter import ItemError
+from ..runner.loading import user_errors
 from ..runner.reaching import Reaching, gets_to, user_code_before
 from ..types import Bytes
-from .compile import Compiled
+from .compile import Compiled, compile_pipeline
 from .kernel_files import kernel_files
-from .options import usable_cores
+from .options import BuildOptions, usable_cores
+from .values import item_for
 
 if TYPE_CHECKING:
     from ..engines.ranges import Sample
 
-_ARRAYS = "save what arrives there as .npy"
+_ARRAYS = "save what arrives there as .npy (tpgen engines samples does)"
 
 
 def calibration_samples(
@@ -72,3 +78,67 @@ def _prepared(reaching: Reaching, port: Port, file: Path, inputs: tuple[Tensor, 
         {one.name: fitted(file, value, one) for one, value in zip(inputs, values, strict=True)}
         for values in arrived
     ]
+
+
+def save_samples(
+    path: str | Path, node: str, folder: Path, samples: Sequence[Mapping[str, Any]], options: BuildOptions
+) -> int:
+    """Save what arrives at a node's model for samples of the pipeline, as `calibrate_input` takes it.
+
+    The nodes in front of the model run, code of users included. Returns the number of files: one for each
+    item that arrives, ``.npy``, or ``.npz`` for models of several inputs.
+
+    Raises:
+        PipelineError: the pipeline is wrong, has no such node, or a sample fails before it gets there.
+    """
+    import numpy as np
+
+    bag = Bag()
+    with tempfile.TemporaryDirectory(prefix="tpgen-") as scratch:
+        compiled = compile_pipeline(path, options, bag, Path(scratch))
+        bag.raise_if_errors()
+        assert compiled is not None
+        graph = compiled.reference
+        call = _model_of(graph, node, compiled.source.path)
+        entry = _entry_of(graph, call)
+        with user_errors(compiled.base, compiled.base):
+            reaching = Reaching.load(
+                graph,
+                entry,
+                call.label,
+                kernel_files(compiled),
+                threads=usable_cores(),
+                user=compiled.base,
+            )
+        arrived = [
+            _arrived(reaching, item_for(entry, sample), number) for number, sample in enumerate(samples)
+        ]
+    op: Any = call.op
+    names = [info.name for info in op.signature.inputs]
+    found = [values for some in arrived for values in some]
+    for number, values in enumerate(found):
+        file = folder / f"{number:06d}"
+        if len(names) == 1:
+            np.save(file.with_suffix(".npy"), values[0])
+        else:
+            np.savez(file.with_suffix(".npz"), **dict(zip(names, values, strict=True)))
+    return len(found)
+
+
+def _model_of(graph: Graph, node: str, file: str) -> Call:
+    """The first model of a node."""
+    models = {one.title: call for one, call in graph.calls() if call.op.has(Trait.INFERENCE)}
+    if node not in models:
+        near = did_you_mean(node, models)
+        known = f"did you mean '{near}'?" if near else f"nodes with a model: {', '.join(models) or 'none'}"
+        problem = Diagnostic("TP201", Severity.ERROR, f"no node '{node}' runs a model", hint=known, file=file)
+        raise PipelineError([problem])
+    return models[node]
+
+
+def _arrived(reaching: Reaching, item: Mapping[str, Any], number: int) -> Sequence[tuple[Any, ...]]:
+    arrived = reaching.run(item)
+    if isinstance(arrived, ItemError):
+        message = f"sample {number} never gets to the model: {arrived}"
+        raise PipelineError([Diagnostic("TP413", Severity.ERROR, message)])
+    return arrived

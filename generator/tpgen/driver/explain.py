@@ -240,6 +240,8 @@ def _steps(rewrite: ModelRewrite) -> Iterator[str]:
         yield "subtracts the mean"
     if rewrite.scale:
         yield "scales"
+    if rewrite.tails:
+        yield f"answers '{rewrite.tails[-1].name}'"
 
 
 def _ignored(compiled: Compiled) -> Iterator[IgnoredKey]:

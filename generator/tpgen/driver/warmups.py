@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ..diagnostics import Bag
-from ..emit.warmup import files_of
 from ..ir.graph import Graph
-from ..ir.serving import WARMUP, Asked
+from ..ir.serving import WARMUP, Asked, files_of
 from ..runner.kernels import undecodable
 from ..types import Bytes
 

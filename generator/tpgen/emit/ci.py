@@ -21,13 +21,15 @@ _PYTHON = "3.11"
 class Checked:
     """A pipeline of the workflow: its path from the root of the checkout, with ``/``, and its entries.
 
-    ``on_gpu``: it is compiled for the gpu target; ``has_engines``: there it runs TensorRT engines.
+    ``on_gpu``: it is compiled for the gpu target; ``has_engines``: there it runs TensorRT engines;
+    ``is_encrypted``: it has an encrypted model, so all jobs need the key.
     """
 
     path: str
     entries: tuple[str, ...]
     on_gpu: bool = False
     has_engines: bool = False
+    is_encrypted: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,13 @@ def workflow(
         jobs.append(_gpu_job(pipelines, options, gpus))
     # A hash, as a requirement has characters that keys may not have.
     key = f"tpgen-pip-{hashlib.sha256(requirement.encode()).hexdigest()[:12]}"
-    return render_text(f"ci/{system}.yml.j2", requirement=requirement, jobs=jobs, cache_key=key)
+    return render_text(
+        f"ci/{system}.yml.j2",
+        requirement=requirement,
+        jobs=jobs,
+        cache_key=key,
+        encrypted=any(one.is_encrypted for one in pipelines),
+    )
 
 
 def _cpu_job(pipelines: Sequence[Checked], options: Sequence[str], *, is_for_gpus: bool) -> Job:

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 
 from ..ir.graph import Call
 from ..ir.op import Trait
-from ..passes.device import ANYWHERE, LOWERINGS, may_lie_on_device
+from ..passes.device import ANYWHERE, LOWERINGS, MODELS, may_lie_on_device
 from .names import literal
 from .stage_parts import StageParts
 
 _DEVICE = "device=self.device"
 _DECODERS = frozenset({"image:decode_mat", "image:decode_tensor"})
-_MODELS_ON_DEVICE = {"torchscript:TorchScriptModel": "torch_model:DeviceTorchScript"}
 
 
 @dataclass(frozen=True)
@@ -32,8 +31,8 @@ def kernel_of(parts: StageParts, call: Call) -> KernelCode:
     if call.label in parts.device.on_device:
         lowering = LOWERINGS[kernel]
         return KernelCode(lowering.kernel, lowering.at_load, (_DEVICE,) if lowering.at_load else ())
-    if kernel in _MODELS_ON_DEVICE:
-        return KernelCode(_MODELS_ON_DEVICE[kernel], at_load, tuple(model_arguments(parts, call)))
+    if kernel in MODELS:
+        return KernelCode(MODELS[kernel], at_load, tuple(model_arguments(parts, call)))
     return KernelCode(kernel, at_load)
 
 
@@ -56,7 +55,7 @@ def is_batched(parts: StageParts, call: Call) -> bool:
 
 def on_lists(parts: StageParts, call: Call, kernel: str) -> str:
     """The expression of a kernel on lists, which gets arrays where it knows nothing else."""
-    is_foreign = call.label not in parts.remote and call.op.kernel not in {*_MODELS_ON_DEVICE, *_DECODERS}
+    is_foreign = call.label not in parts.remote and call.op.kernel not in {*MODELS, *_DECODERS}
     return f"torch_device.on_host({kernel})" if parts.device is not None and is_foreign else kernel
 
 

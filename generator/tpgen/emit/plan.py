@@ -12,7 +12,7 @@ from ..diagnostics import Bag, did_you_mean
 from ..ir.filters import UserStatus
 from ..ir.graph import DALI, Call, Entry, Graph, Stage
 from ..ir.op import attributes_of
-from ..ir.serving import WARMUP
+from ..ir.serving import WARMUP, files_of
 from . import configs
 from .called_model import alone
 from .code_text import safe_name
@@ -25,7 +25,6 @@ from .repo_plan import ENCRYPTED, JSON, Content, ModelPlan, RepoPlan
 from .serving import serving_override
 from .stage_code import StageCode
 from .vendor import REQUIREMENTS, requirements, runtime_files
-from .warmup import BadSample, files_of, warm_up
 from .wire_form import wire_tensors
 
 MAX_PIXELS = 64_000_000
@@ -151,19 +150,28 @@ def _with_serving(
 ) -> Any:
     """The configuration with what the stage's nodes ask of it; warm-up samples come to the files."""
     title = graph.title(stage.nodes[0])
-    named = files_of(stage.serving[WARMUP].value) if WARMUP in stage.serving else ()
-    if not inputs.samples.keys() >= set(named):
-        return config  # which was reported
+    samples = _warm_up(graph, stage, inputs, files, bag) if WARMUP in stage.serving else []
+    override = serving_override(stage, title, config, samples)
+    return config if override is None else apply_override(config, override, inputs.target_triton, bag)
+
+
+def _warm_up(
+    graph: Graph, stage: Stage, inputs: Inputs, files: dict[str, Content], bag: Bag
+) -> list[dict[str, Any]]:
+    """The warm-up samples of a stage; their data comes to the files."""
+    from .warmup import BadSample, warm_up  # with numpy, which most builds have no use for
+
+    asked, title = stage.serving[WARMUP], graph.title(stage.nodes[0])
+    if not inputs.samples.keys() >= set(files_of(asked.value)):
+        return []  # which was reported
     try:
         warm = warm_up(stage, _encoded(graph, stage), inputs.samples)
     except BadSample as problem:
-        place = stage.serving[WARMUP].span
         message = f"'{title}' cannot be warmed up: {problem}"
-        bag.error("TP923", message, place, hint=problem.hint, node=title)
-        return config
+        bag.error("TP923", message, asked.span, hint=problem.hint, node=title)
+        return []
     files.update(warm.files)
-    override = serving_override(stage, title, config, warm.samples)
-    return config if override is None else apply_override(config, override, inputs.target_triton, bag)
+    return warm.samples
 
 
 def _encoded(graph: Graph, stage: Stage) -> dict[str, bool]:

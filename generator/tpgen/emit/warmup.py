@@ -78,13 +78,6 @@ def warm_up(stage: Stage, encoded: Mapping[str, bool], contents: Mapping[str, by
     return WarmUp(samples, files)
 
 
-def files_of(asked: Any) -> tuple[str, ...]:
-    """The files that a value of ``warmup`` names."""
-    if isinstance(asked, dict):
-        return tuple(map(str, asked.values()))
-    return (asked,) if isinstance(asked, str) else ()
-
-
 def _given(stage: Stage, asked: Any, contents: Mapping[str, bytes]) -> dict[str, Any]:
     """The values that files give, by key."""
     ports = {port.key: port for port in stage.inputs}

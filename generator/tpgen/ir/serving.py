@@ -41,3 +41,10 @@ class Asked:
 
 
 Serving = Mapping[str, Asked]
+
+
+def files_of(asked: Any) -> tuple[str, ...]:
+    """The files that a value of ``warmup`` names."""
+    if isinstance(asked, dict):
+        return tuple(map(str, asked.values()))
+    return (asked,) if isinstance(asked, str) else ()

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
-
-import numpy as np
 
 from ..ir.filters import RESULT
 from ..ir.graph import DALI, Call, Graph, Port, Stage
@@ -184,14 +182,31 @@ def _edges(graph: Graph, entry: str, target: str, sizes: _Sizes) -> Iterator[Edg
     yield EdgeCost(CLIENT, steps[0].name, sizes.bytes_of(steps[0].inputs), "memory")
     for before, stage in pairwise(steps):
         over = _over(target, before, stage)
-        yield EdgeCost(before.name, stage.name, sizes.bytes_of(stage.inputs), over)
+        yield EdgeCost(before.name, stage.name, _read_by(graph, stage, sizes), over)
     for stage in own:
         if stage.is_called:
             caller = next(one for one in steps if set(stage.nodes) <= set(one.nodes))
             over = _over(target, caller, stage)
-            yield EdgeCost(caller.name, stage.name, sizes.bytes_of(stage.inputs), over)
+            yield EdgeCost(caller.name, stage.name, _read_by(graph, stage, sizes), over)
             yield EdgeCost(stage.name, caller.name, sizes.bytes_of(stage.outputs), over)
     yield EdgeCost(steps[-1].name, CLIENT, sizes.bytes_of(steps[-1].outputs), "memory")
+
+
+def _read_by(graph: Graph, stage: Stage, sizes: _Sizes) -> int:
+    """The bytes of an item that a stage takes; of a model whose sizes vary, those that arrive here."""
+    assert graph.types is not None
+    if not stage.runs:
+        return sizes.bytes_of(stage.inputs)
+    call = next(call for _, call in graph.calls() if call.label == stage.runs[0])
+    arriving = graph.types.read_by(call.label)
+    ports = []
+    for key, port in zip(call.op.inputs(), stage.inputs, strict=False):
+        type_ = arriving.get(key)
+        if isinstance(type_, Array) and isinstance(port.type, Array):
+            type_ = replace(type_, dtype=port.type.dtype)
+            port = replace(port, state=replace(port.state, type=type_))
+        ports.append(port)
+    return sizes.bytes_of(ports)
 
 
 def _over(target: str, one: Stage, other: Stage) -> str:
@@ -243,8 +258,7 @@ class _Sizes:
         if isinstance(type_, ListOf):
             return self._bytes(type_.item)
         if isinstance(type_, Array):
-            is_text = type_.dtype.value == "string"
-            return round(self.numbers(type_)) * (1 if is_text else np.dtype(type_.dtype.value).itemsize)
+            return round(self.numbers(type_)) * type_.dtype.itemsize
         return 0
 
     def _sides(self, type_: Array) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ from .base import Context
 from .looks import tagged_writers
 
 GPU = "gpu"
-_OTHERS = frozenset({Trait.FORWARDS, Trait.INFERENCE, Trait.CALLS})  # no kernels of their own
+_OTHERS = frozenset({Trait.FORWARDS, Trait.CALLS})  # no kernels of their own
 # Kernels that only hand values on, wherever they lie.
 ANYWHERE = frozenset({"keys:select", "keys:add_texts", "keys:add_numbers", "tensor:identity", "tensor:sleep"})
 _IMAGE_DTYPES = (DType.UINT8, DType.FLOAT16, DType.FLOAT32)
@@ -59,7 +59,6 @@ def _table() -> Iterator[tuple[str, Lowering]]:
         ),
         "compat": ("resize_tensor_linear", "resize_pad_linear", "resize_center_pad_linear"),
         "crop": ("crop_resize_mat", "perspective_transform_mat", "perspective_transform_mats"),
-        "pillow": ("pillow_resize_mat", "pillow_resize_tensor"),
     }
     aligned = {"bilinear": ("resize_tensor", "dynamic_resize_tensor", "resize_pad_tensor")}
     homes = {"image": "torch_image", "tensor": "torch_image", "crop": "torch_crop"}
@@ -72,6 +71,13 @@ def _table() -> Iterator[tuple[str, Lowering]]:
 
 
 LOWERINGS: Mapping[str, Lowering] = dict(_table())
+
+
+# Kernels that run models in the stage itself, with those that do so on its device.
+MODELS: Mapping[str, str] = {
+    "torchscript:TorchScriptModel": "torch_model:DeviceTorchScript",
+    "torchscript:EagerModel": "torch_model:DeviceEager",
+}
 
 
 @dataclass(frozen=True)
@@ -119,7 +125,8 @@ def put_on_gpu(
         if None in reasons:
             place = stages.index(own[reasons.index(None)])
             chosen = replace(stages[place], on_gpu=True, instances=1)
-            context.decisions.extend(_decisions(graph, chosen))
+            elsewhere = frozenset(label for stage in stages for label in stage.runs)
+            context.decisions.extend(_decisions(graph, chosen, elsewhere))
             return [*stages[:place], chosen, *stages[place + 1 :]]
         reason = reasons[0]
     (root,) = (one.root for one in graph.entries if one.name == entry)
@@ -149,8 +156,8 @@ def _reason_against(graph: Graph, names: Sequence[str]) -> str | None:
     return None
 
 
-def _decisions(graph: Graph, stage: Stage) -> Iterator[str]:
-    """What of a stage runs where, for people."""
+def _decisions(graph: Graph, stage: Stage, elsewhere: frozenset[str]) -> Iterator[str]:
+    """What of a stage runs where, for people; ``elsewhere`` are the calls of models of their own."""
     work = device_work(graph, stage)
     if work is None:
         return
@@ -160,7 +167,11 @@ def _decisions(graph: Graph, stage: Stage) -> Iterator[str]:
         for call in graph.nodes[name].calls:
             if call.label in work.on_device:
                 on_device[call.op.name] = LOWERINGS[call.op.kernel].tolerance
-            elif call.op.kernel not in {"", *ANYWHERE} and not (_OTHERS & call.op.traits):
+            elif call.op.kernel in MODELS and call.label not in elsewhere:
+                on_device[f"the model of {graph.title(name)}"] = 0.0
+            elif call.op.kernel not in {"", *ANYWHERE} and not (
+                _OTHERS & call.op.traits or call.label in elsewhere
+            ):
                 on_host[call.op.name] = None
     shown = ", ".join(f"{name} (within {limit:g})" if limit else name for name, limit in on_device.items())
     yield f"on the GPU, in the stage '{stage.name}': {shown}; compared on torch's CPU, unverified on GPU"

@@ -85,12 +85,14 @@ def _takes_all(graph: Graph, entry: Entry, call: Call) -> bool:
 class _Head:
     """What a model's graph can take over: calls, the last one first. ``mean`` is in the model's order.
 
-    ``swapped`` is the colour order in front of an exchange of channels, None if there is none.
+    ``swapped`` is the colour order in front of an exchange of channels, None if there is none. What may stay
+    where it is still changes the order: ``reverses`` says whether the channels come in the opposite one.
     """
 
     calls: tuple[Call, ...] = ()
     turns: bool = False
     swapped: Color | None = None
+    reverses: bool = False
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
 
@@ -106,7 +108,7 @@ def _head(graph: Graph, node: Node, position: int, options: Options) -> _Head:
             more = _with(graph, head, call, model, can_turn=can_turn)
             if more is None:
                 break
-            head = replace(more, calls=(*head.calls, call))
+            head = more
         if call.filter != SWAP:
             break
     return head
@@ -133,27 +135,29 @@ def _can_turn(model: Any) -> bool:
 
 
 def _with(graph: Graph, head: _Head, call: Call, model: Any, *, can_turn: bool) -> _Head | None:
-    """The head with one more call in front; None if the model's graph cannot take it over."""
+    """The head with one more call in front, if it is not left where it is; None if nothing gets past it."""
     assert graph.types is not None
     image = graph.types.before[call.label][DATA].type if DATA in call.op.inputs() else None
     if not isinstance(image, Array):
         return None
     op: Any = call.op
+    more = replace(head, calls=(*head.calls, call))
     is_float = model.signature.inputs[0].dtype is DType.FLOAT32 and image.dtype.itemsize <= _LARGEST
     if op.has(Trait.TO_FLOAT):
-        return head if is_float else None
+        return more if is_float else None
     if op.has(Trait.NORMALIZES):
         if not is_float or head.mean or model.mean or model.std:
             return None
-        order = -1 if head.swapped else 1
-        return replace(head, mean=op.mean[::order], std=op.std[::order])
-    if not can_turn or image.layout is not Layout.HWC:
+        order = -1 if head.reverses else 1
+        return replace(more, mean=op.mean[::order], std=op.std[::order])
+    if image.layout is not Layout.HWC:
         return None
     if op.has(Trait.TO_CHW):
-        return replace(head, turns=True)
-    if head.turns and head.swapped is None and _swaps_channels(op, image):
-        return replace(head, swapped=image.color)
-    return None
+        return replace(more, turns=True) if can_turn else head
+    if not _swaps_channels(op, image):
+        return None
+    found = more if head.turns and head.swapped is None else head
+    return replace(found, swapped=image.color if found is more else head.swapped, reverses=not head.reverses)
 
 
 def _swaps_channels(op: Op, image: Array) -> bool:

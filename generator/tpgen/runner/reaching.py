@@ -39,13 +39,24 @@ class Reaching:
 
     @classmethod
     def load(
-        cls, graph: Graph, entry: Entry, label: str, files: Mapping[str, Mapping[str, Path]], *, threads: int
+        cls,
+        graph: Graph,
+        entry: Entry,
+        label: str,
+        files: Mapping[str, Mapping[str, Path]],
+        *,
+        threads: int,
+        user: Path | None = None,
     ) -> Reaching:
-        """Load the kernels in front of a call of a typed graph (none of `user_code_before` may be there)."""
+        """Load the kernels in front of a call of a typed graph.
+
+        ``user`` is the folder of user modules; without one, `user_code_before` has to find none.
+        """
         call = next(call for _, call in graph.calls() if call.label == label)
         notes = _Notes(call.op.has(Trait.BATCHED))
         part = _in_front(graph, label)
-        return cls(entry, Interpreter.load(part, files, threads=threads, instead={label: notes}), notes)
+        loaded = Interpreter.load(part, files, threads=threads, user=user, instead={label: notes})
+        return cls(entry, loaded, notes)
 
     def run(self, item: Mapping[str, Any]) -> Sequence[tuple[Any, ...]] | ItemError:
         """What arrives at the call for an item, in the order of the keys that it reads.

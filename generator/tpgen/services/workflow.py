@@ -9,11 +9,16 @@ from pathlib import Path
 from .. import __version__
 from ..diagnostics import Diagnostic, PipelineError, Severity
 from ..driver import BuildOptions, check
+from ..driver.encrypted import encrypted_models
 from ..driver.precision import TENSORRT
 from ..emit.ci import Checked, Gpus, workflow
 from ..emit.versions import parse_release
 
-DEFAULT_REQUIREMENT = f"tpgen[serve]=={__version__}"
+
+def default_requirement(pipelines: Sequence[Checked]) -> str:
+    """What pip installs to get this release with what the pipelines need."""
+    extras = "encrypt,serve" if any(one.is_encrypted for one in pipelines) else "serve"
+    return f"tpgen[{extras}]=={__version__}"
 
 
 def checkout_of(path: Path) -> Path:
@@ -27,7 +32,7 @@ def workflow_text(
     pipelines: Sequence[Path],
     options: BuildOptions,
     words: Sequence[str],
-    requirement: str = DEFAULT_REQUIREMENT,
+    requirement: str | None = None,
     gpus: Sequence[str] = (),
 ) -> str:
     """The workflow for pipelines of one checkout.
@@ -37,7 +42,7 @@ def workflow_text(
         pipelines: TOML files, at least one.
         options: those of the build.
         words: the same as words of a command line.
-        requirement: what pip installs.
+        requirement: what pip installs; by default this release.
         gpus: labels of runners, one for each type of GPU that engines are built for.
 
     Raises:
@@ -53,8 +58,10 @@ def workflow_text(
         if gpus and not on_gpu:
             (compiled,) = check(path, replace(options, target="gpu", runtime=None)).compiled
         has_engines = any(stage.backend == TENSORRT for stage in compiled.graph.stages)
-        found.append(Checked(_inside(path, root), entries, on_gpu, has_engines))
+        secret = bool(encrypted_models(compiled.graph))
+        found.append(Checked(_inside(path, root), entries, on_gpu, has_engines, secret))
         releases.append(compiled.loaded.table.keys.target_triton)
+    requirement = requirement or default_requirement(found)
     return workflow(system, requirement, found, words, Gpus(tuple(gpus), max(releases, key=parse_release)))
 
 
