@@ -19,6 +19,8 @@ from fake_triton import Server
 from random_pipelines import Maker, Pipeline, make_item, make_pipeline, read_pipeline, write_files
 from standins import stand_in
 from tpgen.driver import BuildOptions, build, pipe
+from tpgen.driver.explain import explain
+from tpgen.driver.explain_text import explanation_text
 from tpgen.emit.config_pbtxt import parse
 
 SEEDS = range(1, 21)
@@ -188,6 +190,9 @@ def test_a_detector_answers_the_same(form: str, most: int | None, folder: Path) 
     said = "\n".join(built.compiled[0].decisions)
     assert f"{20 * 6 * 4 if most is None else 4 * 7 * 4} bytes per item leave it, not 1,360" in said
     assert "3,072 bytes per item go in, not 12,288" in said
+    shown = explanation_text(explain(built.compiled[0]))
+    assert shown.count("partly done in the model's graph") == 1
+    assert "its model is rewritten: takes uint8, takes HWC, reverses the channels, subtracts" in shown
 
 
 def write_detector(path: Path, form: str) -> None:

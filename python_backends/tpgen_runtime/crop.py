@@ -13,13 +13,14 @@ _INTERPOLATIONS = {"nearest": cv2.INTER_NEAREST, "linear": cv2.INTER_LINEAR}
 def crop(image, box, *, layout):
     """The region ``[x1, y1, x2, y2]`` (half open) of the image; what lies outside the image is left out."""
     x1, y1, x2, y2 = _whole_box(box)
-    rows, columns = layout.index("H"), layout.index("W")
-    height, width = image.shape[rows], image.shape[columns]
+    height, width = image.shape[:2] if layout == "HWC" else image.shape[1:]
     return cut(image, layout, (max(x1, 0), max(y1, 0), min(x2, width), min(y2, height)), box)
 
 
 def _whole_box(box):
     is_whole = box.dtype.kind in "iu"
+    if is_whole and box.shape == (4,):
+        return box.tolist()
     if box.size != 4 or not (is_whole or np.isfinite(box).all()):
         raise ItemError(f"_box needs four numbers x1, y1, x2, y2, not {box.tolist()}")
     sides = box.reshape(-1).tolist()

@@ -51,6 +51,7 @@ class Journey:
     def _failed(self, item, message):
         if self.open:
             self.open = 0
+            self.answers.clear()
             self.owner.failed(item, message)
 
     def _ended(self, item, leaves):
@@ -59,11 +60,13 @@ class Journey:
             answer.finish()
 
     def _whole(self, last):
+        """The answer. Items know their journey, so it lets go of them: a cycle would keep images for long."""
+        answers, self.answers = self.answers, {}
         if len(self.leaves) == 1:
             return _copy(last, self.owner)
         whole = Item({}, self.owner, last.index, last.within)
         for leaf in self.leaves:
-            item = self.answers[leaf]
+            item = answers[leaf]
             whole.update((f"{leaf}.{key}", value) for key, value in item.items())
             if RESULT not in item:
                 whole.reason = whole.reason or item.reason
@@ -107,7 +110,7 @@ class CallingNode(Node):
         done = 0
         for start in range(0, len(elements), at_once):
             for element in run(elements[start : start + at_once]):
-                element.finish()
+                element.owner.finished(element)
             while done < len(waiting) and waiting[done].is_complete:
                 if self._merge(waiting[done], merge, drop_absent):
                     yield waiting[done].item
@@ -126,12 +129,13 @@ class CallingNode(Node):
     def _merge(self, gather, merge, drop_absent):
         """Put the results of an item's elements together; False if the item failed with one of them."""
         item = gather.item
+        rows = gather.taken()
         if gather.message is not None:
             return self.fail(item, gather.message)
-        if gather.reason is not None:
-            self.lose(item, gather.reason, merge)
+        reason = _reason(rows)
+        if reason is not None:
+            self.lose(item, reason, merge)
             return True
-        rows = gather.elements
         if drop_absent:
             rows = [row for row in rows if all(key in row for key in merge)]
         if RESULT in merge:
@@ -155,29 +159,33 @@ class GraphNode(CallingNode):
 
     def enter(self, items, when):
         """The items that enter, by a filter; see `Node.enter`."""
-        before = self.items
-        for item in callers.wanted(items):
-            if not item.owner.open & self._leaves:
-                continue
-            if self.name in item.passes_by:
-                item.left = True
-                yield item
-                continue
-            item.passes_by = ()
-            if self._on_error is not None:
-                remember(item)
-            status = self._decided(item, when)
-            if status == RUN:
-                self._count(item, before)
-                yield item
-                continue
-            self.skipped += 1
-            if status in (BREAK, ERROR):
-                self._end(item)
-            elif status is not None:
-                item.left = True
-                item.passes_by = self._passed.get(status, ())
-                yield item
+        entered = 0
+        try:
+            for item in callers.wanted(items):
+                if not item.owner.open & self._leaves:
+                    continue
+                if self.name in item.passes_by:
+                    item.left = True
+                    yield item
+                    continue
+                item.passes_by = ()
+                if self._on_error is not None:
+                    remember(item)
+                status = self._decided(item, when)
+                if status == RUN:
+                    entered += 1
+                    item.left = False
+                    yield item
+                    continue
+                self.skipped += 1
+                if status in (BREAK, ERROR):
+                    self._end(item)
+                elif status is not None:
+                    item.left = True
+                    item.passes_by = self._passed.get(status, ())
+                    yield item
+        finally:
+            self._count(entered)
 
     def take(self, items, sources):
         """The items with new dictionaries: ``sources`` are (key, node, key of the node) of its map."""
@@ -216,9 +224,9 @@ class _Gather:
         self.message = None
         self._waiting = len(item[split])
         within = f"{item.label}, [{node}] element "
-        self.elements = [
-            Item({**item, split: value}, self, number, within) for number, value in enumerate(item[split])
-        ]
+        self.elements = [Item(item, self, number, within) for number in range(self._waiting)]
+        for element, value in zip(self.elements, item[split], strict=True):
+            element[split] = value
 
     @property
     def caller(self):
@@ -228,15 +236,15 @@ class _Gather:
     def is_complete(self):
         return self._waiting == 0 or self.message is not None
 
-    @property
-    def reason(self):
-        """Why an element has no result: the first one's."""
-        lost = (row.reason for row in self.elements if RESULT not in row)
-        return next((reason for reason in lost if reason is not None), None)
+    def taken(self):
+        """The elements. They know their owner, so it lets go of them: a cycle would keep images for long."""
+        elements, self.elements = self.elements, []
+        return elements
 
     def finished(self, element):
-        self._waiting -= 1
-        self.elements[element.index] = element  # behind a branch it is another one than at the start
+        if self.message is None:  # of an item that has failed nobody asks for the others
+            self._waiting -= 1
+            self.elements[element.index] = element  # behind a branch it is another one than at the start
 
     def failed(self, element, message):
         self.message = self.message or message
@@ -285,6 +293,12 @@ def answers(*ends):
             answer = item.owner.answer(item, 1 << position)
             if answer is not None:
                 yield answer
+
+
+def _reason(elements):
+    """Why an element has no result: the first one's; None if all have one, or end without a reason."""
+    lost = (element.reason for element in elements if RESULT not in element)
+    return next((reason for reason in lost if reason is not None), None)
 
 
 def _is_list(value):

@@ -1,6 +1,8 @@
 """Model inference in a Python stage: batching by shape, and the ONNX Runtime session."""
 
+import math
 import threading
+from itertools import islice
 
 import numpy as np
 
@@ -41,18 +43,17 @@ class Model:
         self._std = _per_channel(std, 1.0, channels_last)
         self._sizes = Sizes((groups or [(min_batch, max_batch)]) if batched else [(1, 1)])
         self._batched = batched
+        self._packs = None
         self._memory = threading.local()
 
     def __call__(self, *columns):
         """One list per input (or one list of tuples) in, the same per output."""
-        rows = [
-            [self._value(*one) for one in zip(row, self._dtypes, strict=True)] for row in self._rows(columns)
-        ]
-        answers = [None] * len(rows)
-        for group in _groups_of_equal_shape(rows):
+        inputs = [self._values(*one) for one in zip(self._columns(columns), self._dtypes, strict=True)]
+        answers = [None] * len(columns[0])
+        for group in _groups_of_equal_shape(inputs):
             start = 0
             for part, count, size in self._sizes.cut(len(group)):
-                self._run(group[start : start + count], rows, answers, part, size)
+                self._run(group[start : start + count], inputs, answers, part, size)
                 start += count
         if len(self._outputs) == 1:
             return [answer if isinstance(answer, ItemError) else answer[0] for answer in answers]
@@ -61,15 +62,17 @@ class Model:
         ]
         return (tuples, *(list(column) for column in zip(*tuples, strict=True)))
 
-    def _rows(self, columns):
-        """One tuple of input values per item."""
-        if len(columns) > 1:
-            return list(zip(*columns, strict=True))
-        return [(value,) if len(self._inputs) == 1 else value for value in columns[0]]
+    def _columns(self, columns):
+        """One list of values per input."""
+        if len(columns) == len(self._inputs):
+            return columns
+        return list(zip(*columns[0], strict=True)) or [()] * len(self._inputs)
 
-    def _value(self, value, dtype):
-        """A value as an array; strings as objects, as numpy's own strings lose zeros at their end."""
-        return np.asarray(value, dtype=np.object_ if dtype == np.object_ else None)
+    def _values(self, values, dtype):
+        """Values as arrays; strings as objects, as numpy's own strings lose zeros at their end."""
+        if dtype == np.object_:
+            return [np.asarray(value, np.object_) for value in values]
+        return [np.asarray(value) for value in values]
 
     def _infer(self, arrays, group):
         """Run the model on its input arrays (batch axis included, if it has one); returns its outputs.
@@ -79,9 +82,9 @@ class Model:
         """
         raise NotImplementedError
 
-    def _run(self, positions, rows, answers, group, size):
+    def _run(self, positions, inputs, answers, group, size):
         """Run one batch of ``size`` rows. One that the model refuses is run row by row: one is at fault."""
-        columns = list(zip(*(rows[p] for p in positions), strict=True))
+        columns = [[column[p] for p in positions] for column in inputs]
         try:
             if self._batched:
                 arrays = [self._batch(index, column, size) for index, column in enumerate(columns)]
@@ -94,15 +97,21 @@ class Model:
                 return
             ((group, _, size),) = self._sizes.cut(1)
             for position in positions:
-                self._run([position], rows, answers, group, size)
+                self._run([position], inputs, answers, group, size)
             return
         padding.note_rows(size, size - len(positions))
-        for row, position in enumerate(positions):
-            answers[position] = tuple(o[row] if self._batched else o for o in outputs)
+        answered = islice(zip(*outputs, strict=False), len(positions)) if self._batched else [tuple(outputs)]
+        for position, answer in zip(positions, answered, strict=True):
+            answers[position] = answer
 
     def _batch(self, index, values, size):
         """``size`` values of input ``index`` along a new first axis, normalised, of the model's dtype."""
         dtype = np.dtype(self._dtypes[index])
+        if index == 0 and self._packs is not None:
+            batch = self._kept_memory(index, (size, *self._packs.shape(values[0])), dtype)
+            self._packs(values, batch[: len(values)])
+            batch[len(values) :] = batch[len(values) - 1]
+            return batch
         if dtype.hasobject or (size == 1 and not self._normalizes(index)):
             values = [*values, *[values[-1]] * (size - len(values))]
             return np.ascontiguousarray(values[0][np.newaxis] if size == 1 else np.stack(values), dtype)
@@ -117,6 +126,8 @@ class Model:
 
     def _alone(self, index, value):
         """The value of input ``index`` of a model without a batch axis."""
+        if index == 0 and self._packs is not None:
+            return self._batch(index, [value], 1)[0]
         if self._normalizes(index):
             normalized = np.empty(value.shape, np.float32)
             _normalize_into(normalized, value, self._mean, self._std)
@@ -129,7 +140,7 @@ class Model:
     def _kept_memory(self, index, shape, dtype):
         """An array for the batches of one input. Fresh memory for each costs more than the copy into it."""
         kept = self._memory.__dict__
-        size = int(np.prod(shape)) * dtype.itemsize
+        size = math.prod(shape) * dtype.itemsize
         if index not in kept or kept[index].size < size:
             kept[index] = np.empty(size, np.uint8)
         return kept[index][:size].view(dtype).reshape(shape)
@@ -138,11 +149,13 @@ class Model:
 class OnnxModel(Model):
     """An ONNX model on ONNX Runtime's CPU provider, with ``threads`` threads (None: its default).
 
-    ``model`` is its file, or the bytes of it; with ``groups``, a list with those of each.
+    ``model`` is its file, or the bytes of it; with ``groups``, a list with those of each. ``packs``
+    (`image.Packing`) makes what the first input takes from its items.
     """
 
-    def __init__(self, *, model, groups=(), threads=None, **declared):
+    def __init__(self, *, model, groups=(), packs=None, threads=None, **declared):
         super().__init__(groups=groups, **declared)
+        self._packs = packs
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -192,11 +205,12 @@ def _per_channel(values, neutral, channels_last):
     return np.asarray(values, np.float32).reshape((-1,) if channels_last else (-1, 1, 1))
 
 
-def _groups_of_equal_shape(rows):
+def _groups_of_equal_shape(columns):
     """Positions of the rows, those with equal shapes together, in order of first appearance."""
     groups = {}
-    for position, row in enumerate(rows):
-        groups.setdefault(tuple(value.shape for value in row), []).append(position)
+    shapes = ([value.shape for value in column] for column in columns)
+    for position, row in enumerate(zip(*shapes, strict=True)):
+        groups.setdefault(row, []).append(position)
     return groups.values()
 
 

@@ -86,38 +86,50 @@ class Node:
 
     def start(self, items):
         """The items that enter: all of them."""
-        before = self.items
-        for item in self._noted(items):
-            self._count(item, before)
-            yield item
+        entered = 0
+        try:
+            for item in self._noted(items):
+                entered += 1
+                item.left = False
+                yield item
+        finally:
+            self._count(entered)
 
     def take_over(self, items, key=RESULT):
         """The items that enter: those with a ``result``, which becomes ``data``. The others are done."""
-        before = self.items
-        for item in self._noted(items):
-            if key in item:
-                item[DATA] = item.pop(key)
-                self._count(item, before)
-                yield item
-            else:
-                self.skipped += 1
-                self._end(item)
+        entered = 0
+        try:
+            for item in self._noted(items):
+                if key in item:
+                    entered += 1
+                    item.left = False
+                    item[DATA] = item.pop(key)
+                    yield item
+                else:
+                    self.skipped += 1
+                    self._end(item)
+        finally:
+            self._count(entered)
 
     def enter(self, items, when):
         """The items that enter, by a filter: where it breaks, one is done; where it skips, it passes by."""
-        before = self.items
-        for item in self._noted(items):
-            status = self._decided(item, when)
-            if status == RUN:
-                self._count(item, before)
-                yield item
-                continue
-            self.skipped += 1
-            if status == SKIP:
-                item.left = True
-                yield item
-            elif status is not None:
-                self._end(item)
+        entered = 0
+        try:
+            for item in self._noted(items):
+                status = self._decided(item, when)
+                if status == RUN:
+                    entered += 1
+                    item.left = False
+                    yield item
+                    continue
+                self.skipped += 1
+                if status == SKIP:
+                    item.left = True
+                    yield item
+                elif status is not None:
+                    self._end(item)
+        finally:
+            self._count(entered)
 
     def each(self, items, function, stale=(), when=None):
         """Run a function on every item; gives those that go on.
@@ -125,6 +137,7 @@ class Node:
         ``stale``: keys that its last operator writes, and others wrote before; if it fails, they go.
         ``when``: which items it runs for; where it breaks, the item leaves the node.
         """
+        now = time.perf_counter
         for item in items:
             if item.left or when is not None:
                 status = self._status(item, when)
@@ -132,9 +145,18 @@ class Node:
                     yield item
                 if status != RUN:
                     continue
-            started = time.perf_counter()
-            goes_on = self._run_one(item, function, stale)
-            self.seconds += time.perf_counter() - started
+            goes_on = True
+            started = now()
+            try:
+                if self._retry:
+                    self._attempt(lambda item=item: function(item), item)
+                else:
+                    function(item)
+            except ItemError as problem:
+                self._decline(item, problem, stale)
+            except (Exception, SystemExit) as problem:  # noqa: BLE001  (it must stay with this item)
+                goes_on = self._break(item, problem)
+            self.seconds += now() - started
             if goes_on:
                 yield item
 
@@ -162,21 +184,17 @@ class Node:
 
     def _noted(self, items):
         """The items that are waited for; how they came is kept, if the node makes up for failures."""
-        items = callers.wanted(items)
-        if self._on_error is None:
-            return items
-        return map(remember, items)
+        return callers.wanted(items) if self._on_error is None else map(remember, callers.wanted(items))
 
-    def _count(self, item, before):
-        self.batches += self.items == before
-        self.items += 1
-        item.left = False
+    def _count(self, entered):
+        self.batches += entered > 0
+        self.items += entered
 
     def _sorted(self, items, when):
         """The items that go on behind an operator, and those of them that it runs for."""
         going_on, ready = [], []
         for item in items:
-            status = self._status(item, when)
+            status = RUN if when is None and not item.left else self._status(item, when)
             if status == RUN:
                 ready.append(item)
             if status != ERROR:
@@ -224,18 +242,6 @@ class Node:
         """The item is done: what it has is its answer."""
         item.finish()
 
-    def _run_one(self, item, function, stale):
-        try:
-            if self._retry:
-                self._attempt(lambda: function(item), item)
-            else:
-                function(item)
-        except ItemError as problem:
-            self._decline(item, problem, stale)
-        except (Exception, SystemExit) as problem:  # noqa: BLE001  (it must stay with this item)
-            return self._break(item, problem)
-        return True
-
     def _attempt(self, function, item=None):
         """Call a function; again, where an error can pass and attempts are left, with the item as it was."""
         kept = dict(item) if item is not None else None
@@ -263,10 +269,11 @@ class Node:
         finally:  # what was noted before a kernel broke is this node's, too
             padding.count(self)
         columns = results if len(writes) > 1 else (results,)
-        broken = set()
-        for position, item in enumerate(ready):
-            if not self._store(item, writes, [column[position] for column in columns]):
-                broken.add(id(item))
+        broken = {
+            id(item)
+            for item, values in zip(ready, zip(*columns, strict=True), strict=True)
+            if not self._store(item, writes, values)
+        }
         return [item for item in items if id(item) not in broken] if broken else items
 
     def _run_alone(self, items, ready, kernel, reads, writes):
@@ -281,7 +288,8 @@ class Node:
         """Keep what a kernel gave for an item; False if the operator broke on it."""
         if len(writes) == 1 and values[0] is not None and not isinstance(values[0], Exception):
             item[writes[0]] = values[0]
-            item.reason = None if RESULT in writes else item.reason
+            if writes[0] == RESULT:
+                item.reason = None
             return True
         problem = next((value for value in values if isinstance(value, ItemError | RemoteError)), None)
         if isinstance(problem, RemoteError):

@@ -1,5 +1,6 @@
 """Models of PyTorch on the device of a stage on a GPU: batches are made there, and never leave it."""
 
+import numpy as np
 import torch
 
 from .torch_device import is_on_device, to_device, to_host
@@ -20,8 +21,10 @@ class _OnDevice:
             for values in (mean, std)
         )
 
-    def _value(self, value, dtype):
-        return value if is_on_device(value) else to_device(super()._value(value, dtype), self._device)
+    def _values(self, values, dtype):
+        return [
+            value if is_on_device(value) else to_device(np.asarray(value), self._device) for value in values
+        ]
 
     def _batch(self, index, values, size):
         rows = torch.stack([*values, *[values[-1]] * (size - len(values))])

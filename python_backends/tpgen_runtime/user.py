@@ -41,6 +41,7 @@ class Tensor:
         self.dtype = dtype
         self.dims = tuple(dims)
         self._numpy = np.dtype(dtype) if dtype in NUMBERS else None
+        self._scalar = self._numpy.type if self._numpy else None
         self.color = color
         self.layout = layout
 
@@ -57,6 +58,8 @@ class Tensor:
         """
         if self.dtype == "bytes" or (self.dtype == "string" and not self.dims):
             return _plain(value, bytes if self.dtype == "bytes" else str)
+        if type(value) is self._scalar and not self.dims:
+            return np.asarray(value)
         is_right = isinstance(value, (np.ndarray, np.generic)) and value.dtype == self._numpy
         array = np.asarray(value) if is_right else self._array(value)
         if is_right and array.shape == self.dims:
@@ -68,6 +71,16 @@ class Tensor:
                 known = f" (where {want} is {sizes[want]})" if want in sizes else ""
                 raise TypeError(_form(array) + known)
         return array
+
+    def all_checked(self, values):
+        """The elements of a list in this type; each has sizes of its own."""
+        dims, dtype = self.dims, self._numpy
+        return [
+            value
+            if type(value) is np.ndarray and value.shape == dims and value.dtype == dtype
+            else self.checked(value, {})
+            for value in values
+        ]
 
     def _array(self, value):
         if isinstance(value, np.generic) and value.dtype.kind in "biuf":
@@ -179,16 +192,16 @@ def _read_only(value):
     """The value as user code gets it. Lists are new ones, so that changing them changes no other key."""
     if isinstance(value, np.ndarray):
         view = value.view(np.ndarray)
-        view.flags.writeable = False
+        view.setflags(write=False)
         return view
-    return type(value)(map(_read_only, value)) if type(value) in (list, tuple) else value
+    return type(value)([_read_only(one) for one in value]) if type(value) in (list, tuple) else value
 
 
 def _owned(value):
     """The value with arrays that nobody else holds: user code may write to its own again at the next item."""
     if isinstance(value, np.ndarray):
         return value.copy()
-    return type(value)(map(_owned, value)) if type(value) in (list, tuple) else value
+    return type(value)([_owned(one) for one in value]) if type(value) in (list, tuple) else value
 
 
 def _has_call(cls):
@@ -328,7 +341,7 @@ def _checked(wanted, value, sizes):
         raise TypeError(_form(value))
     element = wanted[0]
     if isinstance(element, Tensor):
-        return [element.checked(one, {}) for one in value]
+        return element.all_checked(value)
     return [_checked(element, one, {}) for one in value]
 
 

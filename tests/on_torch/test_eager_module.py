@@ -9,8 +9,12 @@ import pytest
 
 from tpgen.diagnostics import PipelineError
 from tpgen.driver import BuildOptions, build, check, pipe, reference
+from tpgen.services.client import Client
+from tpgen.services.server import TritonServer
 
 TOML = """
+[pipeline]
+name = "eager"
 [net]
 backend = "TorchModule[nets:Net]"
 model = "net.pt"
@@ -68,7 +72,7 @@ def test_it_is_built_without_torch(folder: Path) -> None:
 
 def test_on_a_gpu_it_stays_in_the_python_stage(folder: Path) -> None:
     found = check(folder / "pipeline.toml", BuildOptions(target="gpu", cores=1)).diagnostics
-    assert [(one.code, one.span.line) for one in found if one.span] == [("TP905", 3)]
+    assert [(one.code, one.span.line) for one in found if one.span] == [("TP905", 5)]
     assert "its network is Python code" in found[0].message
 
 
@@ -127,6 +131,19 @@ def test_the_stage_answers_as_the_module_does(folder: Path) -> None:
             assert isinstance(found, dict)
             np.testing.assert_allclose(found["total"], wanted, atol=1e-5)
             np.testing.assert_array_equal(found["kept"], item["left"])
+
+
+@HAS_TORCH
+@pytest.mark.triton
+def test_a_server_runs_it(folder: Path) -> None:
+    weight = _save(folder)
+    build(folder / "pipeline.toml", folder / "out", BuildOptions(target="cpu", cores=1))
+    item = {key: np.full(3, value, np.float32) for key, value in (("left", 1), ("right", 2))}
+    with TritonServer(folder / "out") as server:
+        client = Client(server.grpc_url)
+        zero = client.infer("eager", {key: np.zeros(3, np.float32) for key in item})["total"]
+        found = client.infer("eager", item)["total"]
+    np.testing.assert_allclose(found - zero, weight @ np.full(3, 5, np.float32), atol=1e-5)
 
 
 @HAS_TORCH

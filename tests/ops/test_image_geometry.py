@@ -61,6 +61,17 @@ def test_pack_equals_the_chain_bit_for_bit() -> None:
         assert packed.flags.c_contiguous
 
 
+@pytest.mark.parametrize(("count", "height", "width"), [(1, 5, 7), (70, 20, 30), (3, 200, 190)])
+def test_batch_is_packed_as_each_image_is(count: int, height: int, width: int) -> None:
+    rng = np.random.default_rng(3)
+    images = [rng.integers(0, 256, (height, width, 3), np.uint8) for _ in range(count)]
+    for mean in ((), (123.675, 116.28, 103.53)):
+        packing = image.Packing(mean=mean, swap_rb=True)
+        batch = np.full((count, *packing.shape(images[0])), np.nan, np.float32)
+        packing(images, batch)
+        assert np.array_equal(batch, [image.pack_image(one, mean=mean, swap_rb=True) for one in images])
+
+
 def test_pack_equals_opencv() -> None:
     blob = cv2.dnn.blobFromImage(PIXELS, mean=(123.675, 116.28, 103.53), swapRB=True)[0]
     assert np.array_equal(image.pack_image(PIXELS, mean=(123.675, 116.28, 103.53), swap_rb=True), blob)

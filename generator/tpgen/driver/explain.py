@@ -224,6 +224,8 @@ def _fate(call: Call, left: Call | None) -> str:
     ]
     if moved:
         parts.append(f"{' and '.join(moved)} done elsewhere")
+    if left.op.has(Trait.REDUCES) and left.op != call.op:
+        parts.append("partly done in the model's graph; see the decisions")
     if left.rewrite is not None and not left.rewrite.is_empty:
         parts.append(f"its model is rewritten: {', '.join(_steps(left.rewrite))}")
     return "; ".join(parts)

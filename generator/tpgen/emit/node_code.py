@@ -15,7 +15,7 @@ from ..ir.filters import (
     Filter,
 )
 from ..ir.graph import Call, Node
-from ..ir.op import Trait, attributes_of
+from ..ir.op import Op, Trait, attributes_of
 from ..ir.settings import OnError
 from ..passes.looks import Look, default_look
 from ..types import Array, Bytes, DType, ListOf, State, Type
@@ -345,6 +345,8 @@ class NodeCode:
 
     def _value(self, call: Call, name: str, value: Any, is_file: bool) -> str:
         slots = call.op.files(name) if is_file else ()
+        if isinstance(value, Op):
+            return self._batch_kernel(value)
         paths = [
             self._file(path, is_model=call.op.has(Trait.INFERENCE))
             for slot in slots
@@ -353,6 +355,13 @@ class NodeCode:
         if len(paths) > 1:
             return sequence(paths, BODY + 8)
         return paths[0] if paths else literal(value)
+
+    def _batch_kernel(self, op: Any) -> str:
+        """The expression of an operator that another one applies to its whole batch."""
+        module, _, name = op.batch_kernel.partition(":")
+        self.parts.modules.add(module)
+        arguments = (f"{key}={literal(value)}" for key, value in op.kernel_arguments({}).items())
+        return f"{module}.{name}({', '.join(arguments)})"
 
     def _file(self, path: str, *, is_model: bool) -> str:
         """What a kernel gets of a file: its path, or the bytes of an encrypted model."""

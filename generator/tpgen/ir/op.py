@@ -54,7 +54,7 @@ class Trait(Enum):
     SETS_COLOR = "only changes the channel order, to the `color` attribute"
     BINDS = "its `bind(keys, is_root=)` decides which of the keys that exist here it reads"
     NEUTRAL = "the one operator that does nothing, for a node that would be left without any (see `neutral`)"
-    TO_CHW = "only moves channels in front; `packed(mean=, swap_rb=)` is the operator that does more at once"
+    TO_CHW = "only moves channels in front; `packed(mean=, swap_rb=)` does more, for a model that `packs`"
     TO_FLOAT = "only casts to float32"
     NORMALIZES = "only computes (data - mean) / std per channel in float32; these are attributes"
     GPU_CONVENTION = "named after a GPU operator; its numeric convention is computed on the CPU here"

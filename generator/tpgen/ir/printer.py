@@ -12,7 +12,7 @@ from typing import Any
 from ..types import Array, ListOf, State, Symbol, TupleOf, Type
 from .filters import DATA
 from .graph import Call, Entry, Graph, Port, Stage
-from .op import attributes_of
+from .op import Op, attributes_of
 from .rewrite import ModelRewrite, Tail
 
 
@@ -91,14 +91,19 @@ def _port_text(port: Port, names: _Names) -> str:
 
 
 def _call_text(call: Call) -> str:
-    arguments = ", ".join(
-        f"{f.name}={_value_text(value)}"
-        for f in attributes_of(type(call.op))
-        if f.declared.from_toml and ((value := getattr(call.op, f.name)) != f.default or f.required)
-    )
     keys = f"{', '.join(call.op.inputs())} -> {', '.join(call.op.outputs())}"
     rewrite = f", model with {_rewrite_text(call.rewrite)}" if call.rewrite else ""
-    return f"{call.op.name}({arguments}): {keys}{rewrite}"
+    return f"{_op_text(call.op)}: {keys}{rewrite}"
+
+
+def _op_text(op: Op) -> str:
+    values = ((f, getattr(op, f.name)) for f in attributes_of(type(op)))
+    shown = (
+        f"{f.name}={_value_text(value)}"
+        for f, value in values
+        if (f.declared.from_toml or isinstance(value, Op)) and (value != f.default or f.required)
+    )
+    return f"{op.name}({', '.join(shown)})"
 
 
 def _rewrite_text(rewrite: ModelRewrite) -> str:
@@ -114,6 +119,8 @@ def _changed(settings: ModelRewrite | Tail, default: ModelRewrite | Tail) -> str
 
 
 def _value_text(value: Any) -> str:
+    if isinstance(value, Op):
+        return _op_text(value)
     return type(value).__name__ if hasattr(value, "__dataclass_fields__") else repr(value)
 
 

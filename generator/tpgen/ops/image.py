@@ -334,8 +334,10 @@ def _check_per_channel(name: str, values: tuple[float, ...], image: Array) -> No
 class PackImage(Op):
     """uint8 ``[H,W,C]`` to float32 ``[C,H,W]`` minus ``mean``, channels reversed on demand, in one step.
 
-    The compiler puts it in the place of cvtColorMat, Mat2Tensor and the subtraction of a mean.
+    Where a model takes what cvtColorMat, Mat2Tensor and the subtraction of a mean give, it does this itself.
     """
+
+    batch_kernel: ClassVar[str] = "image:Packing"
 
     mean: tuple[float, ...] = attr(
         "Subtracted, one value per channel of the result, on the 0 to 255 scale.", default=()
@@ -349,7 +351,10 @@ class PackImage(Op):
         image = image_input(call, dtypes=(DType.UINT8,), channels=(3,) if self.swap_rb else ())
         if self.mean:
             _check_per_channel("mean", self.mean, image)
+        return {"result": self.packed_type(image)}
+
+    def packed_type(self, image: Array) -> Array:
+        """The type of what becomes of an image."""
         swapped = {Color.BGR: Color.RGB, Color.RGB: Color.BGR}
         color = swapped.get(image.color, image.color) if self.swap_rb else image.color
-        packed = _chw(image)
-        return {"result": Array(DType.FLOAT32, packed.shape, Layout.CHW, color)}
+        return Array(DType.FLOAT32, _chw(image).shape, Layout.CHW, color)

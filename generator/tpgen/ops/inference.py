@@ -71,9 +71,16 @@ class ModelOp(Op):
         found = {name: value for name, value in found.items() if name not in ("mean", "std") or value}
         if self.groups:
             found["groups"] = tuple((one.min_batch, one.max_batch) for one in self.groups)
+        packing = self.packing()
+        if packing is not None:
+            found["packs"] = packing
         if (self.mean or self.std) and self._channel_axis(types[self.source[0]]) != 0:
             found["channels_last"] = True
         return found
+
+    def packing(self) -> Op | None:
+        """What the model does with uint8 ``[H,W,C]`` images, if it takes such (see `Trait.TO_CHW`)."""
+        return None
 
     def wants(self, key: str) -> Type | None:
         assert self.signature is not None
@@ -113,6 +120,11 @@ class ModelOp(Op):
         """What arrives under a key; an image that varies is asked for as the model wants it."""
         assert self.signature is not None
         found = call.type(key)
+        packing: Any = self.packing()
+        if packing is not None:
+            assert isinstance(found, Array)
+            packed: Array = packing.packed_type(found)
+            return packed
         image = varying(found)
         if image is None:
             return found
@@ -340,8 +352,9 @@ class TensorrtTensor(ModelOp):
         choices=("", "rgb", "bgr", "any"),
         compile_only=True,
     )
-    derived = ("inputs", "outputs", "batched", "channels_last", "groups")
+    derived = ("inputs", "outputs", "batched", "channels_last", "groups", "packs")
 
+    packs: Op | None = attr("", default=None, from_toml=False, compile_only=True)
     signature: ModelSignature | None = attr("", default=None, from_toml=False, compile_only=True)
     source: tuple[str, ...] = attr("", default=(DATA,), from_toml=False, compile_only=True)
     max_batch: int = attr("Largest batch of one call (the node's max).", default=1, from_toml=False)
@@ -388,6 +401,9 @@ class TensorrtTensor(ModelOp):
     optimization_level: int | None = _gpu(
         "How long the builder tries, 0 to 5; default: TensorRT's own.", default=None, ge=0, le=5
     )
+
+    def packing(self) -> Op | None:
+        return self.packs
 
     def derive(self, types: Mapping[str, Type]) -> Mapping[str, object]:
         assert self.signature is not None

@@ -3,7 +3,10 @@
 On the CPU, in one stage::
 
     cvtColorMat(rgb), Mat2Tensor, model(mean, std)
-      ->  one SIMD call (`packed`) for colour order, layout and mean, and a model whose weights hold 1 / std
+      ->  a model that takes uint8 [H,W,C], and whose weights hold 1 / std
+
+The model brings colour order, layout and mean about where it puts its batch together (`packed`): in few calls
+for all images, and into the memory that it reads.
 
 ``mean`` cannot pass a zero-padded convolution exactly, so it stays in front; scale and channel order can.
 Where the model runs in another stage than the image operators, ``mean``, ``std`` and the cast move into
@@ -128,12 +131,12 @@ def _fold(
     if packed is not None:
         to_chw, convert = packed
         to_chw_op: Any = to_chw.op
-        pack = to_chw_op.packed(mean=op.mean, swap_rb=convert is not None)
-        changes[to_chw.label] = replace(to_chw, op=pack)
+        op = replace(op, packs=to_chw_op.packed(mean=op.mean, swap_rb=convert is not None))
+        changes[to_chw.label] = None
         if convert is not None:
             changes[convert.label] = None
         rewrite = _scale_only(op) if op.std else None
-        what = "channel order, layout, cast and mean in one call"
+        what = "channel order, layout, cast and mean on the way into the batch"
         what += ", 1/std in the weights" if op.std else ""
     elif op.mean or op.std or is_native:
         rewrite = _whole(graph, call)

@@ -63,6 +63,7 @@ class PipelineStage(Stage):
             inputs=("image",),
             outputs=("logits",),
             batched=True,
+            packs=image.Packing(mean=(201.0, 183.0, 194.0), swap_rb=True),
             threads=context.threads,
         )
 
@@ -129,8 +130,7 @@ class PipelineStage(Stage):
 
     def _crop(self, item):
         item["data"] = crop.crop(item["data"], item["_box"], layout="HWC")
-        item["data"] = geometry.resize_mat(item["data"], resize_h=32, resize_w=32)
-        item["result"] = image.pack_image(item["data"], mean=(201.0, 183.0, 194.0), swap_rb=True)
+        item["result"] = geometry.resize_mat(item["data"], resize_h=32, resize_w=32)
 
     def _label(self, item):
         item["result"] = postprocess.arg_max(item["data"], axis=-1)

@@ -33,6 +33,7 @@ class PipelineStage(Stage):
             inputs=("image",),
             outputs=("logits",),
             batched=True,
+            packs=image.Packing(mean=(201.0, 183.0, 194.0), swap_rb=True),
             threads=context.threads,
         )
         # pipeline.toml:24 answer.TopK
@@ -60,8 +61,7 @@ class PipelineStage(Stage):
         item["result"] = image.decode_mat(item["data"], max_pixels=64000000)
 
     def _prepare(self, item):
-        item["data"] = geometry.resize_mat(item["data"], resize_h=32, resize_w=32)
-        item["result"] = image.pack_image(item["data"], mean=(201.0, 183.0, 194.0), swap_rb=True)
+        item["result"] = geometry.resize_mat(item["data"], resize_h=32, resize_w=32)
 
     def _answer(self, item):
         item["data"] = postprocess.softmax(item["data"], axis=-1)

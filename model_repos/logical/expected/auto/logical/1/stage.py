@@ -42,6 +42,7 @@ class PipelineStage(Stage):
             inputs=("image",),
             outputs=("logits",),
             batched=True,
+            packs=image.Packing(mean=(201.0, 183.0, 194.0), swap_rb=True),
             threads=context.threads,
         )
         # pipeline.toml:34 number.Python
@@ -120,8 +121,7 @@ class PipelineStage(Stage):
         item["left"], item["right"], item["result"] = value
 
     def _reader(self, item):
-        item["data"] = geometry.resize_mat(item["data"], resize_h=32, resize_w=32)
-        item["result"] = image.pack_image(item["data"], mean=(201.0, 183.0, 194.0), swap_rb=True)
+        item["result"] = geometry.resize_mat(item["data"], resize_h=32, resize_w=32)
 
     def _reader_2(self, item):
         if "result" not in item:
@@ -130,8 +130,7 @@ class PipelineStage(Stage):
         item["result"] = postprocess.arg_max(item["data"], axis=-1)
 
     def _reader_2_2(self, item):
-        item["data"] = geometry.resize_mat(item["data"], resize_h=32, resize_w=32)
-        item["result"] = image.pack_image(item["data"], mean=(201.0, 183.0, 194.0), swap_rb=True)
+        item["result"] = geometry.resize_mat(item["data"], resize_h=32, resize_w=32)
 
     def _reader_2_3(self, item):
         if "result" not in item:

@@ -57,6 +57,7 @@ class PipelineStage(Stage):
             inputs=("image",),
             outputs=("probability",),
             batched=True,
+            packs=image.Packing(mean=(127.5, 127.5, 127.5), swap_rb=False),
             threads=context.threads,
         )
         # pipeline.toml:61 angle.TensorrtTensor
@@ -67,6 +68,7 @@ class PipelineStage(Stage):
             inputs=("image",),
             outputs=("scores",),
             batched=True,
+            packs=image.Packing(mean=(127.5, 127.5, 127.5), swap_rb=False),
             threads=context.threads,
         )
         # pipeline.toml:70 upright.Python
@@ -87,6 +89,7 @@ class PipelineStage(Stage):
             inputs=("image",),
             outputs=("steps",),
             batched=True,
+            packs=image.Packing(mean=(127.5, 127.5, 127.5), swap_rb=False),
             threads=context.threads,
         )
         # pipeline.toml:89 characters.CTCGreedyDecode
@@ -183,18 +186,13 @@ class PipelineStage(Stage):
         item["result"] = image.decode_mat(item["data"], max_pixels=64000000)
 
     def _page(self, item):
-        item["data"], item["inverse_trans"] = geometry.resize_pad_mat(
+        item["result"], item["inverse_trans"] = geometry.resize_pad_mat(
             item["data"],
             max_h=640,
             max_w=640,
             pad_value=(255.0,),
         )
         padding.count(self.page)
-        item["result"] = image.pack_image(
-            item["data"],
-            mean=(127.5, 127.5, 127.5),
-            swap_rb=False,
-        )
 
     def _boxes(self, item):
         item["result"], item["scores"] = boxes.text_boxes(
@@ -220,18 +218,13 @@ class PipelineStage(Stage):
 
     def _word(self, item):
         item["word"], item["data"] = keys.select(item["data"], picks=(0, 0))
-        item["data"] = geometry.fix_h_resize_pad_mat(
+        item["result"] = geometry.fix_h_resize_pad_mat(
             item["data"],
             resize_h=32,
             max_w=128,
             pad_value=(127.0,),
         )
         padding.count(self.word)
-        item["result"] = image.pack_image(
-            item["data"],
-            mean=(127.5, 127.5, 127.5),
-            swap_rb=False,
-        )
 
     def _upright(self, item):
         value = self.upright_turn(item["data"], item["word"])
@@ -246,18 +239,13 @@ class PipelineStage(Stage):
             max_w=320,
             align=32,
         )
-        item["data"] = geometry.dynamic_fix_h_resize_pad_mat(
+        item["result"] = geometry.dynamic_fix_h_resize_pad_mat(
             item["data"],
             item["resize_h"],
             item["max_w"],
             pad_value=(127.0,),
         )
         padding.count(self.recogniser)
-        item["result"] = image.pack_image(
-            item["data"],
-            mean=(127.5, 127.5, 127.5),
-            swap_rb=False,
-        )
 
     def _characters(self, item):
         item["result"], item["score"] = self.characters_ctcgreedy_decode(item["data"])

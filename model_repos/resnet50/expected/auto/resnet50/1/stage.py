@@ -28,6 +28,7 @@ class PipelineStage(Stage):
             inputs=("input",),
             outputs=("output",),
             batched=True,
+            packs=image.Packing(mean=(123.675, 116.28, 103.53), swap_rb=True),
             threads=context.threads,
         )
 
@@ -49,9 +50,4 @@ class PipelineStage(Stage):
         item["result"] = image.decode_mat(item["data"], max_pixels=64000000)
 
     def _cpu_posdecoder(self, item):
-        item["data"] = geometry.resize_mat(item["data"], resize_h=224, resize_w=224)
-        item["result"] = image.pack_image(
-            item["data"],
-            mean=(123.675, 116.28, 103.53),
-            swap_rb=True,
-        )
+        item["result"] = geometry.resize_mat(item["data"], resize_h=224, resize_w=224)
