@@ -9,6 +9,7 @@ import importlib
 import importlib.util
 import os
 import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -132,7 +133,9 @@ def memory_of(scratch: Path) -> Path:
 
 def forget(scratch: Path) -> None:
     """Remove the folder in memory that belongs to a scratch folder, if there is one."""
-    _runtime("memory").remove_folder(_name_of(scratch))
+    memory = sys.modules.get("tpgen_runtime.memory")
+    if memory is not None:  # else nothing was ever put there
+        memory.remove_folder(_name_of(scratch))
 
 
 def unlocked(repository: Path) -> Path | None:
