@@ -13,6 +13,8 @@ from .expression import Argument
 from .shown import shown
 from .values import ValueProblem, parse_value
 
+_FEW = 40  # words that a hint may list: the keys of a node are, the operators are not
+
 
 @dataclass(frozen=True)
 class Value:
@@ -237,7 +239,7 @@ def near_hint(word: str, candidates: Iterable[str]) -> str | None:
     near = did_you_mean(word, known)
     if near:
         return f"did you mean '{near}'?"
-    return f"known here: {', '.join(known)}" if known and len(known) <= 20 else None
+    return f"known here: {', '.join(known)}" if known and len(known) <= _FEW else None
 
 
 def _lookup(
