@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from ..ir.filters import DATA, RESULT
 from ..ir.op import InferCall, Op, Trait, attr, mismatch, operator
 from ..ir.signature import BatchAxis, ModelSignature, TensorInfo
-from ..types import Array, Color, Dim, DType, Layout, Symbol, Text, TupleOf, Type, varying
-from .image_rules import as_image, channel_count
+from ..types import Array, Color, Dim, DType, Layout, Text, TupleOf, Type, varying
+from .image_rules import channel_count
+from .model_images import (
+    check_color,
+    check_layout,
+    color_of_mean,
+    dimension,
+    image_layout,
+    size_hint,
+    size_message,
+)
 
 PRECISIONS = ("fp32", "fp16", "int8", "best", "bf16")
 ENGINELESS_NAMES = frozenset({"Onnx", "OnnxTensor"})  # who writes these expects no TensorRT
@@ -128,7 +137,7 @@ class ModelOp(Op):
         image = varying(found)
         if image is None:
             return found
-        layout = _layout(self.signature.item_shape(info))
+        layout = image_layout(self.signature.item_shape(info))
         if layout is Layout.NONE and image.layout is Layout.VARIES:
             mismatch(
                 "TP302",
@@ -170,7 +179,7 @@ class ModelOp(Op):
     def _channel_axis(self, found: Type) -> int:
         """The axis of the first input's channels, as the model has them, else as the image arrives."""
         assert self.signature is not None
-        layout = _layout(self.signature.item_shape(self.signature.inputs[0]))
+        layout = image_layout(self.signature.item_shape(self.signature.inputs[0]))
         if layout is Layout.NONE and isinstance(found, Array):
             layout = found.layout
         return 2 if layout is Layout.HWC else 0
@@ -179,8 +188,8 @@ class ModelOp(Op):
         assert self.signature is not None
         if info.dtype is DType.STRING and not self.signature.item_shape(info):
             return Text()
-        shape = tuple(_dim(d, axis, symbols) for axis, d in enumerate(self.signature.item_shape(info)))
-        layout = _layout(shape)
+        shape = tuple(dimension(d, axis, symbols) for axis, d in enumerate(self.signature.item_shape(info)))
+        layout = image_layout(shape)
         if layout is Layout.NONE:
             return Array(info.dtype, shape)
         image = Array(info.dtype, shape, layout)
@@ -191,7 +200,7 @@ class ModelOp(Op):
         """The colour order the model wants: ``input_color``, else what the order of mean shows, else any."""
         if self.input_color:
             return None if self.input_color == "any" else self.input_color
-        return _color_of_mean(self.mean)
+        return color_of_mean(self.mean)
 
     def _check_input(self, call: InferCall, info: TensorInfo, found: Type, symbols: dict[str, Dim]) -> None:
         assert self.signature is not None
@@ -201,7 +210,7 @@ class ModelOp(Op):
         if not isinstance(found, Array) or isinstance(wanted, Text):
             mismatch("TP301", f"model input '{info.name}' is {wanted}, but {found} arrives")
         assert isinstance(wanted, Array)
-        _check_layout(info, wanted, found)
+        check_layout(info, wanted, found)
         if len(found.shape) != len(wanted.shape):
             mismatch(
                 "TP304",
@@ -209,8 +218,8 @@ class ModelOp(Op):
             )
         for axis, (want, got) in enumerate(zip(wanted.shape, found.shape, strict=True)):
             if not call.equate(want, got):
-                mismatch("TP304", _size_message(info, wanted, found, axis), _size_hint(wanted, found))
-        _check_color(self.expected_color(), found)
+                mismatch("TP304", size_message(info, wanted, found, axis), size_hint(wanted, found))
+        check_color(self.expected_color(), found)
         if (found.dtype is DType.STRING) != (wanted.dtype is DType.STRING):
             mismatch("TP305", f"model input '{info.name}' is {wanted}, but {found} arrives")
 
@@ -224,85 +233,6 @@ class ModelOp(Op):
         if info.dtype is DType.STRING and not shape:
             return Text()
         return Array(info.dtype, shape)
-
-
-def _layout(shape: Sequence[Dim | str | None]) -> Layout:
-    """The layout of a model's images, told by where 1 or 3 channels stand; NONE: they are no such images."""
-    if len(shape) == 3 and shape[0] in (1, 3):
-        return Layout.CHW
-    return Layout.HWC if len(shape) == 3 and shape[2] in (1, 3) else Layout.NONE
-
-
-def _dim(size: int | str | None, axis: int, symbols: dict[str, Dim]) -> Dim:
-    if isinstance(size, int):
-        return size
-    if size is None:
-        return Symbol(f"d{axis}")
-    return symbols.setdefault(size, Symbol(size))
-
-
-def _check_layout(info: TensorInfo, wanted: Array, found: Array) -> None:
-    if wanted.is_image and found.layout is Layout.UNKNOWN:
-        as_image(found)
-    if wanted.layout is Layout.CHW and found.layout is Layout.HWC:
-        mismatch(
-            "TP302",
-            f"model input '{info.name}' is {wanted}, but the image arrives as HWC ({found})",
-            "add Mat2Tensor in front: it moves the channels to the front",
-        )
-    if wanted.layout is Layout.HWC and found.layout is Layout.CHW:
-        mismatch(
-            "TP302",
-            f"model input '{info.name}' is {wanted} (channels last), but the image arrives as CHW ({found})",
-            "take the image before Mat2Tensor",
-        )
-
-
-def _check_color(expected: str | None, found: Array) -> None:
-    if expected is None or found.layout is Layout.NONE or found.color is Color(expected):
-        return
-    if found.color in (Color.UNKNOWN, Color.NONE):
-        mismatch(
-            "TP303",
-            f"the model wants {expected.upper()}, and the colour order of what arrives is not known",
-            f'declare it where it enters: [pipeline.inputs] data = "{found.dtype.value}[...] {expected}"',
-        )
-    if found.color in (Color.BGR, Color.RGB):
-        mismatch(
-            "TP303",
-            f"the model wants {expected.upper()}, but {found.color.value.upper()} arrives",
-            f'add cvtColorMat with color = "{expected}" in front, or set input_color = "any" on this node',
-        )
-
-
-_AXES = {Layout.CHW: ("channels", "height", "width"), Layout.HWC: ("height", "width", "channels")}
-
-
-def _size_message(info: TensorInfo, wanted: Array, found: Array, axis: int) -> str:
-    names = _AXES.get(wanted.layout)
-    what = names[axis] if names else f"dimension {axis}"
-    got = found.shape[axis]
-    actual = f"{what} {got} arrives" if isinstance(got, int) else f"the {what} that arrives varies"
-    needed = wanted.shape[axis]
-    return f"model input '{info.name}' is {wanted}: {what} must be {needed}, but {actual} ({found})"
-
-
-def _size_hint(wanted: Array, found: Array) -> str | None:
-    if not (wanted.is_image and found.is_image) or channel_count(wanted) != channel_count(found):
-        return None
-    height, width = wanted.shape[1:] if wanted.layout is Layout.CHW else wanted.shape[:2]
-    return f"resize the image to it: resize_h = {height}, resize_w = {width} on ResizeMat in front"
-
-
-_IMAGENET_MEAN = (123.675, 116.28, 103.53)
-
-
-def _color_of_mean(mean: tuple[float, ...]) -> str | None:
-    """RGB or BGR if ``mean`` is ImageNet's (0 to 255 scale) in that order, else None."""
-    for color, order in (("rgb", _IMAGENET_MEAN), ("bgr", _IMAGENET_MEAN[::-1])):
-        if len(mean) == 3 and all(abs(a - b) < 1.0 for a, b in zip(mean, order, strict=True)):
-            return color
-    return None
 
 
 def _gpu(

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from ..diagnostics import Diagnostic, PipelineError, Severity, ToolMissing
+from ..diagnostics import Diagnostic, Severity, ToolMissing
 from ..runner.encryption import EncryptionProblem, unlocked
 from . import serverlog
 from .cache import is_shell_safe, scratch_parent
@@ -25,6 +25,7 @@ from .network import call_address, can_listen, fetch, free_ports, listen_address
 from .pool import pool_flags
 from .processes import end, spawn_supervised
 from .runtime import Runtime, isolated_environment, server_runtime
+from .server_errors import PORT_HINT, ServerError, failure, listed
 from .serverlog import own_log_problems
 from .stubs import LostStub, StubWatch
 from .watchdog import Watchdog, hang_causes
@@ -39,14 +40,6 @@ _EXIT_SECONDS = 8
 # Enough where the repository has what is known to hang the server; see `hang_causes`.
 _SHORT_STALL_SECONDS = 5.0
 _WATCH_SECONDS = 1.0
-
-
-class ServerError(PipelineError):
-    """The server did not start; ``log`` is what it wrote. Exit 1."""
-
-    def __init__(self, diagnostics: Sequence[Diagnostic], log: str) -> None:
-        super().__init__(diagnostics)
-        self.log = log
 
 
 class TritonServer:
@@ -224,11 +217,11 @@ class TritonServer:
 
     def _check_repository(self) -> None:
         if not self.repository.is_dir():
-            raise _failure(
+            raise failure(
                 "TP705", f"'{self.repository}' is not a folder", hint="tpgen build writes a repository"
             )
         if not any(path.is_dir() for path in self.repository.iterdir()):
-            raise _failure(
+            raise failure(
                 "TP705", f"'{self.repository}' holds no model", hint="tpgen build writes a repository"
             )
         for service, port in zip(_SERVICES, self._wanted_ports, strict=True):
@@ -237,10 +230,10 @@ class TritonServer:
             except OSError as error:
                 where = f"{self.host}, port {port}" if port else self.host
                 message = f"cannot listen on {where}: {error.strerror}"
-                raise _failure("TP704", message, hint=_PORT_HINT) from error
+                raise failure("TP704", message, hint=PORT_HINT) from error
             if not free:
                 message = f"the {service} port {port} of {self.host} is in use"
-                raise _failure("TP704", message, hint=_PORT_HINT)
+                raise failure("TP704", message, hint=PORT_HINT)
 
     def _runtime(self) -> Runtime:
         if not self._isolated:
@@ -248,7 +241,7 @@ class TritonServer:
         requirements = self.repository / "requirements.txt"
         if not requirements.is_file():
             message = f"'{requirements}' is missing, so there is nothing to make an isolated environment from"
-            raise _failure("TP705", message, hint="tpgen build writes it; or serve without --isolated")
+            raise failure("TP705", message, hint="tpgen build writes it; or serve without --isolated")
         return server_runtime(self._tritonserver, isolated_environment(requirements.read_text()))
 
     def _unlock(self) -> None:
@@ -256,7 +249,7 @@ class TritonServer:
         try:
             self._unlocked = unlocked(self.repository)
         except EncryptionProblem as problem:
-            raise _failure("TP728", problem.message, hint=problem.hint) from None
+            raise failure("TP728", problem.message, hint=problem.hint) from None
 
     def _launch(self, runtime: Runtime) -> None:
         self._scratch = Path(tempfile.mkdtemp(prefix="tpgen-serve-", dir=scratch_parent()))
@@ -350,7 +343,7 @@ class TritonServer:
         log = self.log
         if conflict := serverlog.port_conflict(log):
             message = f"the {conflict[0]} port is in use ({conflict[1]})"
-            return _failure("TP704", message, hint=_PORT_HINT, log=log)
+            return failure("TP704", message, hint=PORT_HINT, log=log)
         if library := serverlog.missing_library(log):
             return ToolMissing(f"tritonserver lacks the shared library {library}")
         if refused := self._refusals(log):
@@ -359,7 +352,7 @@ class TritonServer:
         reason = serverlog.fatal_reason(log)
         lines = [f"tritonserver ended {how} while it started{f': {reason}' if reason else ''}"]
         hint = crash_hint(self.repository, status - 128)
-        return _failure("TP702", "\n  ".join(lines + serverlog.last_words(log)), hint=hint, log=log)
+        return failure("TP702", "\n  ".join(lines + serverlog.last_words(log)), hint=hint, log=log)
 
     def _refusals(self, log: str) -> list[Diagnostic]:
         return [
@@ -379,7 +372,7 @@ class TritonServer:
         if refused := self._refusals(log):
             return ServerError(refused, log)
         waiting = serverlog.unfinished_models(log)
-        lines = [f"tritonserver {how}, and {_listed(waiting)} not ready"]
+        lines = [f"tritonserver {how}, and {listed(waiting)} not ready"]
         lines += [f"model '{model}': {cause}" for model, cause in causes.items()]
         lines += serverlog.last_words(log)
         hint = (
@@ -387,27 +380,9 @@ class TritonServer:
             if causes
             else "look at what these models wait for at load"
         )
-        return _failure(
+        return failure(
             "TP703", "\n  ".join(lines), hint=hint, log=log, model=next(iter(causes or waiting), None)
         )
 
     def _address(self, service: str) -> str:
         return call_address(self.host, self._ports[service])
-
-
-_PORT_HINT = (
-    "end the other server, or choose ports with --http-port, --grpc-port, --metrics-port (0: any free one)"
-)
-
-
-def _failure(
-    code: str, message: str, *, hint: str | None, log: str = "", model: str | None = None
-) -> ServerError:
-    return ServerError([Diagnostic(code, Severity.ERROR, message, hint=hint, model=model)], log)
-
-
-def _listed(models: list[str]) -> str:
-    if not models:
-        return "no model was begun or the server itself is"
-    names = ", ".join(f"'{model}'" for model in models)
-    return f"{names} {'is' if len(models) == 1 else 'are'}"
