@@ -27,6 +27,7 @@ from tpgen.driver.deploy import deployment_of
 from tpgen.driver.needs import needs_of
 from tpgen.emit.config_pbtxt import parse
 from tpgen.emit.deployment import deployment_files
+from tpgen.emit.features import Features
 from tpgen.runner import encryption
 from tpgen_runtime import memory, unlock
 
@@ -235,10 +236,12 @@ def test_a_container_gets_the_key_and_room_in_memory(folder: Path) -> None:
     assert needs.decrypted == 300 << 20
     assert int(needs.shm_size[:-1]) << 20 > needs.shared_memory + needs.decrypted
     for options in (OPTIONS, NATIVE):
-        compose = deployment_files(deployment_of(check(path, options).compiled, "repository"))["compose.yaml"]
+        deployment = deployment_of(check(path, options).compiled, "repository", Features())
+        compose = deployment_files(deployment)["compose.yaml"]
         assert b"TPGEN_MODEL_KEY_FILE: /run/secrets/tpgen_model_key" in compose
     plain = check(write_pipeline(folder.parent, "open", "net.onnx"), OPTIONS).compiled
-    assert b"MODEL_KEY" not in deployment_files(deployment_of(plain, "repository"))["compose.yaml"]
+    deployment = deployment_of(plain, "repository", Features())
+    assert b"MODEL_KEY" not in deployment_files(deployment)["compose.yaml"]
 
 
 KILLED = """

@@ -155,6 +155,11 @@ def unlocked(repository: Path) -> Path | None:
     return Path(_runtime("memory").MEMORY, name)
 
 
+def needs_key(repository: Path) -> bool:
+    """True if a server of a repository decrypts models: of Python stages or of Triton's backends."""
+    return next(repository.glob(f"*/*/**/*{_runtime('encrypted').SUFFIX}"), None) is not None
+
+
 def _name_of(scratch: Path) -> str:
     return f"tpgen-memory-{hashlib.sha256(os.fsencode(scratch.resolve())).hexdigest()[:32]}"
 
