@@ -293,6 +293,41 @@ def test_a_build_that_is_killed_leaves_nothing_of_the_model(moment: str, folder:
     pytest.fail("the folder in memory outlived its process")
 
 
+WATCHED = """
+import os, time
+asked = []
+def kill(owner, signal):
+    asked.append(os.path.isdir(sys.argv[1]))
+    print(len(asked), asked[-1], flush=True)
+    raise PermissionError if len(asked) < 3 else ProcessLookupError
+os.kill, time.sleep = kill, lambda _: None
+"""
+
+
+def test_an_owner_that_is_another_user_is_not_gone(tmp_path: Path) -> None:
+    folder = tmp_path / "memory"
+    folder.mkdir()
+    code = f"import sys\n{WATCHED}\n{memory._WATCH}"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(folder), "1"], capture_output=True, text=True, check=True
+    )
+    assert (done.stdout, done.stderr) == ("1 True\n2 True\n3 True\n", "")
+    assert not folder.exists()
+
+
+def test_a_folder_in_memory_is_removed_without_an_import(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A finalizer can run while a stand-in for Triton has put the runtime's modules away, or at the exit."""
+    folder = encryption.memory_of(tmp_path)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "tpgen_runtime"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [])
+    encryption.forget(tmp_path)
+    assert not folder.exists()
+    encryption.forget(tmp_path)  # there is nothing of it any more
+
+
 def test_the_folder_in_memory_is_only_for_its_owner(tmp_path: Path) -> None:
     folder = encryption.memory_of(tmp_path)
     try:
