@@ -13,10 +13,10 @@ from engines.onnx_build import model, node, save, tensor
 from small_models import write_models
 from tpgen.diagnostics import Diagnostic, PipelineError
 from tpgen.driver import BuildOptions, build, check
-from tpgen.driver.deploy import deployment_of
 from tpgen.driver.explain import explain
 from tpgen.emit.config_pbtxt import parse
 from tpgen.emit.warmup import grey_jpeg
+from tpgen.services.deployment import write_deployment
 
 NET = """
 [pipeline]
@@ -292,14 +292,18 @@ def test_bytes_of_an_unknown_kind_need_a_file(folder: Path) -> None:
 def test_containers_start_the_server_with_what_the_models_ask_for(folder: Path) -> None:
     def flags(text: str, target: str) -> tuple[str, ...]:
         (folder / "p.toml").write_text(NET + text)
-        compiled = check(folder / "p.toml", BuildOptions(target=target, cores=2)).compiled
-        return deployment_of(compiled, "repository").flags[1:]
+        options = BuildOptions(target=target, cores=2)
+        return write_deployment(folder / "p.toml", folder / "deployment", options)[0].flags[1:]
 
     cache, limit = "--cache-config=local,size=67108864", "--rate-limit=execution_count"
     limiter = 'rate_limiter = {resources = [{name = "R"}]}\n'
     assert flags("", "gpu") == ()
     assert flags(limiter + "response_cache = true\n", "gpu") == (cache, limit)
     assert flags("[pipeline.triton.net]\nresponse_cache = {enable = true}\n", "gpu") == (cache,)
+    assert flags("response_cache = false\n", "gpu") == ()
+    assert flags("[pipeline.triton.net]\nresponse_cache = {enable = false}\n", "gpu") == ()
+    named = 'parameters = {of = {string_value = "response_cache"}, rate_limiter = {string_value = "R"}}\n'
+    assert flags("[pipeline.triton.net]\n" + named, "gpu") == ()
     assert flags(limiter + "response_cache = true\n", "cpu") == (limit,)
 
 

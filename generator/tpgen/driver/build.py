@@ -260,6 +260,7 @@ def _record(compiled: Compiled, lowered: Mapping[str, Lowered]) -> dict[str, JSO
     cuda_pool = cuda_pool_of(compiled.graph)
     return {
         **({"cuda_memory_pool": cuda_pool} if cuda_pool else {}),
+        "target_triton": compiled.loaded.table.keys.target_triton,
         "options": {
             "target": options.target,
             "runtime": options.runtime,

@@ -154,12 +154,6 @@ def computes_in_less(graph: Graph) -> bool:
     return any(asked_of(call).precision != "fp32" for _, _, call in engine_calls(graph))
 
 
-def has_portable_engines(graph: Graph) -> bool:
-    """True if an engine is to run in later releases of TensorRT."""
-    ops: list[Any] = [call.op for _, _, call in engine_calls(graph)]
-    return any(op.version_compatible for op in ops)
-
-
 def precision_decisions(graph: Graph) -> list[str]:
     """What `explain` says of the engines' precision."""
     lines = []
