@@ -24,7 +24,7 @@ from tpgen.driver.check_repository import check_repository
 from tpgen.driver.deploy import deployment_of
 from tpgen.driver.explain import explain
 from tpgen.emit.config_pbtxt import parse
-from tpgen.emit.features import flags_of
+from tpgen.emit.features import features_of
 from tpgen.engines.plan_files import read_built
 from tpgen.engines.requests import Flags
 from tpgen.services.compare import HALF, compare_values
@@ -323,7 +323,8 @@ def test_a_plan_that_is_not_the_recorded_one_is_stale_and_serve_refuses_an_old_o
     asked = place.plan.parent / "engine.json"
     asked.write_text(asked.read_text().replace('"fp32"', '"fp16"'))
     capsys.readouterr()
-    assert run_command(["serve", str(place.repository)], io.StringIO()) == 3
+    ports = [word for service in ("http", "grpc", "metrics") for word in (f"--{service}-port", "0")]
+    assert run_command(["serve", str(place.repository), *ports], io.StringIO()) == 3
     said = capsys.readouterr().err
     assert "precision: fp32 → fp16" in said
     assert "tpgen engines build" in said
@@ -470,10 +471,11 @@ def test_flags_of_the_builder(place: Place) -> None:
 def test_plans_for_later_releases_need_a_flag_of_the_server(place: Place) -> None:
     place.built()
     flag = "--backend-config=tensorrt,version-compatible=true"
-    assert flag not in flags_of(place.repository)
+    assert flag not in features_of(place.repository).flags
     found = place.built(TEXT + "version_compatible = true\n")
-    assert flag in flags_of(place.repository)
-    assert flag in deployment_of(found.compiled, "repository").flags
+    assert flag in features_of(place.repository).flags
+    features = features_of(place.repository)
+    assert flag in deployment_of(found.compiled, "repository", features).flags
     program, others = Path("/opt/tritonserver"), ["--backend-config=python,x=1"]
     assert flag in feature_flags(place.repository, program, others)
     assert flag not in feature_flags(place.repository, program, [flag.replace("true", "false")])

@@ -18,8 +18,10 @@ if os.fork():
 while os.path.isdir(folder):
     try:
         os.kill(owner, 0)
-    except OSError:
+    except ProcessLookupError:
         shutil.rmtree(folder, ignore_errors=True)
+    except PermissionError:
+        pass  # it is there, as another user
     time.sleep(0.5)
 """
 

@@ -50,7 +50,11 @@ class Metrics:
     def __init__(self, stage, pb_utils):
         self._nodes = _by_name(stage.nodes)
         self._counters = []
-        self._sent = {}
+        # What ran before, to warm up, nobody asked for.
+        figures = [figure for figure, _, _ in (*_FAMILIES, *_WASTE)]
+        self._sent = {
+            (node.name, figure): getattr(node, figure) for node in self._nodes for figure in figures
+        }
         self._closing = threading.Event()
         try:
             # The families must stay referenced: a collected one breaks its counters.
@@ -87,10 +91,10 @@ class Metrics:
             value = getattr(node, figure)
             if getattr(node, _PARTS.get(figure, figure)):
                 counter.show()  # a part of nothing is shown, too
-            difference = value - self._sent.get((node.name, figure), 0)
+            difference = value - self._sent[node.name, figure]
             if difference:
                 counter.increment(difference)
-                self._sent[(node.name, figure)] = value
+                self._sent[node.name, figure] = value
 
 
 class _Counter:

@@ -42,8 +42,12 @@ class PythonModel:
         self._stage.load(LoadContext(directory, threads, _device(args)))
         _limit_opencv(threads)
         _keep_freed_memory()
+        self._warm_up(directory)
         self._metrics = Metrics(self._stage, pb_utils)
         self._pace = 0.0  # seconds between two items at the end of the stage, a running mean
+
+    def _warm_up(self, directory):
+        """Run what is to run before the first request; most stages have no samples (`warmup`)."""
 
     def execute(self, requests):
         """Answer every request; None in the list stands for one that was answered at once."""

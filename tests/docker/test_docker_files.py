@@ -18,6 +18,7 @@ from image import instructions, read_yaml
 from tpgen import BuildOptions, PipelineError, build, check
 from tpgen.driver.deploy import deployment_of, server_needs
 from tpgen.emit.deployment import IMAGE_FILES, PROGRAMS, deployment_files
+from tpgen.emit.features import Features
 from tpgen.emit.versions import DEFAULT_TARGET
 from tpgen.resources import docker_dir
 from tpgen.services.deployment import write_deployment
@@ -157,7 +158,9 @@ def test_dashboard_shows_every_node_and_fits_the_grid(deployed: Path) -> None:
 def test_entries_have_rows_of_their_own_and_the_project_a_name_for_docker(tmp_path: Path) -> None:
     path = tmp_path / "p.toml"
     path.write_text(TWO.replace("Two Heads_2", "Two.Heads_2"))
-    deployment = deployment_of(check(path, BuildOptions(cores=2, fuse="none")).compiled, "repository")
+    deployment = deployment_of(
+        check(path, BuildOptions(cores=2, fuse="none")).compiled, "repository", Features()
+    )
     assert deployment.project == "two-heads_2"
     assert {entry.name: entry.nodes for entry in deployment.entries} == {
         "Two.Heads_2.a": ("a", "b"),
@@ -177,7 +180,7 @@ def test_entries_have_rows_of_their_own_and_the_project_a_name_for_docker(tmp_pa
 def test_a_newer_release_takes_nvidias_image(tmp_path: Path) -> None:
     path = tmp_path / "p.toml"
     path.write_text('[pipeline]\ntarget_triton = "25.03"\n[a]\nbackend = "Identity"\n')
-    deployment = deployment_of(check(path, BuildOptions(cores=2)).compiled, "repository")
+    deployment = deployment_of(check(path, BuildOptions(cores=2)).compiled, "repository", Features())
     compose = deployment_files(deployment)["compose.yaml"].decode()
     assert "${DOCKERFILE:-Dockerfile}" in compose
     assert 'TRITON_RELEASE: "25.03"' in compose
@@ -185,7 +188,7 @@ def test_a_newer_release_takes_nvidias_image(tmp_path: Path) -> None:
 
 def test_a_gpu_and_odd_paths_are_given_as_compose_wants_them(tmp_path: Path) -> None:
     compiled = check(examples.pipeline("hello"), BuildOptions(cores=2)).compiled
-    deployment = replace(deployment_of(compiled, "../a $b: 'c\"d"), target="gpu")
+    deployment = replace(deployment_of(compiled, "../a $b: 'c\"d", Features()), target="gpu")
     path = tmp_path / "compose.yaml"
     path.write_bytes(deployment_files(deployment)["compose.yaml"])
     run(TOOLS / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", path)

@@ -11,9 +11,11 @@ import pytest
 
 import examples
 from image import instructions
+from small_models import write_models
 from tpgen import BuildOptions, build, check
 from tpgen.cli import run_command
 from tpgen.driver.deploy import server_needs
+from tpgen.driver.needs import CUDA_POOL_STEP
 from tpgen.services import runtime
 
 DOCKER = """#!/bin/sh
@@ -77,6 +79,79 @@ def test_a_repository_without_its_toml_gets_plenty(
     assert run_command(["serve", str(repository), "--docker"]) == 0
     assert "--shm-size=1g" in calls(notes)[1]
     assert "are not beside it" in capsys.readouterr().err
+
+
+TWO_MODELS = """
+[pipeline]
+target_triton = "25.03"
+preprocess = "gpu"
+inputs = {data = "uint8[8,8,3] rgb"}
+[to]
+backend = "Mat2Tensor"
+next = "net"
+[net]
+backend = "OnnxTensor"
+model = "convolution.onnx"
+response_cache = true
+rate_limiter = {resources = [{name = "R"}]}
+"""
+
+
+def without_its_toml(folder: Path, text: str, options: BuildOptions) -> Path:
+    """A repository that was taken away from where it was built."""
+    (folder / "p.toml").write_text(text)
+    build(folder / "p.toml", folder / "repository", options)
+    (folder / "p.toml").unlink()
+    return folder / "repository"
+
+
+def test_what_a_repository_needs_stands_in_it(notes: Path, tmp_path: Path) -> None:
+    """GPUs, the image, and the flags of what its models ask for are no matter of the TOML."""
+    write_models(tmp_path)
+    options = BuildOptions(target="gpu", runtime="onnxruntime", cores=2)
+    repository = without_its_toml(tmp_path, TWO_MODELS, options)
+    assert run_command(["serve", str(repository), "--docker"]) == 0
+    build_, run = calls(notes)
+    assert Path(build_[2]).name == "Dockerfile"
+    assert build_[build_.index("--build-arg") + 1] == "TRITON_RELEASE=25.03"
+    assert run[run.index("--gpus") + 1] == "all"
+    assert run[run.index(build_[build_.index("--tag") + 1]) + 1 :] == [
+        f"--cuda-memory-pool-byte-size=0:{CUDA_POOL_STEP}",
+        "--cache-config=local,size=67108864",
+        "--rate-limit=execution_count",
+    ]
+    assert "TPGEN_MODEL_KEY" not in " ".join(run)
+
+
+def test_a_cache_is_for_an_image_that_has_one(notes: Path, tmp_path: Path) -> None:
+    write_models(tmp_path)
+    text = TWO_MODELS.replace('target_triton = "25.03"\n', "")
+    repository = without_its_toml(tmp_path, text, BuildOptions(fuse="none", cores=2))
+    assert run_command(["serve", str(repository), "--docker"]) == 0
+    build_, run = calls(notes)
+    assert Path(build_[2]).name == "Dockerfile.cpu"
+    assert run[-1] == "--rate-limit=execution_count"
+    assert not any(word.startswith(("--cache", "--gpus")) for word in run)
+
+
+@pytest.mark.parametrize("options", [{}, {"target": "gpu", "runtime": "onnxruntime"}])
+def test_the_key_of_encrypted_models_is_handed_on(
+    options: dict[str, str], notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether a Python stage decrypts its model or a start does, in memory."""
+    write_models(tmp_path)
+    key = tmp_path / "key"
+    monkeypatch.setenv("TPGEN_MODEL_KEY_FILE", str(key))
+    monkeypatch.delenv("TPGEN_MODEL_KEY", raising=False)
+    assert run_command(["encrypt", "--new-key", str(key)]) == 0
+    assert run_command(["encrypt", str(tmp_path / "convolution.onnx")]) == 0
+    text = '[pipeline]\ninputs = {data = "float32[3,8,8]"}\n[net]\nbackend = "OnnxTensor"\n'
+    text += 'model = "convolution.onnx.encrypted"\n'
+    repository = without_its_toml(tmp_path, text, BuildOptions(cores=2, **options))  # type: ignore[arg-type]
+    assert run_command(["serve", str(repository), "--docker"]) == 0
+    run = calls(notes)[1]
+    assert f"{key}:/run/secrets/tpgen_model_key:ro" in run
+    assert "TPGEN_MODEL_KEY_FILE=/run/secrets/tpgen_model_key" in run
 
 
 def test_a_pipeline_is_built_first(notes: Path) -> None:

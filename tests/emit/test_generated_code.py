@@ -378,7 +378,9 @@ def test_a_template_that_makes_no_python_is_a_bug() -> None:
     from tpgen.emit.render import render_python
 
     with pytest.raises(InternalError, match="does not compile"):
-        render_python("model.py.j2", stage='"""', version="1", source="x")
+        render_python(
+            "model.py.j2", stage='"""', version="1", source="x", module="triton", base="PythonModel"
+        )
 
 
 def test_nothing_is_left_of_a_wrong_pipeline(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from tpgen.driver.deploy import deployment_of
 from tpgen.driver.needs import needs_of
 from tpgen.emit.config_pbtxt import parse
 from tpgen.emit.deployment import deployment_files
+from tpgen.emit.features import Features
 from tpgen.runner import encryption
 from tpgen_runtime import memory, unlock
 
@@ -235,10 +236,12 @@ def test_a_container_gets_the_key_and_room_in_memory(folder: Path) -> None:
     assert needs.decrypted == 300 << 20
     assert int(needs.shm_size[:-1]) << 20 > needs.shared_memory + needs.decrypted
     for options in (OPTIONS, NATIVE):
-        compose = deployment_files(deployment_of(check(path, options).compiled, "repository"))["compose.yaml"]
+        deployment = deployment_of(check(path, options).compiled, "repository", Features())
+        compose = deployment_files(deployment)["compose.yaml"]
         assert b"TPGEN_MODEL_KEY_FILE: /run/secrets/tpgen_model_key" in compose
     plain = check(write_pipeline(folder.parent, "open", "net.onnx"), OPTIONS).compiled
-    assert b"MODEL_KEY" not in deployment_files(deployment_of(plain, "repository"))["compose.yaml"]
+    deployment = deployment_of(plain, "repository", Features())
+    assert b"MODEL_KEY" not in deployment_files(deployment)["compose.yaml"]
 
 
 KILLED = """
@@ -288,6 +291,41 @@ def test_a_build_that_is_killed_leaves_nothing_of_the_model(moment: str, folder:
         time.sleep(0.1)
     shutil.rmtree(folder_in_memory)
     pytest.fail("the folder in memory outlived its process")
+
+
+WATCHED = """
+import os, time
+asked = []
+def kill(owner, signal):
+    asked.append(os.path.isdir(sys.argv[1]))
+    print(len(asked), asked[-1], flush=True)
+    raise PermissionError if len(asked) < 3 else ProcessLookupError
+os.kill, time.sleep = kill, lambda _: None
+"""
+
+
+def test_an_owner_that_is_another_user_is_not_gone(tmp_path: Path) -> None:
+    folder = tmp_path / "memory"
+    folder.mkdir()
+    code = f"import sys\n{WATCHED}\n{memory._WATCH}"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(folder), "1"], capture_output=True, text=True, check=True
+    )
+    assert (done.stdout, done.stderr) == ("1 True\n2 True\n3 True\n", "")
+    assert not folder.exists()
+
+
+def test_a_folder_in_memory_is_removed_without_an_import(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A finalizer can run while a stand-in for Triton has put the runtime's modules away, or at the exit."""
+    folder = encryption.memory_of(tmp_path)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "tpgen_runtime"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [])
+    encryption.forget(tmp_path)
+    assert not folder.exists()
+    encryption.forget(tmp_path)  # there is nothing of it any more
 
 
 def test_the_folder_in_memory_is_only_for_its_owner(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from tpgen.driver.explain_text import explanation_text
 from tpgen.driver.needs import CALLS_IN_FLIGHT, CUDA_POOL_STEP
 from tpgen.emit.config_pbtxt import messages, parse
 from tpgen.emit.deployment import deployment_files
+from tpgen.emit.features import Features
 from tpgen.ir.op import REGISTRY, Op
 from tpgen.passes.device import LOWERINGS
 from tpgen.services.pool import pool_flags
@@ -125,11 +126,11 @@ def test_explain_says_what_runs_where_and_what_it_needs(models: Path) -> None:
 def test_the_pool_holds_what_is_handed_on(models: Path) -> None:
     """One batch is 8 images of 3 × 224 × 224 bytes: little. With 256, and two models called, it is much."""
     result = built(models, IMAGES)
-    assert deployment_of(result.compiled, "repository").cuda_pool == CUDA_POOL_STEP
+    assert deployment_of(result.compiled, "repository", Features()).cuda_pool == CUDA_POOL_STEP
     assert pool_flags(models / "repository") == [f"--cuda-memory-pool-byte-size=0:{CUDA_POOL_STEP}"]
     many = IMAGES.replace('next = "net"', 'next = "net, other"') + NETWORK.replace("[net]", "[other]")
     result = built(models, many.replace("max = 8", "max = 256"), head='outputs = ["net.result"]')
-    deployment = deployment_of(result.compiled, "repository")
+    deployment = deployment_of(result.compiled, "repository", Features())
     least = 2 * 2 * CALLS_IN_FLIGHT * 256 * 3 * 224 * 224
     assert least <= deployment.cuda_pool < least + 3 * CUDA_POOL_STEP
     compose = deployment_files(deployment)["compose.yaml"].decode()
@@ -140,7 +141,7 @@ def test_without_a_stage_there_nothing_is_said_of_a_pool(models: Path) -> None:
     path = models / "p.toml"
     path.write_text(dedent(IMAGES))
     result = build(path, models / "plain", BuildOptions(target="gpu", cores=4))
-    assert deployment_of(result.compiled, "plain").cuda_pool == 0
+    assert deployment_of(result.compiled, "plain", Features()).cuda_pool == 0
     assert pool_flags(models / "plain") == []
     assert "cuda-memory-pool" not in explanation_text(explain(result.compiled[0]))
 

@@ -18,15 +18,15 @@ from small_models import write_models
 from standins import stand_in
 from tpgen.driver import BuildOptions, build
 from tpgen.services.client import Client, RequestError
-from tpgen.services.server import ServerError, TritonServer
+from tpgen.services.server import TritonServer
 
 pytestmark = pytest.mark.triton
 
 CODE = """
-import os, time
+import os, sys, time
 from pathlib import Path
 import numpy as np
-from tpgen_runtime import Tensor, op
+from tpgen_runtime import ItemError, Tensor, op
 
 FOLDER = Path(__FOLDER__)
 CALLS = 0
@@ -42,6 +42,16 @@ def size(data):
     with (FOLDER / "warm").open("a") as file:
         file.write(f"{data.shape[0]}x{data.shape[1]}\\n")
     return np.array(data.shape[:2], np.int32)
+
+@op(outputs={"result": Tensor("float32", [])})
+def dark(data, *, what):
+    if data.shape[0] == 64 and what == "refuse":
+        raise ItemError("too dark")
+    if data.shape[0] == 64 and what == "break":
+        1 / 0
+    if data.shape[0] == 64 and what == "leave":
+        sys.exit(3)
+    return np.array("x") if data.shape[0] == 64 else np.float32(data.shape[1])
 
 @op(inputs={"data": Tensor("float32", [])}, outputs={"result": Tensor("float32", [])})
 def ordered(data):
@@ -110,6 +120,17 @@ PIPELINES = {
         room = "unlimited"
         """,
 }
+FAILING = """
+    [decode]
+    backend = "DecodeMat"
+    next = "dark"
+    [dark]
+    backend = "Python[mine:dark]"
+    what = "{what}"
+    warmup = true
+    """
+WAYS = {"refusing": "refuse", "breaking": "break", "leaving": "leave", "lying": "lie"}
+PIPELINES |= {name: FAILING.format(what=what) for name, what in WAYS.items()}
 CACHED = """
     [pipeline]
     inputs = {data = "float32[3,8,8]"}
@@ -161,6 +182,10 @@ def _png(height: int, width: int) -> bytes:
     return bytes(cv2.imencode(".png", np.zeros((height, width, 3), np.uint8))[1])
 
 
+def _metrics(served: Served) -> str:
+    return urllib.request.urlopen(served.server.metrics_url).read().decode()
+
+
 def _until(done: Callable[[], bool]) -> None:
     end = time.monotonic() + 60
     while not done():
@@ -171,6 +196,8 @@ def _until(done: Callable[[], bool]) -> None:
 def test_a_model_has_run_before_the_first_request(served: Served) -> None:
     answer = Client(served.server.grpc_url).infer("counted", {"data": np.zeros(4, np.float32)})
     assert answer["result"] == 1 + 1 + 8  # a batch of one item, the largest, and this request
+    text = 'tpgen_node_items_total{node="a",pipeline="counted"} '
+    _until(lambda: f"{text}1\n" in _metrics(served) and f"{text}10\n" not in _metrics(served))
 
 
 def test_images_are_warmed_up_with_an_image(served: Served) -> None:
@@ -181,11 +208,8 @@ def test_images_are_warmed_up_with_an_image(served: Served) -> None:
 
 def test_all_models_with_a_sample_ran_it(served: Served) -> None:
     log = served.server.log
-    for model in ("counted", "decoded", "from_file", "cached__net"):
-        assert (
-            f"model '{model}' instance" in log and f"'{model}' instance {model}_0_0 is running warmup" in log
-        )
-    assert "'queue' instance queue_0_0 is running warmup" not in log
+    assert "'cached__net' instance cached__net_0_0 is running warmup" in log
+    assert log.count("is running warmup sample") == 2  # stages run theirs themselves
 
 
 def test_an_equal_request_gets_the_answer_of_the_first(served: Served) -> None:
@@ -237,17 +261,22 @@ def test_a_rate_limit_keeps_instances_apart(served: Served) -> None:
     assert met("limited") == {False}
 
 
-def test_a_sample_that_the_model_fails_on_keeps_the_server_from_starting(tmp_path: Path) -> None:
-    code = (
-        CODE.replace("__FOLDER__", "'.'")
-        + "\n@op(outputs={'result': Tensor('bool', [])})\ndef never(data):\n"
-    )
-    (tmp_path / "mine.py").write_text(code + "    raise ValueError('not this one')\n")
-    toml = '[pipeline]\ninputs = {data = "float32[4]"}\n[a]\nbackend = "Python[mine:never]"\nwarmup = true\n'
-    (tmp_path / "p.toml").write_text(toml)
-    build(tmp_path / "p.toml", tmp_path / "repository", BuildOptions(target="cpu", cores=1))
-    with pytest.raises(ServerError, match=r"warm-?up sample"), TritonServer(tmp_path / "repository"):
-        pass
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        ("refusing", "item 0: too dark"),
+        ("breaking", "item 0: ZeroDivisionError: division by zero"),
+        ("leaving", "item 0: SystemExit: 3"),
+        ("lying", "TypeError: "),
+    ],
+)
+def test_a_sample_that_a_stage_fails_on_is_a_warning(served: Served, model: str, reason: str) -> None:
+    told = [line for line in served.server.log.splitlines() if f"stage {model}: warm-up" in line]
+    assert len(told) == 2  # a batch of one item, and the largest
+    assert all(reason in line for line in told)
+    assert "[dark]" in told[0]
+    fine = _png(5, 9)
+    assert Client(served.server.grpc_url).infer(model, {"data": fine})["result"] == 9
 
 
 def test_a_request_beyond_the_queue_is_refused(served: Served) -> None:

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engines.onnx_build import model, node, save, tensor
 from small_models import write_models
 from tpgen.diagnostics import Diagnostic, PipelineError
 from tpgen.driver import BuildOptions, build, check
-from tpgen.driver.deploy import deployment_of
 from tpgen.driver.explain import explain
 from tpgen.emit.config_pbtxt import parse
 from tpgen.emit.warmup import grey_jpeg
+from tpgen.services.deployment import write_deployment
 
 NET = """
 [pipeline]
@@ -23,6 +24,12 @@ inputs = {data = "float32[3,8,8]"}
 [net]
 backend = "TensorrtTensor"
 model = "convolution.onnx"
+max = 4
+"""
+OTHER = """
+[other]
+backend = "TensorrtTensor"
+model = "relu.onnx"
 max = 4
 """
 
@@ -225,6 +232,23 @@ def test_a_provider_makes_onnx_runtime_the_backend(
     assert not list((folder / "repository").glob("*/1/engine.json"))
 
 
+def test_keys_for_an_engine_say_nothing_where_there_is_none(folder: Path) -> None:
+    def in_vain(text: str) -> list[tuple[int, str]]:
+        return [(line, what) for code, _, line, what in findings(folder, text) if code == "TP922"]
+
+    keys, provider = 'precision = "fp16"\nmax_workspace_size = 512\n', 'execution_provider = "cuda"\n'
+    assert in_vain(NET + keys) == []
+    assert in_vain(NET + keys + provider) == [(8, '"fp16"'), (9, "512")]
+    compiled = check(folder / "p.toml", BuildOptions(target="gpu", cores=2)).compiled[0]
+    why = {key.key: key.why for key in explain(compiled).ignored}
+    assert provider.strip() in why["precision"]
+    assert in_vain('precision = "fp16"\n' + NET + provider) == [(1, '"fp16"')]
+    both = NET.replace("max = 4", f"max = 4\n{provider}next = 'other'") + OTHER
+    relu = [node("Relu", "x", "y")]
+    save(model(relu, [tensor("x", ["N", 3])], [tensor("y", ["N", 3])]), folder / "relu.onnx")
+    assert in_vain('precision = "fp16"\n' + both) == []  # one of the two has an engine
+
+
 def test_a_model_can_stay_on_the_cpu_of_a_machine_with_gpus(folder: Path) -> None:
     found = config(folder, NET + 'execution_provider = "cpu"\n')
     assert (found.backend, found.instance_group[0].kind, found.instance_group[0].count) == (
@@ -259,21 +283,27 @@ def test_bytes_of_an_unknown_kind_need_a_file(folder: Path) -> None:
     assert findings(folder, text, target="cpu") == [("TP923", "error", 3, "warmup")]
     (folder / "item.json").write_text('{"data": "text"}')
     found = config(folder, text.replace("true", '"item.json"'), "p", target="cpu")
-    assert [one.batch_size for one in found.model_warmup] == [1, 8]
-    assert (folder / "repository" / "p" / "warmup" / "0.bin").read_bytes() == b"\4\0\0\0text"
+    assert not found.model_warmup  # the server would die of an item that fails
+    samples = folder / "repository" / "p" / "1" / "warmup"
+    assert [one["batch_size"] for one in json.loads((samples / "samples.json").read_text())] == [1, 8]
+    assert (samples / "0.bin").read_bytes() == b"\4\0\0\0text"
 
 
 def test_containers_start_the_server_with_what_the_models_ask_for(folder: Path) -> None:
     def flags(text: str, target: str) -> tuple[str, ...]:
         (folder / "p.toml").write_text(NET + text)
-        compiled = check(folder / "p.toml", BuildOptions(target=target, cores=2)).compiled
-        return deployment_of(compiled, "repository").flags[1:]
+        options = BuildOptions(target=target, cores=2)
+        return write_deployment(folder / "p.toml", folder / "deployment", options)[0].flags[1:]
 
     cache, limit = "--cache-config=local,size=67108864", "--rate-limit=execution_count"
     limiter = 'rate_limiter = {resources = [{name = "R"}]}\n'
     assert flags("", "gpu") == ()
     assert flags(limiter + "response_cache = true\n", "gpu") == (cache, limit)
     assert flags("[pipeline.triton.net]\nresponse_cache = {enable = true}\n", "gpu") == (cache,)
+    assert flags("response_cache = false\n", "gpu") == ()
+    assert flags("[pipeline.triton.net]\nresponse_cache = {enable = false}\n", "gpu") == ()
+    named = 'parameters = {of = {string_value = "response_cache"}, rate_limiter = {string_value = "R"}}\n'
+    assert flags("[pipeline.triton.net]\n" + named, "gpu") == ()
     assert flags(limiter + "response_cache = true\n", "cpu") == (limit,)
 
 

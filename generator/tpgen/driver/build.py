@@ -30,7 +30,7 @@ from .models import model_contents
 from .needs import cuda_pool_of
 from .options import BuildOptions
 from .packages import note_missing_packages
-from .precision import Lowered, lower_models, note_default, sample_hashes
+from .precision import TENSORRT, Lowered, lower_models, note_builder_keys, note_default, sample_hashes
 from .shown import counted
 
 DEFAULT_DIRECTORY = "model_repository"
@@ -134,6 +134,8 @@ def _plan_all(
             _note_processes(one, own)
             note_missing_packages(one, planned.requirements, own)
             note_encrypted(one.graph, one.options.runtime, own)
+            if one.options.runtime == TENSORRT:
+                note_builder_keys(one.graph, one.loaded.ignored, own)
         bag.extend(own.diagnostics)
     return plans, compiled
 
@@ -265,6 +267,7 @@ def _record(compiled: Compiled, lowered: Mapping[str, Lowered]) -> dict[str, JSO
     cuda_pool = cuda_pool_of(compiled.graph)
     return {
         **({"cuda_memory_pool": cuda_pool} if cuda_pool else {}),
+        "target_triton": compiled.loaded.table.keys.target_triton,
         "options": {
             "target": options.target,
             "runtime": options.runtime,

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 
 from ..emit.dashboard import ServedEntry
 from ..emit.deployment import Deployment
+from ..emit.features import Features
 from ..emit.versions import parse_release
-from ..ir.serving import CACHE, RATE_LIMITER
 from .compile import Compiled
 from .encrypted import encrypted_models
 from .explain import model_sizes
 from .needs import DECRYPTED_ROOM, MIB, SERVER_BYTES, Needs, needs_of
-from .precision import has_portable_engines
 
 # Shared memory is taken at the start for what a batch is expected to need, and on demand beyond that.
 LARGEST_POOL = 64 * MIB
@@ -65,12 +64,13 @@ def _shm_size(needs: Sequence[Needs], processes: int, pool: int) -> int:
     return SHM_UNIT // MIB * max(2, math.ceil((max(expected, at_start) + models) / SHM_UNIT))
 
 
-def deployment_of(compiled: Sequence[Compiled], repository: str) -> Deployment:
+def deployment_of(compiled: Sequence[Compiled], repository: str, features: Features) -> Deployment:
     """The deployment of a repository.
 
     Args:
         compiled: its pipelines, at least one.
         repository: the path from the deployment's folder to it, with ``/``.
+        features: what the models in it ask of the server.
     """
     needs = server_needs(compiled)
     targets = {one.options.target for one in compiled}
@@ -86,18 +86,10 @@ def deployment_of(compiled: Sequence[Compiled], repository: str) -> Deployment:
         needs.shm_size,
         needs.pool,
         needs.assumes,
-        any(_asks(one, CACHE) for one in compiled),
-        any(_asks(one, RATE_LIMITER) for one in compiled),
+        features,
         needs.encrypted,
         needs.cuda_pool,
-        any(has_portable_engines(one.graph) for one in compiled),
     )
-
-
-def _asks(compiled: Compiled, key: str) -> bool:
-    """True if a node asks for something, or the raw fields of its model do."""
-    is_asked = any(key in stage.serving for stage in compiled.graph.stages)
-    return is_asked or f"'{key}'" in repr(dict(compiled.loaded.table.triton))
 
 
 def _entries(compiled: Compiled) -> list[ServedEntry]:

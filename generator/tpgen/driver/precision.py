@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,8 @@ from ..engines.requests import Tensor
 from ..engines.session import RunFailed
 from ..ir.decisive import Decisive
 from ..ir.graph import Call, Graph, Node, Port, Stage
-from ..ir.op import attributes_of
+from ..ir.op import Trait, attributes_of
+from ..ir.serving import PROVIDER
 from ..ops.inference import TensorrtTensor
 from ..source import Span
 from ..types import Array
@@ -94,6 +95,46 @@ def engine_calls(graph: Graph) -> list[tuple[Stage, Node, Call]]:
     return found
 
 
+def builder_keys_in_vain(
+    graph: Graph, written: Sequence[tuple[str, Span, str]]
+) -> Iterator[tuple[str, Span, str]]:
+    """The keys for an engine that no engine of this build is for: key, place and reason.
+
+    ``written`` are those of the TOML, as `Loaded.ignored` has them. Which backend runs a model is decided for
+    each node.
+    """
+    used = {span for _, _, call in engine_calls(graph) for span in call.spans.values()}
+    reasons = {span: reason for node, call in graph.calls() for span, reason in _without_engine(node, call)}
+    for key, span, _ in written:
+        if key in BUILDER_KEYS and key in UNUSED_KEYS:
+            yield key, span, UNUSED_KEYS[key]
+        elif key in BUILDER_KEYS and span not in used:
+            yield key, span, reasons.get(span, "no TensorRT engine is made of this node's model")
+
+
+def _without_engine(node: Node, call: Call) -> Iterator[tuple[Span, str]]:
+    if PROVIDER in node.serving:
+        why = f'execution_provider = "{node.serving[PROVIDER].value}" runs the model on ONNX Runtime'
+        yield from ((span, f"{why}, without an engine of the build") for span in call.spans.values())
+
+
+def note_builder_keys(graph: Graph, written: Sequence[tuple[str, Span, str]], bag: Bag) -> None:
+    """Warn of keys for an engine on nodes that get none, in a build that makes engines.
+
+    That an encrypted model gets none is told once, at the model (TP911).
+    """
+    secret = {
+        span
+        for node, call in graph.calls()
+        if call.op.has(Trait.INFERENCE) and getattr(call.op.signature, "is_encrypted", False)  # type: ignore[attr-defined]
+        for span in call.spans.values()
+        if PROVIDER not in node.serving
+    }
+    for key, span, why in dict.fromkeys(builder_keys_in_vain(graph, written)):
+        if key not in UNUSED_KEYS and span not in secret:
+            bag.warning("TP922", f"'{key}' has no effect: {why}", span, hint=_NO_ENGINE_HINT)
+
+
 def asked_of(call: Call) -> Asked:
     """What a call asks of its engine."""
     op: Any = call.op
@@ -113,12 +154,6 @@ def asked_of(call: Call) -> Asked:
 def computes_in_less(graph: Graph) -> bool:
     """True if an engine computes in less than fp32: answers differ from the reference's then."""
     return any(asked_of(call).precision != "fp32" for _, _, call in engine_calls(graph))
-
-
-def has_portable_engines(graph: Graph) -> bool:
-    """True if an engine is to run in later releases of TensorRT."""
-    ops: list[Any] = [call.op for _, _, call in engine_calls(graph)]
-    return any(op.version_compatible for op in ops)
 
 
 def precision_decisions(graph: Graph) -> list[str]:
@@ -214,6 +249,9 @@ def _tell(node: Node, asked: Asked, lowered: Lowered, span: Span, bag: Bag) -> N
 _SAMPLES_HINT = (
     "put images that the pipeline takes into a folder (or what arrives at this node as .npy, one file per"
     ' item), and write calibrate_input = "FOLDER"'
+)
+_NO_ENGINE_HINT = (
+    'leave the key out; the provider tensorrt takes precision_mode = "FP16" in execution_provider_options'
 )
 _GATE_HINT = "precision::fp32 keeps the layers that matter in fp32"
 

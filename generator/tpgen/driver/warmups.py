@@ -37,7 +37,7 @@ def sample_hashes(graph: Graph, base: Path) -> list[tuple[str, str]]:
 
 
 def check_images(graph: Graph, contents: Mapping[str, bytes], bag: Bag) -> None:
-    """Report encoded images that nothing in their stage can decode: the server dies of such a sample."""
+    """Report encoded images that nothing in their stage can decode: such a sample warms nothing up."""
     for stage in graph.stages:
         value = stage.serving[WARMUP].value if WARMUP in stage.serving else None
         if not stage.is_python or value is None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..resources import docker_dir
 from .dashboard import ServedEntry, dashboard
-from .features import server_flags
+from .features import Features
 from .render import render_text
 from .versions import DEFAULT_TARGET, parse_release
 
@@ -25,7 +25,7 @@ class Deployment:
     ``repository`` is the path from the deployment's folder to the model repository, with ``/``. ``memory``
     and ``pool`` (of one process, in the shared memory) are bytes, ``shm_size`` MiB. ``release``: of Triton.
     ``encrypted``: the server needs a key. ``cuda_pool`` are bytes of each GPU, for what stages hand on.
-    ``has_portable_plans``: some run in later releases of TensorRT.
+    ``features``: what its models ask of the server.
     """
 
     pipelines: tuple[str, ...]
@@ -38,11 +38,9 @@ class Deployment:
     shm_size: int
     pool: int
     assumes: str
-    has_cache: bool = False
-    has_rate_limits: bool = False
+    features: Features
     encrypted: bool = False
     cuda_pool: int = 0
-    has_portable_plans: bool = False
 
     @property
     def project(self) -> str:
@@ -52,23 +50,34 @@ class Deployment:
     @property
     def pool_flag(self) -> str:
         """The flag of tritonserver for what each process keeps in the shared memory."""
-        return f"--backend-config=python,shm-default-byte-size={self.pool}"
+        return pool_flag(self.pool)
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """The flags of tritonserver; only NVIDIA's image has a cache."""
-        cache = self.has_cache and self.dockerfile == NGC
+        """The flags of tritonserver."""
         cuda = [cuda_pool_flag(self.cuda_pool)] if self.cuda_pool else []
-        features = server_flags(
-            cache=cache, rate_limit=self.has_rate_limits, portable=self.has_portable_plans
-        )
-        return (self.pool_flag, *cuda, *features)
+        return (self.pool_flag, *cuda, *image_flags(self.dockerfile, self.features))
 
     @property
     def dockerfile(self) -> str:
-        """The smallest image that runs it: the wheel's server has Python models only, and one release."""
-        newer = parse_release(self.release) > parse_release(DEFAULT_TARGET)
-        return NGC if self.target == "gpu" or newer else CPU
+        """The smallest image that runs it."""
+        return image_for(self.target, self.release)
+
+
+def image_for(target: str, release: str) -> str:
+    """The smallest image: the wheel's server has Python models only, and one release."""
+    newer = parse_release(release) > parse_release(DEFAULT_TARGET)
+    return NGC if target == "gpu" or newer else CPU
+
+
+def image_flags(dockerfile: str, features: Features) -> list[str]:
+    """The flags of tritonserver for what models ask of it; only NVIDIA's image has a cache."""
+    return replace(features, cache=features.cache and dockerfile == NGC).flags
+
+
+def pool_flag(size: int) -> str:
+    """The flag of tritonserver for what each process keeps in the shared memory, bytes."""
+    return f"--backend-config=python,shm-default-byte-size={size}"
 
 
 def cuda_pool_flag(size: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..engines.requests import BadRequest, read_request
@@ -15,23 +16,32 @@ PORTABLE_FLAG = "--backend-config=tensorrt,version-compatible"
 _REQUESTS = "*/*/engine.json"
 
 
-def server_flags(*, cache: bool, rate_limit: bool, portable: bool = False) -> list[str]:
-    """The flags for these features: a server ignores what models ask for that it was not started with.
+@dataclass(frozen=True)
+class Features:
+    """What models ask for that a server ignores, or refuses, if it was not started with it.
 
     ``portable``: plans that run in later releases of TensorRT hold code of the host, and are refused else.
     """
-    flags = {
-        f"{CACHE_FLAG}=local,size={CACHE_BYTES}": cache,
-        f"{RATE_FLAG}=execution_count": rate_limit,
-        f"{PORTABLE_FLAG}=true": portable,
-    }
-    return [flag for flag, is_wanted in flags.items() if is_wanted]
+
+    cache: bool = False
+    rate_limit: bool = False
+    portable: bool = False
+
+    @property
+    def flags(self) -> list[str]:
+        """The flags of tritonserver for them."""
+        flags = {
+            f"{CACHE_FLAG}=local,size={CACHE_BYTES}": self.cache,
+            f"{RATE_FLAG}=execution_count": self.rate_limit,
+            f"{PORTABLE_FLAG}=true": self.portable,
+        }
+        return [flag for flag, is_wanted in flags.items() if is_wanted]
 
 
-def flags_of(repository: Path) -> list[str]:
-    """The flags that the models of a repository ask for."""
+def features_of(repository: Path) -> Features:
+    """What the models of a repository ask for, as their configurations and requests for engines say."""
     configs = list(_configs(repository))
-    return server_flags(
+    return Features(
         cache=any(config.response_cache.enable for config in configs),
         rate_limit=any(
             group.HasField("rate_limiter") for config in configs for group in config.instance_group

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..diagnostics import Bag, did_you_mean
 from ..ir.filters import UserStatus
@@ -26,6 +27,9 @@ from .serving import serving_override
 from .stage_code import StageCode
 from .vendor import REQUIREMENTS, requirements, runtime_files
 from .wire_form import wire_tensors
+
+if TYPE_CHECKING:
+    from .warmup import WarmUp
 
 MAX_PIXELS = 64_000_000
 
@@ -115,14 +119,16 @@ def _stage_model(
     paths = _place_files(graph, stage, inputs, files)
     code = StageCode(graph, stage, inputs.version, paths, MAX_PIXELS)
     files["1/stage.py"] = code.text().encode()
-    files["1/model.py"] = _model_py(stage, inputs).encode()
-    for path, content in runtime_files(code.modules).items():
+    warm = _warm_up(graph, stage, inputs, bag)
+    files |= _own_samples(warm) if warm else {}
+    files["1/model.py"] = _model_py(stage, inputs, is_warm=warm is not None).encode()
+    for path, content in runtime_files(code.modules | ({"warmup"} if warm else set())).items():
         files[f"1/{path}"] = content
     for label in _code_labels(graph, stage):
         for path, data in inputs.user_files.get(label, {}).items():
             files[f"1/user/{path}"] = data
     config = configs.stage_config(stage, entry, _batching(graph, stage, inputs))
-    config = _with_serving(graph, stage, config, inputs, files, bag)
+    config = _with_serving(graph, stage, config, inputs, bag)
     native = {name for other in graph.stages if not other.is_python for name in graph.titles(other.nodes)}
     for name in graph.titles(stage.nodes):
         if name in inputs.overrides and name not in native:
@@ -137,7 +143,9 @@ def _native_model(graph: Graph, stage: Stage, inputs: Inputs, bag: Bag) -> Model
     engine = inputs.engines.get(stage.name)
     files = native_files(stage, contents, engine)
     config = native_config(stage, _batching(graph, stage, inputs), engine)
-    config = _with_serving(graph, stage, config, inputs, files, bag)
+    warm = _warm_up(graph, stage, inputs, bag)
+    files |= warm.files if warm else {}
+    config = _with_serving(graph, stage, config, inputs, bag, warm.samples if warm else ())
     for name in stage.nodes:
         if name in inputs.overrides:
             config = apply_override(config, inputs.overrides[name], inputs.target_triton, bag)
@@ -146,32 +154,42 @@ def _native_model(graph: Graph, stage: Stage, inputs: Inputs, bag: Bag) -> Model
 
 
 def _with_serving(
-    graph: Graph, stage: Stage, config: Any, inputs: Inputs, files: dict[str, Content], bag: Bag
+    graph: Graph,
+    stage: Stage,
+    config: Any,
+    inputs: Inputs,
+    bag: Bag,
+    samples: Sequence[Mapping[str, Any]] = (),
 ) -> Any:
-    """The configuration with what the stage's nodes ask of it; warm-up samples come to the files."""
+    """The configuration with what the stage's nodes ask of it; ``samples`` are those that the server runs."""
     title = graph.title(stage.nodes[0])
-    samples = _warm_up(graph, stage, inputs, files, bag) if WARMUP in stage.serving else []
     override = serving_override(stage, title, config, samples)
     return config if override is None else apply_override(config, override, inputs.target_triton, bag)
 
 
-def _warm_up(
-    graph: Graph, stage: Stage, inputs: Inputs, files: dict[str, Content], bag: Bag
-) -> list[dict[str, Any]]:
-    """The warm-up samples of a stage; their data comes to the files."""
+def _warm_up(graph: Graph, stage: Stage, inputs: Inputs, bag: Bag) -> WarmUp | None:
+    """The warm-up samples of a stage, and the files with their data; None if it is to run none."""
+    if WARMUP not in stage.serving or stage.serving[WARMUP].value is False:
+        return None
     from .warmup import BadSample, warm_up  # with numpy, which most builds have no use for
 
     asked, title = stage.serving[WARMUP], graph.title(stage.nodes[0])
     if not inputs.samples.keys() >= set(files_of(asked.value)):
-        return []  # which was reported
+        return None  # which was reported
     try:
-        warm = warm_up(stage, _encoded(graph, stage), inputs.samples)
+        return warm_up(stage, _encoded(graph, stage), inputs.samples)
     except BadSample as problem:
         message = f"'{title}' cannot be warmed up: {problem}"
         bag.error("TP923", message, asked.span, hint=problem.hint, node=title)
-        return []
-    files.update(warm.files)
-    return warm.samples
+        return None
+
+
+def _own_samples(warm: WarmUp) -> dict[str, Content]:
+    """The files of a Python stage's samples, which it runs itself: the server would die of one that fails."""
+    return {
+        "1/warmup/samples.json": f"{json.dumps(warm.samples, indent=2)}\n".encode(),
+        **{f"1/{path}": content for path, content in warm.files.items()},
+    }
 
 
 def _encoded(graph: Graph, stage: Stage) -> dict[str, bool]:
@@ -260,9 +278,14 @@ def _batching(graph: Graph, stage: Stage, inputs: Inputs) -> configs.Batching:
     return configs.Batching(delay, timeout)
 
 
-def _model_py(stage: Stage, inputs: Inputs) -> str:
+def _model_py(stage: Stage, inputs: Inputs, *, is_warm: bool) -> str:
     return render_python(
-        "model.py.j2", stage=stage.name, version=inputs.version, source=safe_name(inputs.source)
+        "model.py.j2",
+        stage=stage.name,
+        version=inputs.version,
+        source=safe_name(inputs.source),
+        module="warmup" if is_warm else "triton",
+        base="WarmModel" if is_warm else "PythonModel",
     )
 
 

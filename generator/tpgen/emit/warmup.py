@@ -1,7 +1,8 @@
-"""Warm-up samples of a Triton model: requests of one item each, run by the server when it loads the model.
+"""Warm-up samples of a Triton model: requests of one item each, run when the model is loaded.
 
-Their data lies in ``warmup/`` beside the version. What a sample is made of is a file that the user names, or
-the types of the model's inputs: zeros, a grey JPEG where an encoded image is read.
+The server runs those of models with backends of their own, whose data lies in ``warmup/`` beside the version;
+a Python stage runs its own, in the version's ``warmup/``. What a sample is made of is a file that the user
+names, or the types of the model's inputs: zeros, a grey JPEG where an encoded image is read.
 """
 
 from __future__ import annotations
@@ -52,10 +53,7 @@ def warm_up(stage: Stage, encoded: Mapping[str, bool], contents: Mapping[str, by
     Raises:
         BadSample: a file does not hold what the input takes; or nothing fitting can be made of its type.
     """
-    asked = stage.serving[WARMUP].value if WARMUP in stage.serving else False
-    if asked is False:
-        return WarmUp([], {})
-    given = _given(stage, asked, contents)
+    given = _given(stage, stage.serving[WARMUP].value, contents)
     inputs: dict[str, dict[str, Any]] = {}
     files: dict[str, bytes] = {}
     for port in stage.inputs:

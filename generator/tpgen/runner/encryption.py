@@ -9,7 +9,7 @@ import importlib
 import importlib.util
 import os
 import secrets
-import sys
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +18,9 @@ from typing import Any
 from ..diagnostics import ToolMissing
 
 SUFFIXES = (".encrypted", ".encrypt", ".enc")  # what TorchPipe calls them; ours is the first
+
+
+_in_memory: dict[str, Path] = {}  # the folders of this process, by name
 
 
 class EncryptionProblem(Exception):
@@ -121,21 +124,26 @@ def memory_of(scratch: Path) -> Path:
     Raises:
         EncryptionProblem: there is no memory that can be used as a folder.
     """
-    memory = _runtime("memory")
+    memory, name = _runtime("memory"), _name_of(scratch)
     try:
-        return Path(memory.make_folder(_name_of(scratch)))
+        folder = Path(memory.make_folder(name))
     except (OSError, AttributeError) as problem:  # AttributeError: no such system
         raise EncryptionProblem(
             f"encrypted models are worked on in {memory.MEMORY}, so that none lies on a disk: {problem}",
             "build on Linux, where this is a folder in memory",
         ) from None
+    _in_memory[name] = folder
+    return folder
 
 
 def forget(scratch: Path) -> None:
-    """Remove the folder in memory that belongs to a scratch folder, if there is one."""
-    memory = sys.modules.get("tpgen_runtime.memory")
-    if memory is not None:  # else nothing was ever put there
-        memory.remove_folder(_name_of(scratch))
+    """Remove the folder in memory that belongs to a scratch folder, if there is one.
+
+    It imports nothing: finalizers call it, at any moment of a process.
+    """
+    folder = _in_memory.pop(_name_of(scratch), None)
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def unlocked(repository: Path) -> Path | None:
@@ -153,6 +161,11 @@ def unlocked(repository: Path) -> Path | None:
         _require_package()
         name = unlock.unlock(repository)
     return Path(_runtime("memory").MEMORY, name)
+
+
+def needs_key(repository: Path) -> bool:
+    """True if a server of a repository decrypts models: of Python stages or of Triton's backends."""
+    return next(repository.glob(f"*/*/**/*{_runtime('encrypted').SUFFIX}"), None) is not None
 
 
 def _name_of(scratch: Path) -> str:

@@ -11,15 +11,20 @@ import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..diagnostics import Diagnostic, PipelineError, Severity, ToolMissing
 from ..driver import Compiled
-from ..driver.deploy import deployment_of
-from ..emit.deployment import CPU
-from ..emit.versions import DEFAULT_TARGET
+from ..driver.deploy import server_needs
+from ..emit.deployment import CPU, image_flags, image_for, pool_flag
+from ..emit.features import features_of
+from ..emit.manifest import read_manifest
+from ..emit.versions import DEFAULT_TARGET, parse_release
 from ..resources import docker_dir
+from ..runner.encryption import needs_key
 from .deployment import compiled_of
 from .network import free_ports
+from .pool import pool_flags
 
 _INSIDE = (8000, 8001, 8002)
 # Where the pipelines are not known: the server's processes grow into it.
@@ -47,21 +52,20 @@ def container_plan(
 
     Args:
         repository: its folder.
-        compiled: its pipelines; none if they are not known.
+        compiled: its pipelines, for how much shared memory they need; none if they are not known.
         host: the address of this machine to listen on.
         ports: of HTTP, gRPC and metrics; 0 takes a free one.
     """
     repository = repository.resolve()
-    dockerfile, release, shm, note = CPU, DEFAULT_TARGET, _USUAL_SHM, ""
-    flags: list[str] = []
-    devices: list[str] = []
-    key: list[str] = []
+    target, release = _built_for(repository)
+    dockerfile = image_for(target, release)
+    devices = ["--gpus", "all"] if target == "gpu" else []
+    key = _key_options() if needs_key(repository) else []
+    flags = [*pool_flags(repository), *image_flags(dockerfile, features_of(repository))]
+    shm, note = _USUAL_SHM, ""
     if compiled:
-        deployment = deployment_of(compiled, str(repository))
-        dockerfile, release, shm = deployment.dockerfile, deployment.release, f"{deployment.shm_size}m"
-        flags = [*deployment.flags]
-        devices = ["--gpus", "all"] if deployment.target == "gpu" else []
-        key = _key_options() if deployment.encrypted else []
+        needs = server_needs(compiled)
+        shm, flags = f"{needs.shm_size}m", [pool_flag(needs.pool), *flags]
     else:
         note = f"the pipelines of '{repository}' are not beside it, so their shared memory is a guess: {shm}"
     tag = _tag(repository)
@@ -77,6 +81,15 @@ def container_plan(
     ]
     run = ["docker", "run", "--rm", "--init", f"--shm-size={shm}", *devices, *key, *published, tag, *flags]
     return ContainerPlan(tuple(build), tuple(run), note)
+
+
+def _built_for(repository: Path) -> tuple[str, str]:
+    """Target and release of Triton, as a repository's builds wrote them down; the usual ones without."""
+    manifest = read_manifest(repository)
+    records: list[Any] = [one.record for one in manifest.pipelines.values()] if manifest is not None else []
+    targets = {record["options"]["target"] for record in records}
+    releases = [record.get("target_triton", DEFAULT_TARGET) for record in records]
+    return "gpu" if "gpu" in targets else "cpu", max(releases, key=parse_release, default=DEFAULT_TARGET)
 
 
 def _key_options() -> list[str]:

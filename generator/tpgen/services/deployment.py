@@ -10,6 +10,7 @@ from ..diagnostics import Diagnostic
 from ..driver import BuildOptions, Compiled, build, check
 from ..driver.deploy import deployment_of
 from ..emit.deployment import PROGRAMS, Deployment, deployment_files
+from ..emit.features import features_of
 from ..emit.owned_files import write_owned
 from .sources import sources_of
 
@@ -50,6 +51,6 @@ def write_deployment(
         result = build(target, repository, options)
         compiled, found = result.compiled, result.diagnostics
     inside = Path(os.path.relpath(repository.resolve(), folder.resolve())).as_posix()
-    deployment = deployment_of(compiled, inside)
+    deployment = deployment_of(compiled, inside, features_of(repository))
     written = write_owned(folder, deployment_files(deployment), programs=PROGRAMS, force=force)
     return deployment, written, found

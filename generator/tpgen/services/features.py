@@ -6,7 +6,7 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..emit.features import CACHE_FLAG, PORTABLE_FLAG, flags_of, warmed_up
+from ..emit.features import CACHE_FLAG, PORTABLE_FLAG, features_of, warmed_up
 
 
 def feature_flags(repository: Path, program: Path, given: Sequence[str]) -> list[str]:
@@ -15,7 +15,7 @@ def feature_flags(repository: Path, program: Path, given: Sequence[str]) -> list
     portable = any(flag.startswith(PORTABLE_FLAG) for flag in given)  # other flags of backends decide nothing
     flags = [
         flag
-        for flag in flags_of(repository)
+        for flag in features_of(repository).flags
         if (not portable if flag.startswith(PORTABLE_FLAG) else flag.partition("=")[0] not in decided)
     ]
     caches = program.parent.parent / "caches"  # it looks for them elsewhere, if it was not installed there
