@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from examples import EXAMPLES
 from tpgen.engines.commands import polygraphy, trtexec
+from tpgen.engines.plan_files import PLAN, place, plan_for
 from tpgen.engines.profiles import Declared, InputRange, plan_profiles
 from tpgen.engines.requests import (
     BadRequest,
@@ -98,10 +100,21 @@ def test_a_portable_engine_is_found_on_other_gpus() -> None:
         ("same_compute_capability", Gpu("NVIDIA L40", "8.9"), True),
         ("same_compute_capability", Gpu("NVIDIA A10", "8.6"), False),
         ("ampere_plus", Gpu("NVIDIA H200", "9.0"), True),
+        ("ampere_plus", Gpu("NVIDIA T4", "7.5"), False),
     ):
         one = replace(REQUEST, flags=Flags(hardware_compatibility=level))  # type: ignore[arg-type]
         assert (one.key() == replace(one, gpu=other).key()) == same
         assert (differences(one, replace(one, gpu=other)) == []) == same
+
+
+@pytest.mark.parametrize(("origin", "is_for_both"), [("8.6", True), ("7.5", False), ("12.0", True)])
+def test_an_engine_for_all_since_ampere_comes_from_one_of_them(
+    origin: str, is_for_both: bool, tmp_path: Path
+) -> None:
+    wide = Flags(hardware_compatibility="ampere_plus")
+    place(tmp_path / PLAN, b"engine", replace(REQUEST, flags=wide, gpu=Gpu("one", origin)))
+    found = plan_for(tmp_path, Gpu("NVIDIA H200", "9.0")).name
+    assert found == (PLAN if is_for_both else "model.sm90.plan")
 
 
 def test_the_change_is_named() -> None:

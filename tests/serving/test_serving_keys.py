@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engines.onnx_build import model, node, save, tensor
 from small_models import write_models
 from tpgen.diagnostics import Diagnostic, PipelineError
 from tpgen.driver import BuildOptions, build, check
@@ -23,6 +24,12 @@ inputs = {data = "float32[3,8,8]"}
 [net]
 backend = "TensorrtTensor"
 model = "convolution.onnx"
+max = 4
+"""
+OTHER = """
+[other]
+backend = "TensorrtTensor"
+model = "relu.onnx"
 max = 4
 """
 
@@ -223,6 +230,23 @@ def test_a_provider_makes_onnx_runtime_the_backend(
     expected = {key: str(value).lower() for key, value in options.items()}
     assert dict(accelerator.parameters) == expected
     assert not list((folder / "repository").glob("*/1/engine.json"))
+
+
+def test_keys_for_an_engine_say_nothing_where_there_is_none(folder: Path) -> None:
+    def in_vain(text: str) -> list[tuple[int, str]]:
+        return [(line, what) for code, _, line, what in findings(folder, text) if code == "TP922"]
+
+    keys, provider = 'precision = "fp16"\nmax_workspace_size = 512\n', 'execution_provider = "cuda"\n'
+    assert in_vain(NET + keys) == []
+    assert in_vain(NET + keys + provider) == [(8, '"fp16"'), (9, "512")]
+    compiled = check(folder / "p.toml", BuildOptions(target="gpu", cores=2)).compiled[0]
+    why = {key.key: key.why for key in explain(compiled).ignored}
+    assert provider.strip() in why["precision"]
+    assert in_vain('precision = "fp16"\n' + NET + provider) == [(1, '"fp16"')]
+    both = NET.replace("max = 4", f"max = 4\n{provider}next = 'other'") + OTHER
+    relu = [node("Relu", "x", "y")]
+    save(model(relu, [tensor("x", ["N", 3])], [tensor("y", ["N", 3])]), folder / "relu.onnx")
+    assert in_vain('precision = "fp16"\n' + both) == []  # one of the two has an engine
 
 
 def test_a_model_can_stay_on_the_cpu_of_a_machine_with_gpus(folder: Path) -> None:

@@ -30,7 +30,7 @@ from .models import model_contents
 from .needs import cuda_pool_of
 from .options import BuildOptions
 from .packages import note_missing_packages
-from .precision import Lowered, lower_models, note_default, sample_hashes
+from .precision import TENSORRT, Lowered, lower_models, note_builder_keys, note_default, sample_hashes
 from .shown import counted
 
 DEFAULT_DIRECTORY = "model_repository"
@@ -134,6 +134,8 @@ def _plan_all(
             _note_processes(one, own)
             note_missing_packages(one, planned.requirements, own)
             note_encrypted(one.graph, one.options.runtime, own)
+            if one.options.runtime == TENSORRT:
+                note_builder_keys(one.graph, one.loaded.ignored, own)
         bag.extend(own.diagnostics)
     return plans, compiled
 
@@ -162,7 +164,14 @@ def make_plan(compiled: Compiled, scratch: Path, bag: Bag, *, write_models: bool
     if not bag.has_errors:
         read = partial(calibration_samples, compiled)
         contents, lowered = lower_models(
-            compiled.graph, contents, compiled.base, scratch, bag, read=read, write=write_models
+            compiled.graph,
+            contents,
+            compiled.base,
+            scratch,
+            bag,
+            reference=compiled.reference,
+            read=read,
+            write=write_models,
         )
     samples = warmups.sample_contents(compiled.graph, compiled.base, bag)
     warmups.check_images(compiled.graph, samples, bag)

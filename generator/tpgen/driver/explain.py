@@ -29,7 +29,7 @@ from .explain_facts import (
 )
 from .needs import needs_of
 from .options import usable_cores
-from .precision import BUILDER_KEYS, TENSORRT, UNUSED_KEYS
+from .precision import BUILDER_KEYS, builder_keys_in_vain
 from .spelling import written_name
 
 
@@ -248,13 +248,14 @@ def _steps(rewrite: ModelRewrite) -> Iterator[str]:
 
 def _ignored(compiled: Compiled) -> Iterator[IgnoredKey]:
     options = compiled.options
-    for key, span, why in compiled.loaded.ignored:
-        if options.target == "gpu" and key in BUILDER_KEYS:
-            if options.runtime == TENSORRT and key not in UNUSED_KEYS:
-                continue
-            why = UNUSED_KEYS.get(key) or f"no engine is built with --runtime {options.runtime}"
-        yield IgnoredKey(key, _place(span), why)
-    yield from (IgnoredKey(key, _place(span), why) for key, span, why in asked_in_vain(compiled.graph))
+    written = compiled.loaded.ignored
+    if options.target == "gpu":
+        found = [one for one in written if one[0] not in BUILDER_KEYS]
+        found += builder_keys_in_vain(compiled.graph, written)
+    else:
+        found = list(written)
+    found += asked_in_vain(compiled.graph)
+    yield from (IgnoredKey(key, _place(span), why) for key, span, why in dict.fromkeys(found))
     yield from _overruled(compiled)
 
 

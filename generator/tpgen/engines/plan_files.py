@@ -90,12 +90,10 @@ def plans_by_capability(plans: Iterator[tuple[str, Built]]) -> dict[str, str]:
 def _is_for(built: Built, gpu: Gpu) -> bool:
     """True if the server is to give a GPU this engine: of its capability, or made for all since Ampere."""
     is_wide = built.request.flags.hardware_compatibility == "ampere_plus"
-    return _capability(built) == gpu.compute_capability or (is_wide and _is_since_ampere(gpu))
-
-
-def _is_since_ampere(gpu: Gpu) -> bool:
-    major = gpu.compute_capability.partition(".")[0]
-    return major.isdecimal() and int(major) >= 8
+    origin = built.request.gpu
+    assert origin is not None, "a plan is built for a GPU"
+    is_same = origin.compute_capability == gpu.compute_capability
+    return is_same or (is_wide and origin.is_since_ampere and gpu.is_since_ampere)
 
 
 def _capability(built: Built) -> str:

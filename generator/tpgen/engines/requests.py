@@ -36,6 +36,12 @@ class Gpu:
     name: str
     compute_capability: str
 
+    @property
+    def is_since_ampere(self) -> bool:
+        """True for the GPUs that an engine for all since Ampere can be built on, and runs on."""
+        major = self.compute_capability.partition(".")[0]
+        return major.isdecimal() and int(major) >= 8
+
 
 @dataclass(frozen=True)
 class Flags:
@@ -150,7 +156,7 @@ def _device(request: EngineRequest) -> dict[str, str] | str | None:
     if request.gpu is None:
         return None
     level = request.flags.hardware_compatibility
-    if level == "ampere_plus":
+    if level == "ampere_plus" and request.gpu.is_since_ampere:
         return level
     if level == "same_compute_capability":
         return request.gpu.compute_capability
