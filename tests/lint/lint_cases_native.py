@@ -160,7 +160,11 @@ NATIVE = (
         "TP866 error",
         more=_accelerator("tensorrt", _CACHED, ("trt_engine_cache_pat", "x")),
     ),
-    _onnx("ort_option_of_later", None, more=_accelerator("tensorrt", _CACHED, ("trt_weightless", "1"))),
+    _onnx(
+        "ort_option_of_later",
+        "TP866 warning",
+        more=_accelerator("tensorrt", _CACHED, ("trt_weightless", "1")),
+    ),
     _onnx("ort_cuda_option", None, more=_accelerator("cuda", ("gpu_mem_limit", "1"))),
     _onnx("ort_cuda_misspelt", "TP866 error", more=_accelerator("cuda", ("gpu_memory_limit", "1"))),
     _onnx(

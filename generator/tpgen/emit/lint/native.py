@@ -46,6 +46,15 @@ _OPTIONS = {
     "openvino": frozenset[str](),
 }
 _PRECISIONS = ("FP16", "FP32", "INT8")
+# What Triton's backend calls otherwise than ONNX Runtime itself.
+_MEANT = {
+    "trt_fp16_enable": 'write precision_mode with the value "FP16"',
+    "trt_int8_enable": 'write precision_mode with the value "INT8"',
+    "trt_bf16_enable": f"the values of precision_mode are {', '.join(_PRECISIONS)}",
+    "trt_max_workspace_size": "write max_workspace_size_bytes",
+    "trt_int8_calibration_table_name": "write int8_calibration_table_name",
+    "trt_int8_use_native_calibration_table": "write int8_use_native_calibration_table",
+}
 _GRAPH_LEVELS = (-1, 0, 1, 2)
 _THREADS = ("intra_op_thread_count", "inter_op_thread_count")
 _INDEXED = re.compile(r".*?__(\d+)")
@@ -88,9 +97,16 @@ def _unknown_option(model: Model, accelerator: str, key: str, path: tuple[Step, 
     if accelerator == "openvino":
         hint = "it takes none; environment variables of the server set up OpenVINO"
         yield model.warning("TP866", f"{message}: it is ignored", *path, hint=hint)
+    elif key in _MEANT and accelerator == "tensorrt":
+        yield model.error("TP866", message, *path, hint=_MEANT[key])
     elif close or (accelerator == "tensorrt" and not key.startswith("trt_")):
         hint = f"did you mean '{close}'?" if close else "its options begin with trt_"
         yield model.error("TP866", message, *path, hint=hint)
+    elif accelerator == "tensorrt":
+        hint = "leave it out, unless the release that serves is known to take it"
+        yield model.warning(
+            "TP866", f"{message} that is known: the backend is likely to refuse it", *path, hint=hint
+        )
 
 
 def onnx_settings_are_numbers(model: Model) -> Iterator[Diagnostic]:
