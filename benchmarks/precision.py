@@ -22,14 +22,17 @@ import numpy as np
 import onnxruntime
 import report
 
-from tpgen.engines.gates import Comparison, Gate, accuracy_gate, compare, half_gates
+from tpgen.engines.comparing import Comparison, compare
+from tpgen.engines.gates import Gate, accuracy_gate, half_gates
 from tpgen.engines.precision import Converted, convert_precision
 from tpgen.engines.precision_report import PrecisionRequest
 from tpgen.engines.quantize import Int8Request, quantize_int8
+from tpgen.ir.decisive import Classes
 
 _HERE = Path(__file__).resolve().parent
 _EXAMPLES = _HERE.parent / "model_repos"
 _CALIBRATION_SEED = 2_000_000  # of pages: none that is trained on or compared
+_READ = {"logits": Classes(), "steps": Classes()}
 _FORMS = ("fp16", "bf16", "int8", "int8, entropy", "int8 + fp16")
 
 Sample = dict[str, Any]
@@ -141,7 +144,7 @@ def measure(trained: Trained, forms: Sequence[str] = _FORMS) -> list[Row]:
     rows = []
     for form in forms:
         made = converted(trained, form)
-        (comparison,) = compare(trained.model, made.emulated, trained.samples)
+        (comparison,) = compare(trained.model, made.emulated, trained.samples, _READ)
         after = trained.accuracy(made.emulated)
         gate = accuracy_gate(before, after) if form.startswith("int8") else half_gates([comparison])[0]
         rows.append(Row(trained.name, form, comparison, before, after, gate))

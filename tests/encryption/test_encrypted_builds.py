@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import errno
 import json
 import os
@@ -22,7 +23,7 @@ from engines.onnx_build import save
 from secret_model import NAME, WEIGHT, leaks, secret_model, write_pipeline
 from tpgen.cli import run_command
 from tpgen.diagnostics import PipelineError
-from tpgen.driver import BuildOptions, build, check, pipe, reference
+from tpgen.driver import BuildOptions, build, calibration, check, pipe, reference
 from tpgen.driver.deploy import deployment_of
 from tpgen.driver.needs import needs_of
 from tpgen.emit.config_pbtxt import parse
@@ -108,6 +109,40 @@ def test_options_that_keep_what_was_decrypted_are_refused(folder: Path, more: st
         folder, "secret", "net.onnx.encrypted", more.replace("= true", "= false").replace('"1"', '"0"')
     )
     build(path, folder / "repository", NATIVE)
+
+
+def test_samples_that_are_saved_leave_nothing_of_the_model(folder: Path) -> None:
+    path, before = write_pipeline(folder, "secret", "net.onnx.encrypted"), _in_memory()
+    (folder / "0.jpg").write_bytes(examples.photo(1))
+    given = ["--input", f"data=@{folder}/0.jpg"]
+    assert run_command(["engines", "samples", str(path), "net", f"{folder}/samples", *given]) == 0
+    assert len(list((folder / "samples").iterdir())) == 1
+    assert _in_memory() == before
+    assert leaks(folder, Path(tempfile.gettempdir())) == []
+
+
+# Who makes temporary folders: the first gives away what takes decrypted models with it, the other holds a
+# repository, in which models are encrypted again.
+MAY_MAKE_FOLDERS = {("encrypted.py", "scratch_folder"), ("local.py", "pipe")}
+
+
+def test_folders_for_models_go_with_what_was_decrypted_for_them() -> None:
+    found = set()
+    for file in Path(calibration.__file__).parent.glob("**/*.py"):
+        tree = ast.parse(file.read_text())
+        functions = [one for one in ast.walk(tree) if isinstance(one, ast.FunctionDef)]
+        used = {one.lineno for one in ast.walk(tree) if _makes_folder(one)}
+        for line in used:
+            inside = [one.name for one in functions if one.lineno <= line <= (one.end_lineno or 0)]
+            found.add((file.name, inside[-1] if inside else ""))
+    assert found == MAY_MAKE_FOLDERS, "take driver/encrypted.scratch_folder()"
+
+
+def _makes_folder(node: ast.AST) -> bool:
+    names = ("TemporaryDirectory", "mkdtemp")
+    if isinstance(node, ast.ImportFrom):
+        return node.module == "tempfile" and any(alias.name in names for alias in node.names)
+    return isinstance(node, ast.Attribute) and node.attr in names
 
 
 def _in_memory() -> set[str]:

@@ -164,7 +164,14 @@ def make_plan(compiled: Compiled, scratch: Path, bag: Bag, *, write_models: bool
     if not bag.has_errors:
         read = partial(calibration_samples, compiled)
         contents, lowered = lower_models(
-            compiled.graph, contents, compiled.base, scratch, bag, read=read, write=write_models
+            compiled.graph,
+            contents,
+            compiled.base,
+            scratch,
+            bag,
+            reference=compiled.reference,
+            read=read,
+            write=write_models,
         )
     samples = warmups.sample_contents(compiled.graph, compiled.base, bag)
     warmups.check_images(compiled.graph, samples, bag)

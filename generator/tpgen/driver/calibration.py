@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from ..runner.loading import user_errors
 from ..runner.reaching import Reaching, gets_to, user_code_before
 from ..types import Bytes
 from .compile import Compiled, compile_pipeline
+from .encrypted import scratch_folder
 from .kernel_files import kernel_files
 from .options import BuildOptions, usable_cores
 from .values import item_for
@@ -94,8 +94,8 @@ def save_samples(
     import numpy as np
 
     bag = Bag()
-    with tempfile.TemporaryDirectory(prefix="tpgen-") as scratch:
-        compiled = compile_pipeline(path, options, bag, Path(scratch))
+    with scratch_folder() as scratch:
+        compiled = compile_pipeline(path, options, bag, scratch)
         bag.raise_if_errors()
         assert compiled is not None
         graph = compiled.reference

@@ -20,12 +20,14 @@ from ..engines.external import copy_model
 from ..engines.precision_report import Half, PrecisionRequest
 from ..engines.requests import Tensor
 from ..engines.session import RunFailed
+from ..ir.decisive import Decisive
 from ..ir.graph import Call, Graph, Node, Port, Stage
 from ..ir.op import Trait, attributes_of
 from ..ir.serving import PROVIDER
 from ..ops.inference import TensorrtTensor
 from ..source import Span
 from ..types import Array
+from .decisive import decisive_parts
 
 if TYPE_CHECKING:
     from ..engines.gates import Gate
@@ -197,12 +199,14 @@ def lower_models(
     scratch: Path,
     bag: Bag,
     *,
+    reference: Graph,
     read: ReadSamples,
     write: bool,
 ) -> tuple[dict[tuple[str, str], tuple[Path, dict[str, Content]]], dict[str, Lowered]]:
     """The contents with the models of engines each in one file and in its precision; by stage, what was done.
 
-    ``read`` reads samples. Without ``write`` only what can be checked without converting is.
+    ``read`` reads samples; ``reference`` is the graph as the TOML has it. Without ``write`` only what can be
+    checked without converting is.
     """
     changed = dict(contents)
     done: dict[str, Lowered] = {}
@@ -217,7 +221,7 @@ def lower_models(
                 sample_files(base / asked.samples)
             if write and place in contents:
                 folder, files = contents[place]
-                task = _Task(asked, stage, call, base, scratch, read)
+                task = _Task(asked, stage, call, base, scratch, read, decisive_parts(reference, call.label))
                 name, file, done[stage.name] = _lowered(files, task)
                 changed[place] = (folder, {name: file})
         except BadSamples as problem:
@@ -262,6 +266,7 @@ class _Task:
     base: Path
     scratch: Path
     read: ReadSamples
+    decisive: Mapping[str, Decisive]
 
 
 def _lowered(files: Mapping[str, Content], task: _Task) -> tuple[str, CopyFrom, Lowered]:
@@ -288,7 +293,8 @@ def _lowered(files: Mapping[str, Content], task: _Task) -> tuple[str, CopyFrom, 
 
 def _converted(model: bytes, task: _Task) -> tuple[bytes, Lowered]:
     """The model in the precision that is asked for; compared with the original where there are samples."""
-    from ..engines.gates import compare, gates_of
+    from ..engines.comparing import compare
+    from ..engines.gates import gates_of
     from ..engines.precision import convert_precision
     from ..engines.quantize import Int8Request, quantize_int8
 
@@ -304,7 +310,7 @@ def _converted(model: bytes, task: _Task) -> tuple[bytes, Lowered]:
             wanted = PrecisionRequest(half, asked.keep, asked.only, asked.layer_norm_fp32)
             done = convert_precision(model, wanted, samples)
         pair = _compared(model, done.emulated, task.call)
-        comparisons = compare(*pair, samples, _best(task.call)) if samples else ()
+        comparisons = compare(*pair, samples, task.decisive) if samples else ()
     except RunFailed as problem:
         message = f"the model can't be computed on the samples in {folder}: {problem.reason}"
         raise BadSamples(message) from None
@@ -315,20 +321,14 @@ def _converted(model: bytes, task: _Task) -> tuple[bytes, Lowered]:
     return done.model, Lowered(asked.precision, report, compared, failed)
 
 
-def _best(call: Call) -> str:
-    """The output that pairs a class with its value, which a pass had appended; "" if none does."""
-    tails = call.rewrite.tails if call.rewrite is not None else ()
-    return tails[-1].name if tails and tails[-1].kind == "best" else ""
-
-
 def _compared(original: bytes, converted: bytes, call: Call) -> tuple[bytes, bytes]:
-    """The models whose answers say how much is lost.
+    """The models whose answers say how much is lost: what the network itself answers.
 
-    A pass may have appended what sorts them: then a small difference moves whole rows, and what the network
-    itself answers is compared.
+    A pass may have appended what sorts it: then a small difference would move whole rows. What is above a
+    threshold and what is not, however, is all that is read of it.
     """
     rewrite = call.rewrite
-    if rewrite is None or not any(tail.kind in ("top", "candidates") for tail in rewrite.tails):
+    if rewrite is None or not rewrite.tails or rewrite.tails[-1].kind == "at_least":
         return original, converted
     from ..engines.tails import without_tails
 

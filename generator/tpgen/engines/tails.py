@@ -51,12 +51,12 @@ def append_tail(editor: GraphEditor, tail: Tail, path: Path) -> None:
 
 
 def without_tails(model: bytes, name: str) -> bytes:
-    """A model in a file's content that answers what tails read: the value of that name, in float32."""
-    from onnx import ModelProto, TensorProto, helper
+    """A model in a file's content that answers what tails read: the value of that name, as it is."""
+    from onnx import ModelProto, ValueInfoProto
 
     parsed = ModelProto.FromString(model)
     del parsed.graph.output[:]
-    parsed.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
+    parsed.graph.output.append(ValueInfoProto(name=name))  # its type is that of the node which writes it
     content: bytes = parsed.SerializeToString(deterministic=True)
     return content
 

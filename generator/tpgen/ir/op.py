@@ -37,6 +37,7 @@ from enum import Enum
 from typing import Any, ClassVar, NoReturn, Protocol, TypeVar, dataclass_transform
 
 from ..types import Array, Color, Dim, Layout, State, Symbol, Type, varying
+from .decisive import Decisive
 
 
 class Trait(Enum):
@@ -213,6 +214,10 @@ class Op:
     def derive(self, types: Mapping[str, Type]) -> Mapping[str, Any]:
         """The values of the `derived` kernel arguments, from the types of the read keys."""
         return {}
+
+    def decisive(self, answer: Array) -> Decisive | None:
+        """What decides of a model's answer that this call reads first; None: nothing is known of it."""
+        return None
 
     def kernel_arguments(self, types: Mapping[str, Type]) -> dict[str, Any]:
         """The keyword arguments of the kernel: the attributes, then what the types decide."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
+from ..ir.decisive import Boxes, Decisive
 from ..ir.op import InferCall, Op, Trait, attr, mismatch, operator
 from ..ir.rewrite import MOST_BEST, Tail
 from ..types import Array, DType, Layout, Symbol, Type
@@ -115,6 +116,10 @@ class YoloDecode(_MapsBack):
                     "set input_h, input_w and strides to those of the model",
                     attribute="input_h",
                 )
+
+    def decisive(self, answer: Array) -> Decisive:
+        is_columns = self.form == "yolov8"
+        return Boxes(self.score_threshold, is_columns=is_columns, has_objectness=not is_columns)
 
     def reduced(self, answer: Array, name: str) -> tuple[Tail, Op] | None:
         """Score and class of each box; of the best boxes only where ``max_candidates`` is less than all.

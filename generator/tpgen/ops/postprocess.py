@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from ..ir.decisive import Classes, Decisive
 from ..ir.op import InferCall, Op, Trait, attr, mismatch, neutral, operator
 from ..ir.rewrite import MOST_BEST, Tail
 from ..types import Array, Dim, DType, ListOf, Symbol, Text, Type
@@ -21,6 +22,9 @@ class Softmax(Op):
         found = number_input(call)
         axis_of(found, self.axis)
         return {"result": Array(DType.FLOAT32, found.shape)}
+
+    def decisive(self, answer: Array) -> Decisive:
+        return Classes(axis_of(answer, self.axis) - len(answer.shape))
 
     def reduced(self, answer: Array, name: str) -> tuple[Tail, Op]:
         """All of it, for the sake of what follows."""
@@ -39,6 +43,9 @@ class ArgMax(Op):
         found = number_input(call)
         return {"result": Array(DType.INT64, without_axis(found.shape, axis_of(found, self.axis)))}
 
+    def decisive(self, answer: Array) -> Decisive:
+        return Classes(axis_of(answer, self.axis) - len(answer.shape))
+
     def reduced(self, answer: Array, name: str) -> tuple[Tail, Op] | None:
         """All of it: the model answers the index. ArgMax of ONNX takes floats only."""
         if answer.dtype not in FLOATS:
@@ -48,6 +55,9 @@ class ArgMax(Op):
 
 class _LastAxis(Op):
     """What the operators over the last axis share."""
+
+    def decisive(self, answer: Array) -> Decisive:
+        return Classes()
 
     def _others(self, call: InferCall) -> tuple[Array, Array]:
         """The types of a class id and of a score per element of the other axes."""
@@ -122,6 +132,9 @@ class SoftmaxMax(Op):
         number_input(call, ranks=(1,))
         return {"result": Array(DType.FLOAT32, (2,))}
 
+    def decisive(self, answer: Array) -> Decisive:
+        return Classes()
+
     def reduced(self, answer: Array, name: str) -> tuple[Tail, Op] | None:
         """All of it: the model answers class and score."""
         if answer.dtype not in FLOATS:
@@ -189,6 +202,9 @@ class TopK(Op):
             "scores": Array(DType.FLOAT32, (count,)),
         }
         return {**types, "labels": ListOf(Text())} if self.labels else types
+
+    def decisive(self, answer: Array) -> Decisive:
+        return Classes()
 
     def reduced(self, answer: Array, name: str) -> tuple[Tail, Op] | None:
         """Ids and scores, where the model is known to have k classes; the names and NaN stay outside."""

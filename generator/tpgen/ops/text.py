@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from ..ir.decisive import Classes, Decisive
 from ..ir.op import InferCall, Op, Trait, attr, mismatch, operator
 from ..ir.rewrite import Tail
 from ..types import Array, DType, Symbol, Text, Type
@@ -53,6 +54,9 @@ class CTCGreedyDecode(Op):
                 attribute="blank",
             )
         return {"result": Text(), "score": Array(DType.FLOAT32, ())}
+
+    def decisive(self, answer: Array) -> Decisive:
+        return Classes()
 
     def reduced(self, answer: Array, name: str) -> tuple[Tail, Op]:
         """The best class of each step and its probability, ``[T,2]``; left are the characters."""
