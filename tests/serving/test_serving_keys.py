@@ -300,6 +300,23 @@ def test_an_image_that_cannot_be_decoded_is_no_sample(folder: Path) -> None:
     assert findings(folder, text.replace("broken", "fine"), target="cpu") == []
 
 
+@pytest.mark.parametrize("sample", ['"{}.jpg"', '{{data = "{}.jpg"}}'])
+@pytest.mark.parametrize("way", [{"target": "cpu"}, {"target": "cpu", "fuse": "none"}, {"target": "gpu"}])
+def test_only_what_decodes_the_image_judges_it(folder: Path, sample: str, way: dict[str, str]) -> None:
+    (folder / "cut.jpg").write_bytes(grey_jpeg()[:-40])
+    (folder / "fine.jpg").write_bytes(grey_jpeg())
+    (folder / "numbers.jpg").write_bytes(b"\x93NUMPY")
+    at_key = ("TP923", "error", 3, "warmup")
+    for decoder in ("DecodeMat", "DecodeTensor"):
+        resize = decoder.replace("Decode", "Resize") + "(resize_h=32,resize_w=32)"
+        alone = f'[d]\nbackend = "{decoder}"\nwarmup = {sample}\nnext = "r"\n[r]\nbackend = "{resize}"\n'
+        together = f'[d]\nbackend = "Sequential[{decoder},{resize}]"\nwarmup = {sample}\n'
+        for text in (alone, together):
+            for name, expected in (("fine", []), ("cut", [at_key]), ("numbers", [at_key])):
+                found = findings(folder, text.format(name), **way)
+                assert [one for one in found if one[1] != "note"] == expected
+
+
 def test_bytes_of_an_unknown_kind_need_a_file(folder: Path) -> None:
     code = "from tpgen_runtime import Tensor, op\n\n@op(outputs={'result': Tensor('int32', [])})\n"
     (folder / "mine.py").write_text(code + "def size(data):\n    return len(data)\n")
