@@ -6,7 +6,7 @@ graph answers once, and a copy whose leaves were all answered elsewhere (by a `B
 
 from . import callers, lanes
 from .filters import BREAK, ERROR, RUN, SERIAL_SKIP, SKIP, SUBGRAPH_SKIP
-from .stage import RESULT, Item, Node, remember
+from .stage import RESULT, Item, Node
 
 
 class Journey:
@@ -170,7 +170,7 @@ class GraphNode(CallingNode):
                     continue
                 item.passes_by = ()
                 if self._on_error is not None:
-                    remember(item)
+                    self._on_error.remember(item)
                 status = self._decided(item, when)
                 if status == RUN:
                     entered += 1

@@ -11,8 +11,6 @@ Only where a kernel works on lists do the items wait for each other.
 import os
 import time
 
-import numpy as np
-
 from . import callers, padding
 from .errors import Broken, Busy, ItemError, RemoteError
 from .filters import ERROR, RUN, SKIP
@@ -65,8 +63,8 @@ class Node:
 
     Takes any iterable of items, and gives one that must be read to its end.
     ``where`` is the place in the TOML, ``pipeline.toml:6``. ``retry`` are further attempts after an error
-    that can pass, ``on_error`` what makes up for failures (`Recovery`). ``skipped`` are items that end here
-    because there is no ``result`` to take over.
+    that can pass, ``on_error`` what makes up for failures (`recovery.Recovery`). ``skipped`` are items that
+    end here because there is no ``result`` to take over.
     """
 
     def __init__(self, name, where, *, retry=0, on_error=None):
@@ -184,7 +182,8 @@ class Node:
 
     def _noted(self, items):
         """The items that are waited for; how they came is kept, if the node makes up for failures."""
-        return callers.wanted(items) if self._on_error is None else map(remember, callers.wanted(items))
+        wanted = callers.wanted(items)
+        return wanted if self._on_error is None else map(self._on_error.remember, wanted)
 
     def _count(self, entered):
         self.batches += entered > 0
@@ -334,39 +333,6 @@ class Node:
 
     def _message(self, item, problem):
         return f"{self.where} [{self.name}] item {item.label}: {problem}"
-
-
-class Recovery:
-    """What makes up for failures: items go on as they came, with a default result if there is one.
-
-    ``dtype`` is that of a default array; of a list, in a list.
-    """
-
-    def __init__(self, *default, dtype=None):
-        self._default = default
-        self._dtype = dtype
-
-    def apply(self, item):
-        """Put the item back to what it was; it passes by what is left of the node."""
-        values, item.reason = item.came
-        item.clear()
-        item.update(values)
-        item.left = True
-        if self._default:
-            item[RESULT] = _default_value(self._default[0], self._dtype)
-            item.reason = None
-
-
-def _default_value(value, dtype):
-    if isinstance(dtype, list):  # of a list: of its elements
-        return [_default_value(element, dtype[0]) for element in value]
-    return value if dtype is None else np.asarray(value, dtype)
-
-
-def remember(item):
-    """Keep how an item came to a node."""
-    item.came = dict(item), item.reason
-    return item
 
 
 class Stage:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ..diagnostics import Bag
-from ..ir.graph import Graph
+from ..ir.graph import Call, Graph, Port, Stage, sent
 from ..ir.serving import WARMUP, Asked, files_of
 from ..runner.kernels import undecodable
 from ..types import Bytes
@@ -46,16 +46,25 @@ def check_images(graph: Graph, contents: Mapping[str, bytes], bag: Bag) -> None:
             file = str(value.get(port.key) if isinstance(value, dict) else value)
             if file not in contents or file.endswith(".json") or not isinstance(port.type, Bytes):
                 continue
-            decoders = [
-                call
-                for name in stage.nodes
-                for call in graph.nodes[name].calls
-                if call.op.group == "image" and port.key in call.op.inputs()
-            ]
-            reasons = [undecodable(call, contents[file]) for call in decoders]
+            reasons = [undecodable(call, contents[file]) for call in _decoders(graph, stage, port)]
             if reasons and all(reasons):
                 span = stage.serving[WARMUP].span
                 bag.error("TP923", f"'{file}' is no sample for '{port.key}': {reasons[-1]}", span)
+
+
+def _decoders(graph: Graph, stage: Stage, port: Port) -> list[Call]:
+    """The calls of a stage that decode what arrives at an input: those behind them read pixels."""
+    assert graph.types is not None
+    before = graph.types.before
+    writers = port.state.writers or {sent(port.key)}
+    calls = [call for name in stage.nodes for call in graph.nodes[name].calls if call.op.group == "image"]
+    return [
+        call
+        for call in calls
+        if (state := before.get(call.label, {}).get("data")) is not None
+        and isinstance(state.type, Bytes)
+        and state.writers == writers
+    ]
 
 
 def _named(graph: Graph) -> Iterator[tuple[str, Asked]]:

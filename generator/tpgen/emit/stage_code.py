@@ -66,6 +66,7 @@ class StageCode:
     from_stage: set[str] = field(default_factory=lambda: {"Stage"})
     from_graph: set[str] = field(default_factory=set)
     from_lanes: set[str] = field(default_factory=set)
+    from_recovery: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         remote = {} if self.stage.runs else self.graph.called_models()
@@ -77,8 +78,7 @@ class StageCode:
     @property
     def modules(self) -> set[str]:
         """The runtime's modules that the code names."""
-        used = {"graph": bool(self.from_graph), "loop": self._loop is not None}
-        return self.parts.modules | {module for module, is_used in used.items() if is_used}
+        return self.parts.modules | {module for module, names in self._named.items() if names}
 
     @property
     def packages(self) -> dict[str, str]:
@@ -113,6 +113,17 @@ class StageCode:
             functions=self.parts.functions,
         )
 
+    @property
+    def _named(self) -> dict[str, set[str]]:
+        """What is imported by name, of each module of the runtime."""
+        return {
+            "filters": self.parts.filters,
+            "graph": self.from_graph,
+            "lanes": self.from_lanes,
+            "loop": {"Loop"} if self._loop is not None else set(),
+            "recovery": self.from_recovery,
+        }
+
     def _imports(self, ports: Sequence[str]) -> list[str]:
         ports_used = sorted({word for port in ports for word in _PORT_CLASSES if f"{word}(" in port})
         if any("image_wire." in port for port in ports):
@@ -122,10 +133,7 @@ class StageCode:
             lines.append("")
         if self.parts.modules:
             lines += _imported("tpgen_runtime", sorted(self.parts.modules))
-        used = {"filters": self.parts.filters, "graph": self.from_graph, "lanes": self.from_lanes}
-        if self._loop is not None:
-            used["loop"] = {"Loop"}
-        for module, names in used.items():
+        for module, names in self._named.items():
             if names:
                 listed = ", ".join(sorted(names, key=_import_order))
                 lines.append(f"from tpgen_runtime.{module} import {listed}")
@@ -195,7 +203,7 @@ class StageCode:
         arguments = [literal(node.title), literal(node.location), *(tracks.arguments(name) if tracks else ())]
         made = "\n        ".join(broken_call(kind, [*arguments, *code.options()], BODY + ASSIGNED))
         if node.on_error is not None:
-            self.from_stage.add("Recovery")
+            self.from_recovery.add("Recovery")
         takes_over = is_first and self.stage.takes_over
         if tracks is None:
             lines = code.lines(takes_over=takes_over, in_graph=False)
