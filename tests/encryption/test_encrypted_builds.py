@@ -89,6 +89,28 @@ def test_nothing_of_the_model_lies_on_a_disk(folder: Path, options: BuildOptions
     assert "cryptography" in requirements
 
 
+CACHE = """execution_provider = "tensorrt"
+execution_provider_options = {trt_engine_cache_enable = true, trt_engine_cache_path = "/cache"}
+"""
+RAW = """[pipeline.triton.net.optimization.execution_accelerators]
+gpu_execution_accelerator = [{name = "tensorrt", parameters = {trt_dump_subgraphs = "1"}}]
+"""
+
+
+@pytest.mark.parametrize("more", [CACHE, RAW], ids=["key of the node", "raw field"])
+def test_options_that_keep_what_was_decrypted_are_refused(folder: Path, more: str) -> None:
+    path = write_pipeline(folder, "secret", "net.onnx.encrypted", more)
+    for run in (lambda: check(path, NATIVE), lambda: build(path, folder / "repository", NATIVE)):
+        with pytest.raises(PipelineError) as raised:
+            run()
+        assert ("TP913", 17) in _findings(raised)
+    assert not (folder / "repository").exists()
+    write_pipeline(
+        folder, "secret", "net.onnx.encrypted", more.replace("= true", "= false").replace('"1"', '"0"')
+    )
+    build(path, folder / "repository", NATIVE)
+
+
 def test_samples_that_are_saved_leave_nothing_of_the_model(folder: Path) -> None:
     path, before = write_pipeline(folder, "secret", "net.onnx.encrypted"), _in_memory()
     (folder / "0.jpg").write_bytes(examples.photo(1))

@@ -160,7 +160,11 @@ NATIVE = (
         "TP866 error",
         more=_accelerator("tensorrt", _CACHED, ("trt_engine_cache_pat", "x")),
     ),
-    _onnx("ort_option_of_later", None, more=_accelerator("tensorrt", _CACHED, ("trt_weightless", "1"))),
+    _onnx(
+        "ort_option_of_later",
+        "TP866 warning",
+        more=_accelerator("tensorrt", _CACHED, ("trt_weightless", "1")),
+    ),
     _onnx("ort_cuda_option", None, more=_accelerator("cuda", ("gpu_mem_limit", "1"))),
     _onnx("ort_cuda_misspelt", "TP866 error", more=_accelerator("cuda", ("gpu_memory_limit", "1"))),
     _onnx(
@@ -171,6 +175,25 @@ NATIVE = (
     _onnx("ort_precision", "TP866 error", more=_accelerator("tensorrt", _CACHED, ("precision_mode", "fp16"))),
     _onnx("ort_cached", None, more=_accelerator("tensorrt", _CACHED, ("precision_mode", "FP16"))),
     _onnx("ort_not_cached", "TP876 warning", more=_accelerator("tensorrt")),
+    *(
+        replace(
+            _native("onnxruntime", f"ort_secret_{name}", finding, ("model.onnx.encrypted",), more=more),
+            more=("TP912", *codes),
+        )
+        for name, finding, more, codes in (
+            ("cached", "TP913 error", _accelerator("tensorrt", _CACHED), ()),
+            ("dumped", "TP913 error", _accelerator("tensorrt", ("trt_dump_subgraphs", "1")), ("TP876",)),
+            (
+                "saved",
+                "TP913 error",
+                _accelerator("tensorrt", ("trt_dump_ep_context_model", "True")),
+                ("TP876",),
+            ),
+            ("timed", "TP913 error", _accelerator("tensorrt", ("trt_timing_cache_enable", "1")), ("TP876",)),
+            ("in_memory", "TP876 warning", _accelerator("tensorrt", ("trt_dump_subgraphs", "0")), ()),
+            ("on_cuda", "TP912 warning", _accelerator("cuda"), ()),
+        )
+    ),
     _onnx("ort_threads_word", "TP866 error", more=_parameter("intra_op_thread_count", "all")),
     _onnx("ort_threads_number", None, instances=_CPU, more=_parameter("intra_op_thread_count", "2")),
     _onnx("ort_threads_of_two", "TP876 warning", instances=_CPU),

@@ -232,6 +232,30 @@ def test_a_provider_makes_onnx_runtime_the_backend(
     assert not list((folder / "repository").glob("*/1/engine.json"))
 
 
+@pytest.mark.parametrize(
+    ("option", "severity", "hint"),
+    [
+        ("trt_fp16_enable", "error", 'precision_mode with the value "FP16"'),
+        ("trt_int8_enable", "error", 'precision_mode with the value "INT8"'),
+        ("trt_bf16_enable", "error", "FP16, FP32, INT8"),
+        ("trt_engine_cache_pat", "error", "did you mean 'trt_engine_cache_path'?"),
+        ("trt_weightless", "warning", "leave it out"),
+    ],
+)
+def test_an_unknown_option_has_the_hint_that_helps(
+    option: str, severity: str, hint: str, folder: Path
+) -> None:
+    options = f'execution_provider_options = {{trt_engine_cache_enable = true, {option} = "1"}}\n'
+    (folder / "p.toml").write_text(f'{NET}execution_provider = "tensorrt"\n{options}')
+    try:
+        found = check(folder / "p.toml", BuildOptions(target="gpu", cores=2)).diagnostics
+    except PipelineError as problem:
+        found = problem.diagnostics
+    (one,) = (one for one in found if one.code == "TP866")
+    assert one.severity.value == severity and hint in (one.hint or "")
+    assert one.span is not None and one.span.line == 9
+
+
 def test_keys_for_an_engine_say_nothing_where_there_is_none(folder: Path) -> None:
     def in_vain(text: str) -> list[tuple[int, str]]:
         return [(line, what) for code, _, line, what in findings(folder, text) if code == "TP922"]

@@ -111,7 +111,8 @@ class NodeKeys:
         choices=("", "cuda", "tensorrt", "openvino", "cpu"),
     )
     execution_provider_options: dict[str, Any] = attr(  # noqa: RUF009
-        "Options of the provider: {trt_engine_cache_enable = true}.", default=None
+        "Options of the provider: {trt_engine_cache_enable = true}; none that keeps an encrypted model.",
+        default=None,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from ...diagnostics import Diagnostic, did_you_mean
 from ..config_pbtxt import messages
+from ..repo_plan import ENCRYPTED
 from . import backends
 from .model import Model
 from .scan import Key, Step
@@ -46,6 +47,18 @@ _OPTIONS = {
     "openvino": frozenset[str](),
 }
 _PRECISIONS = ("FP16", "FP32", "INT8")
+# What Triton's backend calls otherwise than ONNX Runtime itself.
+_MEANT = {
+    "trt_fp16_enable": 'write precision_mode with the value "FP16"',
+    "trt_int8_enable": 'write precision_mode with the value "INT8"',
+    "trt_bf16_enable": f"the values of precision_mode are {', '.join(_PRECISIONS)}",
+    "trt_max_workspace_size": "write max_workspace_size_bytes",
+    "trt_int8_calibration_table_name": "write int8_calibration_table_name",
+    "trt_int8_use_native_calibration_table": "write int8_use_native_calibration_table",
+}
+# Options that keep engines, timings of layers, or the graph itself: of all releases, so by their names.
+_WRITES = re.compile(r"_dump_|_cache_enable$|_detailed_build_log$")
+_OFF = ("", "0", "false")
 _GRAPH_LEVELS = (-1, 0, 1, 2)
 _THREADS = ("intra_op_thread_count", "inter_op_thread_count")
 _INDEXED = re.compile(r".*?__(\d+)")
@@ -88,9 +101,16 @@ def _unknown_option(model: Model, accelerator: str, key: str, path: tuple[Step, 
     if accelerator == "openvino":
         hint = "it takes none; environment variables of the server set up OpenVINO"
         yield model.warning("TP866", f"{message}: it is ignored", *path, hint=hint)
+    elif key in _MEANT and accelerator == "tensorrt":
+        yield model.error("TP866", message, *path, hint=_MEANT[key])
     elif close or (accelerator == "tensorrt" and not key.startswith("trt_")):
         hint = f"did you mean '{close}'?" if close else "its options begin with trt_"
         yield model.error("TP866", message, *path, hint=hint)
+    elif accelerator == "tensorrt":
+        hint = "leave it out, unless the release that serves is known to take it"
+        yield model.warning(
+            "TP866", f"{message} that is known: the backend is likely to refuse it", *path, hint=hint
+        )
 
 
 def onnx_settings_are_numbers(model: Model) -> Iterator[Diagnostic]:
@@ -112,6 +132,26 @@ def onnx_settings_are_numbers(model: Model) -> Iterator[Diagnostic]:
         yield model.warning("TP866", message, "optimization", "graph", "level", hint=hint)
 
 
+def encrypted_models_stay_secret(model: Model) -> Iterator[Diagnostic]:
+    """TP913: TensorRT's provider writes engines and parts of the graph as they are, decrypted."""
+    if model.backend != backends.ONNX or not _is_encrypted(model):
+        return
+    for path, value, _ in _accelerators(model):
+        for key in sorted(value.parameters):
+            if _WRITES.search(key) and value.parameters[key].strip().lower() not in _OFF:
+                message = f"'{key}' writes of the encrypted model '{model.name}' to a disk, unencrypted"
+                place = (*path, "parameters", Key(key), "value")
+                yield model.error("TP913", message, *place, hint="leave it out; engines stay in memory then")
+
+
+def _is_encrypted(model: Model) -> bool:
+    return any(
+        file.name.endswith(ENCRYPTED)
+        for version in model.loaded
+        for file in model.path_of(version.directory).glob("*")
+    )
+
+
 def engines_are_kept(model: Model) -> Iterator[Diagnostic]:
     """TP876: ONNX Runtime builds its TensorRT engines anew with every start, unless they are cached."""
     for path, value, _ in _accelerators(model) if model.backend == backends.ONNX else ():
@@ -121,6 +161,10 @@ def engines_are_kept(model: Model) -> Iterator[Diagnostic]:
             hint = (
                 'add parameters { key: "trt_engine_cache_enable" value: "true" }, and trt_engine_cache_path'
             )
+            if _is_encrypted(model):
+                hint = (
+                    'it is encrypted, so they cannot be cached; the accelerator "cuda" starts without engines'
+                )
             yield model.warning("TP876", message, *path, "name", hint=hint)
 
 

@@ -130,6 +130,7 @@ MODEL_RULES: tuple[Rule, ...] = (
     native.accelerators_are_known,
     native.onnx_settings_are_numbers,
     native.engines_are_kept,
+    native.encrypted_models_stay_secret,
     ensemble.is_a_whole_ensemble,
     ensemble.has_no_instances,
     ensemble.steps_are_complete,
