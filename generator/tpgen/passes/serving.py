@@ -23,6 +23,7 @@ from .base import Context
 
 _ONNX = "onnxruntime"
 _PROVIDED = (PROVIDER, PROVIDER_OPTIONS)
+_NAME_PROVIDER = 'write execution_provider beside it: execution_provider = "cuda"'
 _OWN_BACKEND = "--target gpu or --runtime onnxruntime gives models a backend of their own"
 
 
@@ -85,6 +86,8 @@ def why_without_effect(graph: Graph, stage: Stage, node: Node, key: str) -> str 
         return "its model runs on the CPU"
     if key in _PROVIDED:
         provider = node.serving[PROVIDER].value if PROVIDER in node.serving else ""
+        if key == PROVIDER_OPTIONS and not provider:
+            return f"the node has no {PROVIDER} to give them to; {_NAME_PROVIDER}"
         if stage.backend != _ONNX:
             return f"ONNX Runtime is no backend of its own here; {_OWN_BACKEND}"
         if provider and (provider in CPU_PROVIDERS) is stage.on_gpu and provider != "cpu":
@@ -121,7 +124,7 @@ def _report(graph: Graph, context: Context) -> None:
                     hint = "write it in the node with the model"
                     message = f"'{key}' of '{node.title}' says nothing: the node runs no model"
                     context.bag.error("TP922", message, asked.span, hint=hint, node=node.title)
-                elif why is not None and key in (CACHE, WARMUP):
+                elif why is not None and (key in (CACHE, WARMUP) or _NAME_PROVIDER in why):
                     what, _, hint = f"'{key}' of '{node.title}' has no effect: {why}".partition("; ")
                     context.bag.warning("TP922", what, asked.span, hint=hint or None, node=node.title)
                 elif key == LEVELS and stage.is_called:
