@@ -168,6 +168,16 @@ def test_samples_behind_user_code_are_saved(tmp_path: Path) -> None:
     assert run_command([*arguments, *given], io.StringIO()) == 1  # a node without a model
 
 
+def test_a_model_that_is_an_entry_is_calibrated_with_the_images_of_the_other_one(folder: Path) -> None:
+    """Clients of that entry send what the nodes in front would have prepared."""
+    _built(folder, f'[pipeline]\nentries = ["reader"]\n{INT8}')
+    reports = [engine.report for engine in find_engines(folder / "repository")]
+    assert len(reports) == 2
+    for report in reports:
+        assert any("calibrated on 30 samples" in line for line in report)
+        assert any(line.startswith("ok: logits") for line in report)
+
+
 def test_what_is_lost_fails_the_build_with_its_figures(folder: Path) -> None:
     """The reader can't tell classes apart on pictures of nothing, so roundings move them."""
     (folder / "noise").mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,19 @@ def test_what_arrives_counts_where_a_model_takes_any_size(tmp_path: Path) -> Non
     found = cost(tmp_path, MODEL.replace("rgb.onnx", "any.onnx"), "gpu")
     edges = {(one.source, one.target): one.size for one in found.edges}
     assert edges["p", "p__a"] == 224 * 224 * 3
+
+
+def test_a_called_model_without_a_known_caller_is_charged_to_the_first_stage(tmp_path: Path) -> None:
+    text = (
+        '[pipeline]\nname = "p"\ninputs = {data = "float32[3,8,8] rgb"}\n'
+        '[a]\nbackend = "Identity"\nnext = ["b", "c"]\n[c]\nbackend = "Identity"\n'
+        '[b]\nbackend = "TensorrtTensor"\nmodel = "convolution.onnx"\nmax = 4\n'
+    )
+    known = graph(tmp_path, text, "gpu")
+    lost = tuple(replace(one, nodes=("gone",)) if one.is_called else one for one in known.stages)
+    assert lost != known.stages
+    edges = [
+        cost_of(one, cores=2, target="gpu", engine_rate=None).edges
+        for one in (known, replace(known, stages=lost))
+    ]
+    assert edges[0] == edges[1]

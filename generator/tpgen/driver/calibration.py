@@ -40,31 +40,45 @@ def calibration_samples(
     files = sample_files(folder)
     if not is_image(files[0]):
         return list(read_samples(folder, inputs))
-    entry = _entry_of(compiled.reference, call)
+    ways = _ways_to(compiled.reference, call)
+    if not ways:
+        raise BadSamples(f"{folder} holds images, and nothing that the pipeline takes gets to this model")
+    entry, label = next((way for way in ways if _takes_image(way[0])), ways[0])
     port = _image_input(entry, folder)
-    user = user_code_before(compiled.reference, call.label)
+    user = user_code_before(compiled.reference, label)
     if user is not None:
         raise BadSamples(
             f"{folder} holds images, and '{compiled.reference.title(user.node)}' in front of the model runs"
             f" Python code of yours, which a build doesn't: {_ARRAYS}"
         )
-    reaching = Reaching.load(
-        compiled.reference, entry, call.label, kernel_files(compiled), threads=usable_cores()
-    )
+    reaching = Reaching.load(compiled.reference, entry, label, kernel_files(compiled), threads=usable_cores())
     found = [sample for file in files for sample in _prepared(reaching, port, file, inputs)]
     if not found:
         raise BadSamples(f"of none of the {len(files)} images in {folder} anything arrives at the model")
     return found[:MOST]
 
 
-def _entry_of(graph: Graph, call: Call) -> Entry:
-    """The entry whose images get to a call."""
-    return next(entry for entry in graph.entries if gets_to(graph, entry, call.label))
+def _ways_to(graph: Graph, call: Call) -> list[tuple[Entry, str]]:
+    """The entries whose items get to the model of a call, each with the label of the call there.
+
+    Entries within the graph, and loops, have copies of the call: what arrives at one is what the others get.
+    The call itself comes first.
+    """
+    node = next(node for node, one in graph.calls() if one.label == call.label)
+    place = call.label.removeprefix(node.name)
+    labels = [f"{other.name}{place}" for other in graph.nodes.values() if other.title == node.title]
+    labels.sort(key=lambda label: label != call.label)
+    return [(entry, label) for label in labels for entry in graph.entries if gets_to(graph, entry, label)]
+
+
+def _takes_image(entry: Entry) -> bool:
+    ports = [port for port in entry.inputs if not port.optional]
+    return len(ports) == 1 and isinstance(ports[0].type, Bytes)
 
 
 def _image_input(entry: Entry, folder: Path) -> Port:
     ports = [port for port in entry.inputs if not port.optional]
-    if len(ports) != 1 or not isinstance(ports[0].type, Bytes):
+    if not _takes_image(entry):
         takes = ", ".join(f"'{port.key}' ({port.type})" for port in ports)
         raise BadSamples(f"{folder} holds images, and the pipeline takes {takes}: {_ARRAYS}")
     return ports[0]
@@ -100,12 +114,16 @@ def save_samples(
         assert compiled is not None
         graph = compiled.reference
         call = _model_of(graph, node, compiled.source.path)
-        entry = _entry_of(graph, call)
+        ways = _ways_to(graph, call)
+        if not ways:
+            message = f"nothing that the pipeline takes gets to the model of '{node}'"
+            raise PipelineError([Diagnostic("TP413", Severity.ERROR, message, file=compiled.source.path)])
+        entry, label = ways[0]
         with user_errors(compiled.base, compiled.base):
             reaching = Reaching.load(
                 graph,
                 entry,
-                call.label,
+                label,
                 kernel_files(compiled),
                 threads=usable_cores(),
                 user=compiled.base,

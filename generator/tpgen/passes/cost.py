@@ -185,7 +185,7 @@ def _edges(graph: Graph, entry: str, target: str, sizes: _Sizes) -> Iterator[Edg
         yield EdgeCost(before.name, stage.name, _read_by(graph, stage, sizes), over)
     for stage in own:
         if stage.is_called:
-            caller = next(one for one in steps if set(stage.nodes) <= set(one.nodes))
+            caller = next((one for one in steps if set(stage.nodes) <= set(one.nodes)), steps[0])
             over = _over(target, caller, stage)
             yield EdgeCost(caller.name, stage.name, _read_by(graph, stage, sizes), over)
             yield EdgeCost(stage.name, caller.name, sizes.bytes_of(stage.outputs), over)
