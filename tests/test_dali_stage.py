@@ -9,8 +9,9 @@ import pytest
 
 from small_models import write_models
 from tpgen.diagnostics import PipelineError
-from tpgen.driver import BuildOptions, BuildResult, build
+from tpgen.driver import BuildOptions, BuildResult, build, check
 from tpgen.driver.check_repository import check_repository
+from tpgen.driver.explain import explain
 from tpgen.emit.config_pbtxt import parse
 
 RAW = 'inputs = {data = {type = "bytes", wire = "uint8"}}'
@@ -73,3 +74,21 @@ def test_what_dali_cannot_do_is_said(text: str, said: str, tmp_path: Path) -> No
     assert said in problem.message
     assert problem.span is not None
     assert not (tmp_path / "repository").exists()
+
+
+@pytest.mark.parametrize("preprocess", ["opencv", "dali", "gpu"])
+def test_explain_says_what_was_built(preprocess: str, tmp_path: Path) -> None:
+    text = IMAGES.replace("DecodeMat", "DecodeTensor").replace(
+        "ResizeMat,cvtColorMat,Mat2Tensor", "ResizeTensor"
+    )
+    text = text.replace('color = "rgb"\n', "").replace('"dali"', f'"{preprocess}"') % RAW
+    _built(tmp_path, text)
+    options = BuildOptions(target="gpu", cores=2)
+    compiled = check(tmp_path / "p.toml", options).compiled
+    said = explain(compiled[0])
+    (stage,) = [one for one in said.stages if "decode" in one.nodes]
+    config = parse((tmp_path / "repository" / stage.name / "config.pbtxt").read_text())
+    assert stage.instances == config.instance_group[0].count
+    notes = {call.operator: call.note for node in said.nodes for call in node.calls if call.note}
+    assert ("libjpeg" in notes["DecodeTensor"]) is (preprocess != "dali")
+    assert ("computed on the CPU" in notes["ResizeTensor"]) is (preprocess == "opencv")

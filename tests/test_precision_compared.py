@@ -126,3 +126,10 @@ def test_the_operator_behind_a_model_says_what_is_compared(
     assert compiled is not None, bag.diagnostics
     found = decisive_parts(compiled.reference, "a.TensorrtTensor")
     assert found == ({} if part is None else {"answer": part})
+
+
+def test_a_call_that_the_pipeline_does_not_have_reads_nothing(tmp_path: Path) -> None:
+    _classifier(tmp_path, 1)
+    compiled = compile_pipeline(_written(tmp_path, "ArgMax"), GPU, Bag(), tmp_path)
+    assert compiled is not None
+    assert decisive_parts(compiled.reference, "b.TensorrtTensor") == {}

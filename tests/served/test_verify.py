@@ -13,6 +13,7 @@ import pytest
 from onnx import numpy_helper
 
 import examples
+from tpgen.cli import run_command
 from tpgen.driver import BuildOptions, build
 from tpgen.services.server import TritonServer
 from tpgen.services.verify import verify
@@ -141,3 +142,31 @@ def test_the_unchanged_model_passes_on_the_same_server(
     shutil.copytree(plain / "resnet50", copy / "resnet50")
     _load(server)
     assert _verify(server.grpc_url, models)
+
+
+SLOW = """
+[pipeline]
+instances = "as-written"
+[slow]
+backend = "Python[o:slow]"
+max_queue_size = 1
+"""
+SLOW_CODE = """
+import time
+from tpgen_runtime import Tensor, op
+
+@op(inputs={"data": Tensor("float32", [2])}, outputs={"result": Tensor("float32", [2])})
+def slow(data):
+    time.sleep(0.1)
+    return data
+"""
+
+
+def test_what_a_queue_refuses_is_no_wrong_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "o.py").write_text(SLOW_CODE)
+    (tmp_path / "slow.toml").write_text(SLOW)
+    assert run_command(["verify", str(tmp_path / "slow.toml")]) == 1
+    printed = capsys.readouterr()
+    assert "TP729" in printed.err and "TP724" not in printed.err
+    assert "requests to slow, concurrent, and so not compared: Exceeds maximum queue size" in printed.out
+    assert "16 inputs: equal to the reference, but for" in printed.out

@@ -249,3 +249,11 @@ def test_a_named_server_that_is_none_is_missing(repository: Path) -> None:
 
 def test_a_whole_repository_gives_no_warning_of_its_own(server: TritonServer) -> None:
     assert own_log_problems(server.log) == []
+
+
+def test_a_backend_that_the_server_lacks_is_said_before_it_starts(repository: Path) -> None:
+    add_vector_model(repository, "net")
+    config = repository / "net" / "config.pbtxt"
+    config.write_text(config.read_text().replace('"python"', '"onnxruntime"'))
+    with pytest.raises(ToolMissing, match=r"no backend 'onnxruntime' \(of net\).*--docker.*--tritonserver"):
+        TritonServer(repository).start()

@@ -12,7 +12,7 @@ import pytest
 from engines.onnx_build import model, node, save, tensor
 from small_models import write_models
 from tpgen.diagnostics import Diagnostic, PipelineError
-from tpgen.driver import BuildOptions, build, check
+from tpgen.driver import BuildOptions, BuildResult, build, check
 from tpgen.driver.explain import explain
 from tpgen.emit.config_pbtxt import parse
 from tpgen.emit.warmup import grey_jpeg
@@ -68,6 +68,11 @@ def findings(folder: Path, text: str, **options: Any) -> list[tuple[str, str, in
     return [
         (one.code, one.severity.value, one.span.line, one.span.text) for one in found if one.span is not None
     ]
+
+
+def check_of(folder: Path, way: dict[str, str]) -> BuildResult:
+    """What a check of the pipeline of the folder finds."""
+    return check(folder / "p.toml", BuildOptions(cores=2, **way))
 
 
 def test_every_key_is_a_field_of_the_model(folder: Path) -> None:
@@ -324,6 +329,27 @@ def test_keys_for_an_engine_say_nothing_where_there_is_none(folder: Path) -> Non
     relu = [node("Relu", "x", "y")]
     save(model(relu, [tensor("x", ["N", 3])], [tensor("y", ["N", 3])]), folder / "relu.onnx")
     assert in_vain('precision = "fp16"\n' + both) == []  # one of the two has an engine
+
+
+@pytest.mark.parametrize("value", ["[]", "''", "[0, 0]", "'1,0,1'"])
+def test_gpus_are_some_each_once(folder: Path, value: str) -> None:
+    (code, severity, line, what), *more = findings(folder, f"{NET}gpus = {value}\n")
+    assert (code, severity, line, more) == ("TP104", "error", 8, [])
+    assert what == value.replace("'", '"') or what == value
+    assert len(findings(folder, f"gpus = {value}\n{NET}{OTHER}")) == 1  # not once for each node
+
+
+def test_options_of_a_provider_want_the_provider(folder: Path) -> None:
+    options = "execution_provider_options = {a = 1}\n"
+    for way in ({"target": "cpu"}, {"target": "gpu"}, {"target": "gpu", "runtime": "onnxruntime"}):
+        found = findings(folder, NET + options, **way)
+        assert found == [("TP922", "warning", 8, "execution_provider_options")]
+        checked = check_of(folder, way)
+        (warning,) = (one for one in checked.diagnostics if one.code == "TP922")
+        assert 'write execution_provider beside it: execution_provider = "cuda"' in str(warning.hint)
+        why = {one.key: one.why for one in explain(checked.compiled[0]).ignored}
+        assert "has no execution_provider" in why["execution_provider_options"]
+    assert findings(folder, NET + options + 'execution_provider = "cuda"\n') == []
 
 
 def test_a_model_can_stay_on_the_cpu_of_a_machine_with_gpus(folder: Path) -> None:

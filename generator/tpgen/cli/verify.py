@@ -83,5 +83,7 @@ def command(
     code, message = "TP724", "the served answers differ from the reference"
     if result.all_fail:
         code, message = "TP723", "every input fails, in the reference too: give others with --input"
+    elif not result.differs:
+        code, message = "TP729", "requests were refused by a queue, and their answers could not be compared"
     report.failure(Diagnostic(code, Severity.ERROR, message), f"error[{code}]: {message}")
     return 1

@@ -64,9 +64,9 @@ def _ways_to(graph: Graph, call: Call) -> list[tuple[Entry, str]]:
     Entries within the graph, and loops, have copies of the call: what arrives at one is what the others get.
     The call itself comes first.
     """
-    node = next(node for node, one in graph.calls() if one.label == call.label)
-    place = call.label.removeprefix(node.name)
-    labels = [f"{other.name}{place}" for other in graph.nodes.values() if other.title == node.title]
+    title = {one.label: node.title for node, one in graph.calls()}.get(call.label)
+    place = call.label.removeprefix(call.node)
+    labels = [f"{node.name}{place}" for node in graph.nodes.values() if node.title == title]
     labels.sort(key=lambda label: label != call.label)
     return [(entry, label) for label in labels for entry in graph.entries if gets_to(graph, entry, label)]
 

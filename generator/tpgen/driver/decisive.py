@@ -16,12 +16,12 @@ def decisive_parts(graph: Graph, label: str) -> dict[str, Decisive]:
     """
     types = graph.types
     assert types is not None
-    call = next(call for _, call in graph.calls() if call.label == label)
+    call = next((call for _, call in graph.calls() if call.label == label), None)
     found: dict[str, Decisive] = {}
     for _, reader in graph.calls():
         key = next(iter(reader.op.inputs()), "")
         state, type_ = types.before.get(reader.label, {}).get(key), types.read_by(reader.label).get(key)
-        if state is None or label not in state.writers or not isinstance(type_, Array):
+        if call is None or state is None or label not in state.writers or not isinstance(type_, Array):
             continue
         output, part = _output_of(graph, call, key, type_), reader.op.decisive(type_)
         if output is not None and part is not None:

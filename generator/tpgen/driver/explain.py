@@ -7,9 +7,10 @@ from pathlib import Path
 
 from ..emit.tracks import Tracks
 from ..emit.wire_form import wire_tensors
-from ..ir.graph import Call, Entry, Graph, Node, Port, Stage
+from ..ir.graph import DALI, Call, Entry, Graph, Node, Port, Stage
 from ..ir.op import Trait, attributes_of
 from ..ir.rewrite import ModelRewrite
+from ..passes.device import LOWERINGS, device_work
 from ..passes.serving import asked_in_vain
 from ..source import Span, load_toml
 from ..types import ABSENT, State
@@ -75,8 +76,8 @@ def _stage(stage: Stage, compiled: Compiled) -> StageFacts:
     return StageFacts(
         stage.name,
         compiled.graph.titles(stage.nodes),
-        stage.instances,
-        threads,
+        1 if stage.backend == DALI else stage.instances,
+        stage.instances if stage.backend == DALI else threads,
         stage.max_batch,
         f"{stage.why}; it only hands data on, so a single instance does"
         if _is_light(stage, compiled)
@@ -91,7 +92,10 @@ def _stage(stage: Stage, compiled: Compiled) -> StageFacts:
 def _runs_on(stage: Stage) -> str:
     if stage.is_python:
         return "torch on each GPU" if stage.on_gpu else ""
-    return f"backend {stage.backend} {'on each GPU' if stage.on_gpu else 'on the CPU'}"
+    place = f"backend {stage.backend} {'on each GPU' if stage.on_gpu else 'on the CPU'}"
+    if stage.backend != DALI:
+        return place
+    return f"{place}, with {stage.instances} thread{'s' * (stage.instances > 1)} on the CPU"
 
 
 def _parallel(stage: Stage, graph: Graph) -> Iterator[tuple[str, ...]]:
@@ -123,7 +127,10 @@ def _ports(ports: Sequence[Port], names: DimensionNames) -> tuple[PortFacts, ...
 def _node(node: Node, compiled: Compiled, names: DimensionNames) -> NodeFacts:
     graph = compiled.reference
     left = {call.label: call for _, call in compiled.graph.calls()}
-    calls = tuple(_call(call, left.get(call.label), graph, node, names) for call in node.calls)
+    away = _away(compiled.graph)
+    calls = tuple(
+        _call(call, left.get(call.label), graph, node, names, away.get(call.label)) for call in node.calls
+    )
     first = node.calls[0].filter
     return NodeFacts(
         node.title,
@@ -157,8 +164,34 @@ def _recovery(node: Node) -> str:
     return f"{kept}, with the result {node.on_error.default!r}" if node.on_error.has_default else kept
 
 
-def _call(call: Call, left: Call | None, graph: Graph, node: Node, names: DimensionNames) -> CallFacts:
-    """Facts of a call of the plain graph; ``left`` is what is left of it in the optimised one."""
+def _away(graph: Graph) -> dict[str, str]:
+    """What to say of calls that DALI or torch computes, by label; an operator's note is of the CPU."""
+    found: dict[str, str] = {}
+    for stage in graph.stages:
+        calls = [call for name in stage.nodes for call in graph.nodes[name].calls]
+        if stage.backend == DALI:
+            found |= {call.label: _BY_DALI for call in calls}
+        elif (work := device_work(graph, stage)) is not None:
+            of_torch = [call for call in calls if call.label in work.on_device]
+            found |= {call.label: _on_torch(LOWERINGS[call.op.kernel].tolerance) for call in of_torch}
+    return found
+
+
+_BY_DALI = "computed by DALI on the GPU; TP915, at build, says how far it may be from what the CPU computes"
+
+
+def _on_torch(tolerance: float) -> str:
+    limit = f", within {tolerance:g} grey levels of what the CPU computes" if tolerance else ""
+    return f"computed by torch on the GPU{limit}"
+
+
+def _call(
+    call: Call, left: Call | None, graph: Graph, node: Node, names: DimensionNames, away: str | None
+) -> CallFacts:
+    """Facts of a call of the plain graph; ``left`` is what is left of it in the optimised one.
+
+    ``away`` is said in place of the operator's note, which is of the CPU.
+    """
     assert graph.types is not None, "compiled graphs are typed"
     before = graph.types.before.get(call.label, {})
     after = _states_after(call, graph, node)
@@ -177,7 +210,7 @@ def _call(call: Call, left: Call | None, graph: Graph, node: Node, names: Dimens
         {key: _typed(before[key], names) for key in call.op.inputs() if key in before},
         {key: _typed(after[key], names) for key in call.op.outputs() if key in after},
         _fate(call, left),
-        call.op.note.rstrip("."),
+        (away or call.op.note.rstrip(".")) if call.op.note else "",
         _way(call, node),
         padding_of(call, node),
     )

@@ -129,7 +129,7 @@ def _value(value: Any) -> str:
 
 
 def _needs(needs: Needs) -> Iterator[str]:
-    yield f"{needs.processes} processes (tritonserver, and one for each instance)"
+    yield f"{needs.processes} process{'es' * (needs.processes > 1)} (tritonserver, and one for each instance)"
     yield f"{_size(needs.memory)} of memory"
     given = f", with {needs.assumes}" if needs.assumes else ""
     yield f"{_size(needs.shared_memory)} of shared memory{given}; in a container: --shm-size={needs.shm_size}"

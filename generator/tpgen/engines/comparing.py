@@ -216,10 +216,15 @@ def compare(
 
 def _tally(name: str, answer: NDArray[np.generic], part: Decisive | None) -> _Answers | _Detections:
     match part:
-        case Boxes():
+        case Boxes() if _has_scores(answer, part):
             return _Detections(name, part)
         case Classes(axis) if answer.ndim >= -axis:
             return _Answers(name, axis)
     if answer.dtype.kind in "biu":
         return _Answers(name, None, is_whole=True)
     return _Answers(name, -1 if answer.ndim == _AXES_OF_SCORES else None)
+
+
+def _has_scores(answer: NDArray[np.generic], part: Boxes) -> bool:
+    axis = -2 if part.is_columns else -1
+    return answer.ndim >= 2 and answer.shape[axis] > _COORDINATES + part.has_objectness

@@ -23,6 +23,7 @@ from .base import Context
 
 _ONNX = "onnxruntime"
 _PROVIDED = (PROVIDER, PROVIDER_OPTIONS)
+_NAME_PROVIDER = 'write execution_provider beside it: execution_provider = "cuda"'
 _WITHOUT_DALI = 'preprocess = "opencv" prepares the images in a stage that takes them'
 _ABOVE = (
     "leave it out, or write it above the first node, where it holds for models that it says something about"
@@ -91,8 +92,10 @@ def why_without_effect(graph: Graph, stage: Stage, node: Node, key: str) -> str 
         return "its model runs on the CPU"
     if key in _PROVIDED:
         provider = node.serving[PROVIDER].value if PROVIDER in node.serving else ""
-        if key == PROVIDER_OPTIONS and provider in ("", "cpu"):
-            return 'they are of no provider; write execution_provider = "cuda" or "tensorrt" beside them'
+        if key == PROVIDER_OPTIONS and not provider:
+            return f"the node has no {PROVIDER} to give them to; {_NAME_PROVIDER}"
+        if key == PROVIDER_OPTIONS and provider == "cpu":
+            return "the provider cpu takes none"
         if provider == "cpu" and not stage.on_gpu:  # the model does what is asked, whatever runs it
             return None
         if stage.backend != _ONNX:

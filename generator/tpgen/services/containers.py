@@ -30,6 +30,7 @@ _INSIDE = (8000, 8001, 8002)
 # Where the pipelines are not known: the server's processes grow into it.
 _USUAL_SHM = "1g"
 _INSTALL = "https://docs.docker.com/engine/install/"
+_BUILDX = "https://github.com/docker/buildx#installing"
 
 
 @dataclass(frozen=True)
@@ -115,19 +116,24 @@ def serve_in_container(plan: ContainerPlan, progress: Callable[[str], None]) -> 
     """Builds the image, and runs it until it is stopped.
 
     Raises:
-        ToolMissing: there is no docker; with the commands that it would have been given.
+        ToolMissing: there is no docker, or it knows no build contexts; with the commands for it.
         PipelineError: TP727, a command of docker failed.
     """
+    commands = plan.text().replace("\n", "\n  ")
     if shutil.which("docker") is None:
-        commands = plan.text().replace("\n", "\n  ")
         raise ToolMissing(f"docker is not installed; it would be given\n  {commands}", _INSTALL)
+    options = subprocess.run(
+        ("docker", "build", "--help"), capture_output=True, text=True, check=False
+    ).stdout
+    if "--build-context" not in options:
+        old = "this docker has no --build-context, which needs Docker 23 or the package docker-buildx"
+        raise ToolMissing(f"{old}; it would be given\n  {commands}", _BUILDX)
     for command in (plan.build, plan.run):
         progress(shlex.join(command))
         status = subprocess.run(command, check=False).returncode
         if status:
             words = f"docker {command[1]} ended with status {status}; its own words are above"
-            hint = "build contexts need Docker 23 or docker-buildx" if command is plan.build else None
-            raise PipelineError([Diagnostic("TP727", Severity.ERROR, words, hint=hint)])
+            raise PipelineError([Diagnostic("TP727", Severity.ERROR, words)])
 
 
 def _tag(repository: Path) -> str:

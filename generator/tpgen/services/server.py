@@ -17,6 +17,7 @@ from typing import Self
 from ..diagnostics import Diagnostic, Severity, ToolMissing
 from ..runner.encryption import EncryptionProblem, unlocked
 from . import serverlog
+from .backends import require_backends
 from .cache import is_shell_safe, scratch_parent
 from .engines import require_engines
 from .failures import FailureWatch
@@ -60,8 +61,8 @@ class TritonServer:
 
     Raises (from `start`):
         ServerError: a model failed to load, the server ended or hangs, a port is taken; with the reason.
-        ToolMissing: there is no server, or it lacks something; with the command that installs it. Or a
-            TensorRT engine is not built yet.
+        ToolMissing: there is no server, or it lacks something, a backend, too; with what helps. Or a TensorRT
+            engine is not built yet.
     """
 
     def __init__(
@@ -185,6 +186,8 @@ class TritonServer:
         self._check_repository()
         require_engines(self.repository)
         runtime = self._runtime()
+        if not any(flag.startswith("--backend-directory") for flag in self._extra_args):
+            require_backends(self.repository, runtime)
         for attempt in range(_PORT_ATTEMPTS):
             try:
                 self._launch(runtime)

@@ -33,6 +33,7 @@ from .sources import sources_of
 
 MINIMUM_SAMPLES = 16
 CONCURRENCY = 8
+_UNAVAILABLE = 503  # a queue is full, or a request waited in it for too long
 MODES = ("alone", "concurrent", "batched")
 Progress = Callable[[str], None]
 Answer = Mapping[str, Any] | ItemError | RequestError
@@ -59,16 +60,24 @@ class VerifyReport:
     """What was compared. ``problems`` are answers that are errors where the reference is none, or reverse.
 
     ``failing`` counts the inputs that have no answer in the reference either; only that is compared.
+    ``refused`` are requests that never got to the pipeline, by entry and mode, with the queue's words.
     """
 
     samples: int
     failing: int = 0
     rows: list[OutputRow] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    refused: dict[tuple[str, str], list[str]] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
-        return not self.problems and all(row.ok for row in self.rows)
+        """True if all is equal that was to be compared."""
+        return not self.refused and not self.differs
+
+    @property
+    def differs(self) -> bool:
+        """True if an answer is not the reference's."""
+        return bool(self.problems) or not all(row.ok for row in self.rows)
 
     @property
     def all_fail(self) -> bool:
@@ -94,7 +103,13 @@ class VerifyReport:
         lines += [f"problem: {problem}" for problem in self.problems[:10]]
         if len(self.problems) > 10:
             lines.append(f"... and {len(self.problems) - 10} more problems")
-        total = "equal to the reference" if self.ok else "NOT equal to the reference"
+        lines += [
+            f"refused: {len(words)} requests to {name}, {mode}, and so not compared: {words[0]}"
+            for (name, mode), words in self.refused.items()
+        ]
+        total = "NOT equal to the reference" if self.differs else "equal to the reference"
+        if self.refused and not self.differs:
+            total += ", but for the requests that a queue refused"
         total = "nothing compared" if self.all_fail else total
         failing = f"; {self.failing} without an answer in both" if self.failing else ""
         lines += [
@@ -123,6 +138,10 @@ class VerifyReport:
                 for row in self.rows
             ],
             "problems": self.problems,
+            "refused": [
+                {"entry": name, "mode": mode, "requests": len(words), "reason": words[0]}
+                for (name, mode), words in self.refused.items()
+            ],
         }
 
 
@@ -298,6 +317,9 @@ def _compare(
     rows = {port.key: OutputRow(entry.name, port.key, mode) for port in entry.outputs}
     for index, (answer, wanted) in enumerate(zip(answers, expected, strict=True)):
         if answer is None:
+            continue
+        if isinstance(answer, RequestError) and answer.status == _UNAVAILABLE:
+            report.refused.setdefault((entry.name, mode), []).append(answer.message)
             continue
         if isinstance(answer, RequestError) or isinstance(wanted, ItemError):
             if not _fail_alike(answer, wanted):

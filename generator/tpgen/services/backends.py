@@ -1,0 +1,48 @@
+"""Triton's backends that the models of a repository run on, and whether a server has them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..diagnostics import ToolMissing
+from ..emit.config_pbtxt import ConfigSyntaxError, ModelConfig, parse
+from .runtime import Runtime
+
+# Where a server looks for them by default.
+_USUAL = Path("/opt/tritonserver/backends")
+
+
+def require_backends(repository: Path, runtime: Runtime) -> None:
+    """See that a server has the backends of a repository: it refuses every model that it has none for.
+
+    Raises:
+        ToolMissing: it lacks some; with who has them.
+    """
+    folder = runtime.backend_directory or _USUAL
+    if not folder.is_dir():  # the server knows better where its own are
+        return
+    lacking: dict[str, list[str]] = {}
+    for path, config in _models(repository):
+        own = (path, *(one for one in path.iterdir() if one.is_dir()))
+        here = any((place / f"libtriton_{config.backend}.so").is_file() for place in own)
+        if config.backend and not here and not (folder / config.backend).exists():
+            lacking.setdefault(config.backend, []).append(path.name)
+    if not lacking:
+        return
+    said = ", ".join(f"'{backend}' (of {', '.join(models)})" for backend, models in lacking.items())
+    docker = shlex.join(["tpgen", "serve", "--docker", str(repository)])
+    raise ToolMissing(
+        f"{runtime.program} has no backend {said}; the images of Triton have them: {docker}, or name a "
+        "server that has them with --tritonserver"
+    )
+
+
+def _models(repository: Path) -> Iterator[tuple[Path, ModelConfig]]:
+    """The models with a configuration; the server says itself what it cannot read."""
+    for file in sorted(repository.glob("*/config.pbtxt")):
+        try:
+            yield file.parent, parse(file.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, ConfigSyntaxError):
+            continue
