@@ -16,6 +16,7 @@ from tpgen.driver import BuildOptions, BuildResult, build, check
 from tpgen.driver.explain import explain
 from tpgen.emit.config_pbtxt import parse
 from tpgen.emit.warmup import grey_jpeg
+from tpgen.ir.serving import PROVIDER
 from tpgen.services.deployment import write_deployment
 
 NET = """
@@ -188,6 +189,58 @@ def test_the_answers_of_a_python_stage_are_not_cached(folder: Path) -> None:
     text = NET + "response_cache = true\n"
     assert ("TP922", "warning", 8, "response_cache") in findings(folder, text, target="cpu")
     assert not config(folder, text, "p", target="cpu").response_cache.enable
+
+
+IN_VAIN = {
+    "no GPU": ("gpus = [0]\n", {"target": "cpu"}, True),
+    "GPUs of a model on the CPU": ('gpus = [0]\nexecution_provider = "cpu"\n', {}, True),
+    "a provider in a Python stage": ('execution_provider = "cuda"\n', {"target": "cpu"}, True),
+    "a provider for GPUs": (
+        'execution_provider = "cuda"\n',
+        {"target": "cpu", "runtime": "onnxruntime"},
+        True,
+    ),
+    "options of no provider": ("execution_provider_options = {gpu_mem_limit = 1}\n", {}, True),
+    "options of the CPU": (
+        'execution_provider_options = {gpu_mem_limit = 1}\nexecution_provider = "cpu"\n',
+        {},
+        True,
+    ),
+    "a model on the CPU anyway": ('execution_provider = "cpu"\n', {"target": "cpu"}, False),
+    "GPUs": ("gpus = [0]\n", {}, False),
+    "no provider": ('execution_provider = ""\n', {"target": "cpu"}, False),
+}
+
+
+@pytest.mark.parametrize(("text", "options", "is_told"), IN_VAIN.values(), ids=IN_VAIN)
+def test_a_key_of_a_node_that_has_no_effect_is_told(
+    text: str, options: dict[str, Any], is_told: bool, folder: Path
+) -> None:
+    key = text.partition(" ")[0]
+    expected = [("TP922", "warning", 8, key)] if is_told else []
+    assert [one for one in findings(folder, NET + text, **options) if one[0] == "TP922"] == expected
+    if is_told and PROVIDER not in text:  # as the same file is built for several targets
+        above = findings(folder, text + NET, **options)
+        assert not [one for one in above if one[0] == "TP922"]
+
+
+def test_a_model_of_dali_takes_no_keys(folder: Path) -> None:
+    text = """
+[pipeline]
+preprocess = "dali"
+[decode]
+backend = "Sequential[DecodeTensor,ResizeTensor,cvtColorTensor]"
+resize_h = 8
+resize_w = 8
+color = "rgb"
+max_queue_size = 3
+next = "net"
+[net]
+backend = "TensorrtTensor"
+model = "convolution.onnx"
+max = 4
+"""
+    assert ("TP922", "warning", 9, "max_queue_size") in findings(folder, text)
 
 
 def test_a_stage_that_calls_models_is_not_warmed_up(folder: Path) -> None:
