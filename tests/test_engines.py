@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,20 @@ def test_check_warns_of_it_and_serve_says_what_is_missing(
     said = capsys.readouterr().err
     assert "no TensorRT engine yet for digits__reader" in said
     assert "--onnx=model.onnx" in said
+
+
+@pytest.mark.parametrize("command", ["serve", "verify"])
+def test_engines_of_a_pipeline_are_built_in_a_folder_that_stays(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipeline = examples.pipeline("digits")
+    assert run_command([command, str(pipeline), "--target", "gpu"], io.StringIO()) == 3
+    said = capsys.readouterr().err
+    ways = (f"tpgen build {pipeline} --target gpu -o DIR", "tpgen engines build DIR", "tpgen serve DIR")
+    places = [said.index(way) for way in ways]
+    assert places == sorted(places)
+    assert tempfile.gettempdir() not in said.replace(str(pipeline), "")
+    assert "TP906" not in said
 
 
 def test_sizes_that_vary_have_to_be_written(tmp_path: Path) -> None:

@@ -12,10 +12,11 @@ import pytest
 from engines.onnx_build import model, node, save, tensor
 from small_models import write_models
 from tpgen.diagnostics import Diagnostic, PipelineError
-from tpgen.driver import BuildOptions, build, check
+from tpgen.driver import BuildOptions, BuildResult, build, check
 from tpgen.driver.explain import explain
 from tpgen.emit.config_pbtxt import parse
 from tpgen.emit.warmup import grey_jpeg
+from tpgen.ir.serving import PROVIDER
 from tpgen.services.deployment import write_deployment
 
 NET = """
@@ -67,6 +68,11 @@ def findings(folder: Path, text: str, **options: Any) -> list[tuple[str, str, in
     return [
         (one.code, one.severity.value, one.span.line, one.span.text) for one in found if one.span is not None
     ]
+
+
+def check_of(folder: Path, way: dict[str, str]) -> BuildResult:
+    """What a check of the pipeline of the folder finds."""
+    return check(folder / "p.toml", BuildOptions(cores=2, **way))
 
 
 def test_every_key_is_a_field_of_the_model(folder: Path) -> None:
@@ -185,6 +191,58 @@ def test_the_answers_of_a_python_stage_are_not_cached(folder: Path) -> None:
     assert not config(folder, text, "p", target="cpu").response_cache.enable
 
 
+IN_VAIN = {
+    "no GPU": ("gpus = [0]\n", {"target": "cpu"}, True),
+    "GPUs of a model on the CPU": ('gpus = [0]\nexecution_provider = "cpu"\n', {}, True),
+    "a provider in a Python stage": ('execution_provider = "cuda"\n', {"target": "cpu"}, True),
+    "a provider for GPUs": (
+        'execution_provider = "cuda"\n',
+        {"target": "cpu", "runtime": "onnxruntime"},
+        True,
+    ),
+    "options of no provider": ("execution_provider_options = {gpu_mem_limit = 1}\n", {}, True),
+    "options of the CPU": (
+        'execution_provider_options = {gpu_mem_limit = 1}\nexecution_provider = "cpu"\n',
+        {},
+        True,
+    ),
+    "a model on the CPU anyway": ('execution_provider = "cpu"\n', {"target": "cpu"}, False),
+    "GPUs": ("gpus = [0]\n", {}, False),
+    "no provider": ('execution_provider = ""\n', {"target": "cpu"}, False),
+}
+
+
+@pytest.mark.parametrize(("text", "options", "is_told"), IN_VAIN.values(), ids=IN_VAIN)
+def test_a_key_of_a_node_that_has_no_effect_is_told(
+    text: str, options: dict[str, Any], is_told: bool, folder: Path
+) -> None:
+    key = text.partition(" ")[0]
+    expected = [("TP922", "warning", 8, key)] if is_told else []
+    assert [one for one in findings(folder, NET + text, **options) if one[0] == "TP922"] == expected
+    if is_told and PROVIDER not in text:  # as the same file is built for several targets
+        above = findings(folder, text + NET, **options)
+        assert not [one for one in above if one[0] == "TP922"]
+
+
+def test_a_model_of_dali_takes_no_keys(folder: Path) -> None:
+    text = """
+[pipeline]
+preprocess = "dali"
+[decode]
+backend = "Sequential[DecodeTensor,ResizeTensor,cvtColorTensor]"
+resize_h = 8
+resize_w = 8
+color = "rgb"
+max_queue_size = 3
+next = "net"
+[net]
+backend = "TensorrtTensor"
+model = "convolution.onnx"
+max = 4
+"""
+    assert ("TP922", "warning", 9, "max_queue_size") in findings(folder, text)
+
+
 def test_a_stage_that_calls_models_is_not_warmed_up(folder: Path) -> None:
     text = NET.replace("max = 4", "max = 4\nretry = 1\nnext = 'last'\npriority_levels = 2\nwarmup = true")
     text += '[last]\nbackend = "Softmax"\nwarmup = true\n'
@@ -271,6 +329,27 @@ def test_keys_for_an_engine_say_nothing_where_there_is_none(folder: Path) -> Non
     relu = [node("Relu", "x", "y")]
     save(model(relu, [tensor("x", ["N", 3])], [tensor("y", ["N", 3])]), folder / "relu.onnx")
     assert in_vain('precision = "fp16"\n' + both) == []  # one of the two has an engine
+
+
+@pytest.mark.parametrize("value", ["[]", "''", "[0, 0]", "'1,0,1'"])
+def test_gpus_are_some_each_once(folder: Path, value: str) -> None:
+    (code, severity, line, what), *more = findings(folder, f"{NET}gpus = {value}\n")
+    assert (code, severity, line, more) == ("TP104", "error", 8, [])
+    assert what == value.replace("'", '"') or what == value
+    assert len(findings(folder, f"gpus = {value}\n{NET}{OTHER}")) == 1  # not once for each node
+
+
+def test_options_of_a_provider_want_the_provider(folder: Path) -> None:
+    options = "execution_provider_options = {a = 1}\n"
+    for way in ({"target": "cpu"}, {"target": "gpu"}, {"target": "gpu", "runtime": "onnxruntime"}):
+        found = findings(folder, NET + options, **way)
+        assert found == [("TP922", "warning", 8, "execution_provider_options")]
+        checked = check_of(folder, way)
+        (warning,) = (one for one in checked.diagnostics if one.code == "TP922")
+        assert 'write execution_provider beside it: execution_provider = "cuda"' in str(warning.hint)
+        why = {one.key: one.why for one in explain(checked.compiled[0]).ignored}
+        assert "has no execution_provider" in why["execution_provider_options"]
+    assert findings(folder, NET + options + 'execution_provider = "cuda"\n') == []
 
 
 def test_a_model_can_stay_on_the_cpu_of_a_machine_with_gpus(folder: Path) -> None:

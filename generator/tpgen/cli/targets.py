@@ -21,9 +21,11 @@ def repository_of(target: Path, report: Report, options: BuildOptions | None = N
 
     Raises:
         PipelineError: the pipeline is wrong.
+        ToolMissing: it is a pipeline with engines, which nobody could build into the temporary one.
     """
     from ..driver import build
     from ..emit.write import recover
+    from ..services.engines import require_engines
 
     if target.is_dir():
         recover(target)
@@ -32,7 +34,8 @@ def repository_of(target: Path, report: Report, options: BuildOptions | None = N
     with tempfile.TemporaryDirectory(prefix="tpgen-") as folder:
         directory = Path(folder) / "model_repository"
         result = build(target, directory, options)
-        report.findings(result.diagnostics)
+        report.findings(one for one in result.diagnostics if one.code != "TP906")  # it says where to build
+        require_engines(directory, target)
         report.progress(f"built {', '.join(result.pipelines)}")
         yield directory
 

@@ -31,6 +31,7 @@ from .needs import cuda_pool_of
 from .options import BuildOptions
 from .packages import note_missing_packages
 from .precision import TENSORRT, Lowered, lower_models, note_builder_keys, note_default, sample_hashes
+from .refused import report_refused
 from .shown import counted
 
 DEFAULT_DIRECTORY = "model_repository"
@@ -159,6 +160,9 @@ def _note_processes(compiled: Compiled, bag: Bag) -> None:
 
 def make_plan(compiled: Compiled, scratch: Path, bag: Bag, *, write_models: bool = True) -> RepoPlan:
     """The repository of a compiled pipeline; rewritten models lie in ``scratch`` until it is written."""
+    overrides = _overrides(compiled)
+    extended = {node for node, override in overrides.items() if "model_operations" in override.fields}
+    report_refused(compiled, extended, bag)
     contents = model_contents(compiled.graph, compiled.models, scratch, bag, write=write_models)
     lowered: dict[str, Lowered] = {}
     if not bag.has_errors:
@@ -186,7 +190,7 @@ def make_plan(compiled: Compiled, scratch: Path, bag: Bag, *, write_models: bool
         target_triton=compiled.loaded.table.keys.target_triton,
         contents={**contents, **file_contents(compiled.graph, compiled.base)},
         user_files=_user_files(compiled),
-        overrides=_overrides(compiled),
+        overrides=overrides,
         record=_record(compiled, lowered),
         engines=engines,
         samples=samples,

@@ -19,6 +19,7 @@ from .encrypted import scratch_folder
 from .entries import choose_entry
 from .kernel_files import kernel_files
 from .options import BuildOptions, usable_cores
+from .refused import refused_models
 
 
 def pipe(path: str | Path, options: BuildOptions | None = None, *, entry: str | None = None) -> Pipe:
@@ -46,9 +47,10 @@ def pipe(path: str | Path, options: BuildOptions | None = None, *, entry: str | 
 
 def _load(path: str | Path, repository: Path, options: BuildOptions, wanted: str | None) -> Pipe:
     result = build(path, repository, replace(options, fuse="max", target="cpu", runtime="python"))
-    entry = choose_entry(result.compiled[0].graph.entries, wanted, path)
+    (compiled,) = result.compiled
+    entry = choose_entry(compiled.graph.entries, wanted, path)
     version = repository / entry.name / "1"
-    with user_errors(version / "user", Path(path).parent):
+    with refused_models(compiled), user_errors(version / "user", Path(path).parent):
         return Pipe(version, entry.max_batch, workers=usable_cores(), threads=1)
 
 
@@ -77,5 +79,5 @@ def reference(path: str | Path, options: BuildOptions | None = None) -> tuple[Co
 def load_interpreter(compiled: Compiled) -> Interpreter:
     """The interpreter of a compiled pipeline; its files are read where the user has them."""
     files = kernel_files(compiled)
-    with user_errors(compiled.base, compiled.base):
+    with refused_models(compiled), user_errors(compiled.base, compiled.base):
         return Interpreter.load(compiled.reference, files, threads=usable_cores(), user=compiled.base)

@@ -62,4 +62,5 @@ def run(
 def _reason(error: Exception) -> str:
     """The text of an exception of onnxruntime without its number and the places in its sources."""
     text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", str(error).strip())
+    text = re.sub(r"^Load model from .*? failed: *", "", text)
     return re.sub(r"(/\S+:\d+ .*?\) )", "", text, count=1).splitlines()[0].strip()

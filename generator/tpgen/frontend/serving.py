@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from ..ir.serving import KEYS, Asked, Serving
+from collections.abc import Sequence
+
+from ..ir.serving import GPUS, KEYS, Asked, Serving
 from ..source import Span
-from .keys import NodeValues
+from .keys import NodeValues, Value
 from .node_tables import NodeTable
 from .settings import NODE_FIELDS
 
@@ -18,9 +20,24 @@ def serving_of(values: NodeValues, table: NodeTable) -> Serving:
             continue
         before = values.errors
         parsed = values.parse(NODE_FIELDS[key], value)
+        if key == GPUS and values.errors == before:
+            _check_gpus(values, value, parsed)
         if values.errors == before:
             found[key] = Asked(parsed, value.key_span, key in values.own, _inside(table, key))
     return found
+
+
+def _check_gpus(values: NodeValues, value: Value, gpus: Sequence[int]) -> None:
+    """Report lists that Triton takes for something else than what they say."""
+    if not gpus:
+        message = "'gpus' names none, which Triton takes for all GPUs"
+        hint = "leave the key out for all, or name some: gpus = [0]"
+        values.error("TP104", message, value.span, hint)
+    twice = sorted({gpu for gpu in gpus if list(gpus).count(gpu) > 1})
+    if twice:
+        message = f"'gpus' names GPU {', '.join(map(str, twice))} more than once"
+        hint = 'instance_num with [pipeline] instances = "as-written" is the number of instances on each'
+        values.error("TP104", message, value.span, hint)
 
 
 def _inside(table: NodeTable, key: str) -> dict[tuple[str, ...], Span]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..ir.graph import Graph, Node, Stage
+from ..ir.graph import DALI, Graph, Node, Stage
 from ..ir.op import Trait
 from ..ir.serving import (
     CACHE,
@@ -23,6 +23,11 @@ from .base import Context
 
 _ONNX = "onnxruntime"
 _PROVIDED = (PROVIDER, PROVIDER_OPTIONS)
+_NAME_PROVIDER = 'write execution_provider beside it: execution_provider = "cuda"'
+_WITHOUT_DALI = 'preprocess = "opencv" prepares the images in a stage that takes them'
+_ABOVE = (
+    "leave it out, or write it above the first node, where it holds for models that it says something about"
+)
 _OWN_BACKEND = "--target gpu or --runtime onnxruntime gives models a backend of their own"
 
 
@@ -81,10 +86,18 @@ def asked_in_vain(graph: Graph) -> Iterator[tuple[str, Span, str]]:
 def why_without_effect(graph: Graph, stage: Stage, node: Node, key: str) -> str | None:
     """Why a key says nothing about the model that a node runs in, if it doesn't."""
     asked = node.serving[key]
+    if stage.backend == DALI:
+        return f"DALI's model has no settings of its own; {_WITHOUT_DALI}"
     if key == GPUS and not stage.on_gpu:
         return "its model runs on the CPU"
     if key in _PROVIDED:
         provider = node.serving[PROVIDER].value if PROVIDER in node.serving else ""
+        if key == PROVIDER_OPTIONS and not provider:
+            return f"the node has no {PROVIDER} to give them to; {_NAME_PROVIDER}"
+        if key == PROVIDER_OPTIONS and provider == "cpu":
+            return "the provider cpu takes none"
+        if provider == "cpu" and not stage.on_gpu:  # the model does what is asked, whatever runs it
+            return None
         if stage.backend != _ONNX:
             return f"ONNX Runtime is no backend of its own here; {_OWN_BACKEND}"
         if provider and (provider in CPU_PROVIDERS) is stage.on_gpu and provider != "cpu":
@@ -111,20 +124,25 @@ def _asking(graph: Graph, stage: Stage) -> list[Node]:
 
 
 def _report(graph: Graph, context: Context) -> None:
-    """What somebody wrote for a node, and does not get."""
-    for stage in graph.stages:
-        for node in _asking(graph, stage):
-            for key, asked in node.serving.items():
-                why = why_without_effect(graph, stage, node, key) if asked.is_own and asked.value else None
-                runs_model = any(call.op.has(Trait.INFERENCE) for call in node.calls)
-                if key in _PROVIDED and asked.is_own and not runs_model:
-                    hint = "write it in the node with the model"
-                    message = f"'{key}' of '{node.title}' says nothing: the node runs no model"
-                    context.bag.error("TP922", message, asked.span, hint=hint, node=node.title)
-                elif why is not None and key in (CACHE, WARMUP):
-                    what, _, hint = f"'{key}' of '{node.title}' has no effect: {why}".partition("; ")
-                    context.bag.warning("TP922", what, asked.span, hint=hint or None, node=node.title)
-                elif key == LEVELS and stage.is_called:
-                    message = f"all requests to '{stage.name}' have the default_priority_level"
-                    hint = "the stage that calls it cannot give a request a priority"
-                    context.bag.warning("TP922", message, asked.span, hint=hint, node=node.title)
+    """What somebody wrote for a node, and does not get; once, however many entries the node is in."""
+    own = {
+        (key, asked.span): (stage, node)
+        for stage in graph.stages
+        for node in _asking(graph, stage)
+        for key, asked in node.serving.items()
+        if asked.is_own and asked.value
+    }
+    for (key, span), (stage, node) in own.items():
+        why = why_without_effect(graph, stage, node, key)
+        runs_model = any(call.op.has(Trait.INFERENCE) for call in node.calls)
+        if key in _PROVIDED and not runs_model:
+            hint = "write it in the node with the model"
+            message = f"'{key}' of '{node.title}' says nothing: the node runs no model"
+            context.bag.error("TP922", message, span, hint=hint, node=node.title)
+        elif why is not None:
+            what, _, hint = f"'{key}' of '{node.title}' has no effect: {why}".partition("; ")
+            context.bag.warning("TP922", what, span, hint=hint or _ABOVE, node=node.title)
+        elif key == LEVELS and stage.is_called:
+            message = f"all requests to '{stage.name}' have the default_priority_level"
+            hint = "the stage that calls it cannot give a request a priority"
+            context.bag.warning("TP922", message, span, hint=hint, node=node.title)

@@ -183,8 +183,10 @@ def command_of(engine: Engine, tool: str = "trtexec") -> str:
     return shlex.join(line)
 
 
-def require_engines(repository: Path) -> None:
+def require_engines(repository: Path, pipeline: Path | None = None) -> None:
     """See that every engine is built: the server would refuse the models without, or answer as the old one.
+
+    With ``pipeline`` the repository is a temporary one that was built from that file: no place for engines.
 
     Raises:
         ToolMissing: some are not; with the command for the first of them.
@@ -196,7 +198,11 @@ def require_engines(repository: Path) -> None:
     pending = [engine.model for engine in missing if engine.state == "pending"]
     said = [f"no TensorRT engine yet for {', '.join(pending)}"] if pending else []
     said += [f"the TensorRT engine is stale of {', '.join(stale)}"] if stale else []
-    first = missing[0]
-    build = shlex.join(["tpgen", "engines", "build", str(repository)])
-    way = f"build where the GPU is: {build}; or by hand, in {first.folder}: {command_of(first)}"
+    if pipeline is None:
+        first = missing[0]
+        build = shlex.join(["tpgen", "engines", "build", str(repository)])
+        way = f"build where the GPU is: {build}; or by hand, in {first.folder}: {command_of(first)}"
+    else:
+        build = shlex.join(["tpgen", "build", str(pipeline), "--target", "gpu", "-o", "DIR"])
+        way = f"{build}, then where the GPU is: tpgen engines build DIR, then tpgen serve DIR (or verify, perf)"
     raise ToolMissing(f"{', and '.join(said)}; {way}")

@@ -25,6 +25,7 @@ from ..ir.graph import Entry
 from ..runner.interpreter import ItemError
 from .client import Client, RequestError
 from .compare import HALF, Comparison, Tolerance, compare_values
+from .engines import require_engines
 from .given import refuse_file_names
 from .offered import choose_model
 from .samples import Sample, enough_samples
@@ -179,6 +180,7 @@ def verify(
 
     Raises:
         PipelineError: the pipeline is wrong, the server does not start, or does not have its entry.
+        ToolMissing: an engine is still to be built.
         RequestError: no server answers, or not any more.
     """
     say = progress or _say_nothing
@@ -190,6 +192,7 @@ def verify(
         else:
             repository = Path(scratch) / "repository"
             built = build(target, repository, options)
+            require_engines(repository, target)
             sources = [(target, options or BuildOptions())]
             say(f"built {', '.join(built.pipelines)}")
         server = (

@@ -1,0 +1,84 @@
+"""Models that no runtime can load: an error of the pipeline's, at the line that names the model."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
+
+from ..diagnostics import Bag, PipelineError
+from ..engines.errors import ModelError
+from ..engines.known_operators import check_loads, doubts_about
+from ..ir.graph import PYTHON, Call, Node, Stage
+from .compile import Compiled
+from .models import ModelFile
+
+_ONNX = "onnxruntime"
+
+
+def report_refused(compiled: Compiled, extended: Container[str], bag: Bag) -> None:
+    """Report the models that ONNX Runtime does not load where it runs them, and those TensorRT may not know.
+
+    ``extended`` are the nodes that bring operators of their own to the backend of their model.
+    """
+    runners = {label: stage for stage in compiled.graph.stages for label in stage.runs}
+    for node, call, file in _models(compiled):
+        runner = runners.get(call.label)
+        backend = runner.backend if runner is not None else PYTHON
+        try:
+            if backend == PYTHON or (backend == _ONNX and node.title not in extended):
+                if not _on_gpu(runner) or doubts_about(file.path):
+                    check_loads(file.path)
+            elif backend != _ONNX and (doubts := doubts_about(file.path)):
+                message = f"TensorRT's parser may not know {', '.join(doubts.unknown[:3])}"
+                span = call.spans.get("model", call.span)
+                hint = f"{doubts.hint}; a plugin of TensorRT's can bring operators"
+                bag.warning("TP405", message, span, hint=hint, node=node.title)
+        except ModelError as problem:
+            _report(node, call, file, problem, bag)
+
+
+@contextmanager
+def refused_models(compiled: Compiled) -> Iterator[None]:
+    """Within it, what breaks because onnxruntime does not load a model ends as TP405 at that model.
+
+    Raises:
+        PipelineError: such a model; what else breaks passes through.
+    """
+    try:
+        yield
+    except PipelineError:
+        raise
+    except Exception as problem:
+        bag = Bag()
+        for node, call, file in _models(compiled):
+            if file.path.is_file():  # not a copy of which only the build knew
+                _try(node, call, file, bag)
+        if not bag.has_errors:
+            raise
+        raise PipelineError(bag.diagnostics) from problem
+
+
+def _try(node: Node, call: Call, file: ModelFile, bag: Bag) -> None:
+    from ..engines.session import open_session
+
+    try:
+        open_session(file.path)
+    except ModelError as problem:
+        _report(node, call, file, problem, bag)
+
+
+def _models(compiled: Compiled) -> Iterator[tuple[Node, Call, ModelFile]]:
+    for node, call in compiled.graph.calls():
+        for file in compiled.models.get(call.label, ()):
+            if file.is_onnx:
+                yield node, call, file
+
+
+def _on_gpu(stage: Stage | None) -> bool:
+    return stage is not None and stage.on_gpu
+
+
+def _report(node: Node, call: Call, file: ModelFile, problem: ModelError, bag: Bag) -> None:
+    message = str(problem).replace(str(file.path), str(file.encrypted or file.path))
+    span = call.spans.get("model", call.span)
+    bag.error(problem.code, message, span, hint=problem.hint, node=node.title)
