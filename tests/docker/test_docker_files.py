@@ -15,6 +15,7 @@ import pytest
 
 import examples
 from image import instructions, read_yaml
+from small_models import write_models
 from tpgen import BuildOptions, PipelineError, build, check
 from tpgen.driver.deploy import deployment_of, server_needs
 from tpgen.emit.deployment import IMAGE_FILES, PROGRAMS, deployment_files
@@ -208,6 +209,16 @@ def test_a_repository_is_enough_where_its_toml_is_beside_it(tmp_path: Path) -> N
     assert "compose.yaml" in written
     again = write_deployment(tmp_path / "model_repository", tmp_path / "deep" / "docker")
     assert again[1] == ()
+
+
+def test_engines_that_are_still_to_be_built_are_said(tmp_path: Path) -> None:
+    write_models(tmp_path)
+    text = '[pipeline]\ninputs = {data = "float32[3,8,8]"}\n[net]\nbackend = "TensorrtTensor"\n'
+    (tmp_path / "p.toml").write_text(text + 'model = "convolution.onnx"\nprecision = "fp32"\n')
+    build(tmp_path / "p.toml", tmp_path / "repository", BuildOptions(target="gpu", cores=2))
+    (warning,) = write_deployment(tmp_path / "repository", tmp_path / "docker")[2]
+    assert (warning.code, warning.severity.value) == ("TP906", "warning")
+    assert f"tpgen engines build {tmp_path}/repository" in str(warning.hint)
 
 
 def test_files_of_others_and_edited_ones_stay(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from tpgen.driver.needs import CUDA_POOL_STEP
 from tpgen.services import runtime
 
 DOCKER = """#!/bin/sh
+if [ "$2" = --help ]; then echo "  --build-context strings"; exit 0; fi
 for word in "$@"; do printf '%s\\n' "$word"; done >> "$NOTES"
 echo >> "$NOTES"
 [ "$1" != "$FAILS" ]

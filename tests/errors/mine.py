@@ -68,3 +68,12 @@ def picture(data):
 @op(inputs={"data": Tensor("string", [])}, outputs={"result": Tensor("string", [])})
 def reads_text(data):
     raise NotImplementedError
+
+
+@op(outputs={"result": Tensor("uint8", ["H", "W", 3], color="bgr"), "mean": Tensor("float32", [])})
+def brightness(data):
+    raise NotImplementedError
+
+
+def dark(mean):
+    return "Skip" if mean < 9 else "Swap"

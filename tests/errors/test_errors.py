@@ -47,6 +47,10 @@ def write_models(folder: Path) -> None:
     save(model(sequence, [tensor("x", ["N", 4])], [listed]), folder / "sequence.onnx")
     mixing = [node("ReduceMax", "x", "y", axes=[0], keepdims=1)]
     save(model(mixing, [tensor("x", [1, 4])], [tensor("y", [1, 4])]), folder / "mixing.onnx")
+    counting = [node("Flatten", "x", "flat"), node("Transpose", "flat", "y", perm=[1, 0])]
+    save(model(counting, [tensor("x", ["N", 3, 8, 8])], [tensor("y", [192, "N"])]), folder / "turning.onnx")
+    gray = [node("GlobalAveragePool", "x", "mean"), node("Flatten", "mean", "y")]
+    save(model(gray, [tensor("x", ["N", 1, 8, 8])], [tensor("y", ["N", 1])]), folder / "gray.onnx")
 
 
 @pytest.fixture(scope="module")

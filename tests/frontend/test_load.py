@@ -259,6 +259,12 @@ def test_what_is_wrong_with_set_is_shown_in_it(
     assert (wrong.code, wrong.span.text, wrong.span.column) == (code, text, column)
 
 
+def test_set_refuses_tables_and_says_where_they_go(folder: Path) -> None:
+    given = {("b", "rate_limiter"): "{priority = 1}"}
+    (wrong,) = findings(folder, '[b]\nbackend = "DecodeMat"\n', values=given)
+    assert wrong.code == "TP103" and "write it in the TOML, for example" in str(wrong.hint)
+
+
 def test_models_can_be_replaced(folder: Path) -> None:
     text = '[net]\nbackend = "Onnx"\nmodel = "missing.onnx"\n'
     found = compiled(folder, text, models={"net": str(folder / "rgb.onnx")})

@@ -45,7 +45,7 @@ def test_what_is_no_repository_is_said(tmp_path: Path) -> None:
     assert codes(tmp_path / "file") == {"TP800"}
     (tmp_path / "empty").mkdir()
     (finding,) = lint(tmp_path / "empty")
-    assert finding.code == "TP800" and finding.severity is Severity.WARNING
+    assert finding.code == "TP800" and finding.severity is Severity.ERROR
     (tmp_path / "circle").symlink_to("circle")
     assert codes(tmp_path / "circle") == {"TP800"}
 

@@ -60,7 +60,7 @@ def test_a_python_traceback_keeps_the_users_own_frames() -> None:
     frames = r"\n  /r/m/1/model.py(1): <module>\n  <frozen importlib._bootstrap>(241): f\n"
     log = f"E{STAMP}b.cc:642] \"failed to load 'm' version 1: Internal: {error}\\n\\nAt:{frames}\"\n"
     (failure,) = serverlog.failures(log)
-    assert failure.reason == "ModuleNotFoundError: No module named 'x'\nAt:\n  /r/m/1/model.py(1): <module>"
+    assert failure.reason == "ModuleNotFoundError: No module named 'x'\n  at /r/m/1/model.py(1): <module>"
 
 
 def test_models_that_were_begun_and_not_finished() -> None:
@@ -112,3 +112,17 @@ def test_messages_are_explained_in_plain_words(message: str, word: str) -> None:
 
 def test_an_unknown_message_is_left_alone() -> None:
     assert serverlog.explain("the moon is full") is None
+
+
+def test_the_frames_of_python_code_are_cut_to_the_innermost() -> None:
+    frames = (
+        r"\n\nAt:\n  <frozen importlib>(1): run\n  /m/1/model.py(4): deep\n  /m/1/model.py(7): initialize\n"
+    )
+    line = "E1121 16:39:13.860386 24539 model_lifecycle.cc:642] \"failed to load 'm' version 1: Internal: "
+    line += f'RuntimeError: no weights{frames}"'
+    (found,) = serverlog.failures(line)
+    assert found.reason == "RuntimeError: no weights\n  at /m/1/model.py(4): deep"
+    (word,) = serverlog.last_words(line)
+    assert word.endswith("RuntimeError: no weights")
+    words = r'E1121 Traceback (most recent call last):\n  File "m.py", line 3\n    load()\nKeyError: 7\n"'
+    assert serverlog.last_words(words) == ["E1121 KeyError: 7"]

@@ -208,7 +208,7 @@ _COMPILE = (
         multiple=True,
         metavar="NODE.KEY=VALUE",
         callback=_checked_values,
-        help="Set a key of a node, as the TOML would.",
+        help="Set a key of a node, as the TOML would; no tables.",
     ),
     click.option(
         "--dynamic-batch",

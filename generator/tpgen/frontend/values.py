@@ -145,7 +145,10 @@ def _types(key: str, value: Any) -> dict[str, Type]:
 
 def _table(key: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise _wrong(key, value, "a table", "{name = value}")
+        problem = _wrong(key, value, "a table", "{name = value}")
+        if isinstance(value, str):
+            problem.hint = f"--set can't give tables: write it in the TOML, {problem.hint}"
+        raise problem
     return value
 
 

@@ -12,6 +12,7 @@ from ..ir.signature import BatchAxis, ModelSignature, TensorInfo
 from ..types import Array, Color, Dim, DType, Layout, Text, TupleOf, Type, varying
 from .image_rules import channel_count
 from .model_images import (
+    check_batch_axis,
     check_color,
     check_layout,
     color_of_mean,
@@ -212,6 +213,7 @@ class ModelOp(Op):
         assert isinstance(wanted, Array)
         check_layout(info, wanted, found)
         if len(found.shape) != len(wanted.shape):
+            check_batch_axis(self.signature, info, found)
             mismatch(
                 "TP304",
                 f"model input '{info.name}' is {wanted} (batch axis left out), but {found} arrives",

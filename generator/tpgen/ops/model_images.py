@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..ir.op import mismatch
-from ..ir.signature import TensorInfo
+from ..ir.signature import BatchAxis, ModelSignature, TensorInfo
 from ..types import Array, Color, Dim, Layout, Symbol
 from .image_rules import as_image, channel_count
 
@@ -75,10 +75,32 @@ def size_message(info: TensorInfo, wanted: Array, found: Array, axis: int) -> st
     return f"model input '{info.name}' is {wanted}: {what} must be {needed}, but {actual} ({found})"
 
 
+def check_batch_axis(signature: ModelSignature, info: TensorInfo, found: Array) -> None:
+    """Refuse an item of a model of which an output keeps it from taking batches (TP304)."""
+    if signature.batch is not BatchAxis.NONE or len(info.shape) != len(found.shape) + 1:
+        return
+    for output in signature.outputs:
+        if output.shape[:1] != info.shape[:1]:
+            mismatch(
+                "TP304",
+                f"the model's output '{output.name}' is {_shape(output)}, without the first axis of its "
+                f"input '{info.name}' {_shape(info)}: so that is no batch, and {found} is no whole input",
+                f"export the model with the batch as the first axis of '{output.name}', too",
+            )
+
+
+def _shape(info: TensorInfo) -> str:
+    return f"[{','.join('?' if dim is None else str(dim) for dim in info.shape)}]"
+
+
 def size_hint(wanted: Array, found: Array) -> str | None:
-    """How an image comes to the size that the model wants; None for what is no image."""
-    if not (wanted.is_image and found.is_image) or channel_count(wanted) != channel_count(found):
+    """How an image comes to what the model wants; None for what is no image."""
+    if not (wanted.is_image and found.is_image):
         return None
+    if channel_count(wanted) != channel_count(found):
+        way = "code of yours can (Python[module:name]), or a model that begins with it"
+        channels = channel_count(wanted)
+        return f"no operator makes an image of {channels} channel{'s' * (channels != 1)} of this one; {way}"
     height, width = wanted.shape[1:] if wanted.layout is Layout.CHW else wanted.shape[:2]
     return f"resize the image to it: resize_h = {height}, resize_w = {width} on ResizeMat in front"
 

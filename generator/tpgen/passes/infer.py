@@ -350,7 +350,8 @@ class _Walk:
         except InferError as problem:
             message = f"filter {call.filter}: {problem.message}"
             place = verdict.span or call.span
-            self.context.bag.error(problem.code, message, place, hint=problem.hint, node=node.title)
+            hint = _result_first(verdict, keys) or problem.hint
+            self.context.bag.error(problem.code, message, place, hint=hint, node=node.title)
             return False
         return True
 
@@ -372,6 +373,16 @@ class _Walk:
         self.inference.written[call.label] = written
         self.inference.turned[call.label] = asked.turned
         return after_call(call, keys, written, asked.called)
+
+
+def _result_first(verdict: UserStatus, keys: Keys) -> str | None:
+    """How a function may read its keys, where these are there for all items that have a ``result``."""
+    with_result = divided(Has(RESULT), keys)[0]
+    states = [(with_result or {}).get(key, ABSENT) for key in verdict.reads]
+    if RESULT in verdict.reads or not all(state.present and not state.optional for state in states):
+        return None
+    parameters = ", ".join((RESULT, *verdict.reads, *(f"{key}=None" for key in verdict.optional)))
+    return f"let it read 'result', too: {verdict.function}({parameters}); items without one then end there"
 
 
 def _joined(owner: str, keys: Keys, *others: Keys) -> Keys:

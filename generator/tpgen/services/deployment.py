@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import shlex
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ..diagnostics import Diagnostic
+from ..diagnostics import Diagnostic, Severity
 from ..driver import BuildOptions, Compiled, build, check
 from ..driver.deploy import deployment_of
 from ..emit.deployment import PROGRAMS, Deployment, deployment_files
 from ..emit.features import features_of
 from ..emit.owned_files import write_owned
+from .engines import find_engines
 from .sources import sources_of
 
 REPOSITORY = "model_repository"
@@ -38,7 +40,8 @@ def write_deployment(
         force: replace files that tpgen did not write.
 
     Returns:
-        What was decided, the paths that were written, and what the build found.
+        What was decided, the paths that were written, and what the build found, or of a repository the
+        engines that are still to be built.
 
     Raises:
         PipelineError: as in `compiled_of`, `build` and `write_owned`.
@@ -46,6 +49,7 @@ def write_deployment(
     found: Sequence[Diagnostic] = ()
     if target.is_dir():
         repository, compiled = target, compiled_of(target)
+        found = tuple(_pending(repository))
     else:
         repository = folder / REPOSITORY
         result = build(target, repository, options)
@@ -54,3 +58,12 @@ def write_deployment(
     deployment = deployment_of(compiled, inside, features_of(repository))
     written = write_owned(folder, deployment_files(deployment), programs=PROGRAMS, force=force)
     return deployment, written, found
+
+
+def _pending(repository: Path) -> Iterator[Diagnostic]:
+    """A warning of engines without which the container's server does not start."""
+    missing = [one.model for one in find_engines(repository, read=False) if one.state != "built"]
+    if missing:
+        message = f"the server does not start yet: no engine, or a stale one, of {', '.join(missing)}"
+        hint = f"before that, where the GPU is: {shlex.join(['tpgen', 'engines', 'build', str(repository)])}"
+        yield Diagnostic("TP906", Severity.WARNING, message, hint=hint, file=str(repository))

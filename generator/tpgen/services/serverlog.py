@@ -98,13 +98,22 @@ def last_words(log: str, count: int = 12) -> list[str]:
         # A wrong flag: the list of all of them says nothing about it.
         log = "\n".join(line for line in log.splitlines() if not line.startswith((" ", "\t", _USAGE)))
     lines = [
-        line
+        _without_frames(line)
         for line in log.splitlines()
         if line.strip()
         and not re.match(r"[+|]|I\d{4} \d\d:", line)
         and not any(expected.search(line) for expected in _EXPECTED)
     ]
     return lines[-count:]
+
+
+def _without_frames(line: str) -> str:
+    """A line of the log whose escaped text is a Python error, without the frames: its reason alone."""
+    before, traceback, frames = line.partition("Traceback (most recent call last):")
+    if not traceback:
+        return line.partition("\\n\\nAt:")[0]
+    reasons = [one for one in frames.split("\\n") if one.strip(' "') and not one.startswith((" ", "\\t"))]
+    return before + reasons[-1] if reasons else line
 
 
 def fatal_reason(log: str) -> str | None:
@@ -120,9 +129,12 @@ def missing_library(log: str) -> str | None:
 
 
 def _unescape(text: str) -> str:
-    """Undoes the log's escapes and drops the importer's own frames from a Python message."""
+    """Undoes the log's escapes; of a Python message's frames, the innermost is left that is no importer's."""
     text = text.replace("\\n", "\n").replace('\\"', '"').replace("\\t", "\t")
     lines = [line for line in text.splitlines() if line.strip() and "<frozen importlib" not in line]
+    if "At:" in lines:
+        place = lines.index("At:")
+        lines = [*lines[:place], *(f"  at {line.strip()}" for line in lines[place + 1 : place + 2])]
     text = "\n".join(lines)
     return re.sub(r"^(?:Internal|Invalid argument|Not found|Unsupported|Unavailable): ", "", text)
 

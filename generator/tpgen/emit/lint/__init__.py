@@ -53,7 +53,7 @@ def _about_repository(repository: Repository) -> Iterator[Diagnostic]:
     elif not repository.models:
         message = f"'{root}' holds no model directories, so the server serves nothing"
         hint = "name a directory of model directories"
-        yield Diagnostic("TP800", Severity.WARNING, message, hint=hint, file=root)
+        yield Diagnostic("TP800", Severity.ERROR, message, hint=hint, file=root)
     for name, kind in repository.entries.items():
         if kind is Entry.BROKEN:
             message = f"the link '{name}' leads nowhere: the server loads none of the models beside it"
