@@ -267,10 +267,7 @@ def _folders(node: str) -> Iterator[str]:
 
 
 def _batching(graph: Graph, stage: Stage, inputs: Inputs) -> configs.Batching:
-    own = set(stage.nodes)
-    if not stage.is_called:  # what waits for a model of its own does so in that model's queue
-        own -= {name for other in graph.stages if other.is_called for name in other.nodes}
-    settings = [graph.nodes[name].settings for name in stage.nodes if name in own]
+    settings = [node.settings for node in graph.queued(stage)]
     waits = [s.batching_timeout_ms for s in settings if s.batching_timeout_ms]
     timeouts = [s.timeout_ms for s in settings if s.timeout_ms]
     delay = max(1, round(max(waits) * 1000)) if inputs.batching == "timed" and waits else None

@@ -286,6 +286,13 @@ class Graph:
         """The models that calls run on, by label, where these are stages of their own."""
         return {label: stage for stage in self.stages if stage.is_called for label in stage.runs}
 
+    def queued(self, stage: Stage) -> tuple[Node, ...]:
+        """The nodes that wait in a stage's queue; what is called as a model of its own waits there."""
+        called = (
+            set() if stage.is_called else {name for one in self.stages if one.is_called for name in one.nodes}
+        )
+        return tuple(self.nodes[name] for name in stage.nodes if name not in called)
+
     def called(self) -> dict[str, Call]:
         """The roots of sub-graphs, each with a call that runs it."""
         return {jump: call for _, call in self.calls() if (jump := call.jump) is not None}

@@ -28,6 +28,7 @@ _WITHOUT_DALI = 'preprocess = "opencv" prepares the images in a stage that takes
 _ABOVE = (
     "leave it out, or write it above the first node, where it holds for models that it says something about"
 )
+_OWN_QUEUE = "write it above the first node if that is meant; with --fuse none nodes have queues of their own"
 _OWN_BACKEND = "--target gpu or --runtime onnxruntime gives models a backend of their own"
 
 
@@ -51,11 +52,31 @@ def assign(graph: Graph, stages: Sequence[Stage], context: Context) -> list[Stag
                     hint = f"give both the same {key}, or write it above the first node"
                     context.bag.warning("TP921", message, asked.span, hint=hint, node=node.title)
         serving = {key: asked for key, (asked, _) in merged.items()}
-        if serving:
-            context.decisions.append(f"model {stage.name}: {shown(serving)}")
+        said = [*_timeout(graph, stage, context), *([shown(serving)] if serving else [])]
+        if said:
+            context.decisions.append(f"model {stage.name}: {', '.join(said)}")
         found.append(replace(stage, serving=serving))
     _report(replace(graph, stages=tuple(found)), context)
     return found
+
+
+def _timeout(graph: Graph, stage: Stage, context: Context) -> Iterator[str]:
+    """The shortest of what the nodes write, which the queue has; others are reported."""
+    asking = [(node.settings.timeout_ms, node) for node in graph.queued(stage) if node.settings.timeout_ms]
+    if not asking:
+        return
+    least, first = min(asking, key=lambda one: one[0])
+    losing = [node for value, node in asking if value != least]
+    for node in (one for one in losing if "timeout_ms" in one.spans):
+        message = f"'{node.title}' runs in one model with '{first.title}', whose shorter 'timeout_ms' holds"
+        hint = "give both the same timeout_ms, or write it above the first node"
+        context.bag.warning("TP921", message, node.spans["timeout_ms"], hint=hint, node=node.title)
+    others = ", ".join(f"'{one.title}'" for one in losing if "timeout_ms" not in one.spans)
+    if others:
+        message = f"'{first.title}' runs in one model with {others}, for which its shorter 'timeout_ms' holds"
+        span = first.spans.get("timeout_ms", first.span)
+        context.bag.warning("TP921", message, span, hint=_OWN_QUEUE, node=first.title)
+    yield f"timeout_ms = {least:g}"
 
 
 def shown(serving: dict[str, Asked]) -> str:

@@ -204,5 +204,5 @@ def require_engines(repository: Path, pipeline: Path | None = None) -> None:
         way = f"build where the GPU is: {build}; or by hand, in {first.folder}: {command_of(first)}"
     else:
         build = shlex.join(["tpgen", "build", str(pipeline), "--target", "gpu", "-o", "DIR"])
-        way = f"{build}, then where the GPU is: tpgen engines build DIR, then tpgen serve DIR (or verify, perf)"
+        way = f"{build}, then where the GPU is: tpgen engines build DIR, then tpgen serve DIR or the like"
     raise ToolMissing(f"{', and '.join(said)}; {way}")
