@@ -145,8 +145,8 @@ class PipelineKeys:
         ge=0.001,
     )
     preprocess: str = attr(
-        "Who prepares images on the gpu target: opencv, on the cores; dali, Triton's DALI backend in front of "
-        "the first model of a straight pipeline; gpu, torch in one process on the GPU; auto, opencv, or dali "
+        "Who prepares images on the gpu target: opencv, on the cores; dali, Triton's DALI backend in front "
+        "of the first model of a straight pipeline; gpu, torch in one process on the GPU; auto, opencv, or dali "
         "where engine_rate says that the cores are the limit.",
         default="auto",
         choices=("auto", "opencv", "dali", "gpu"),
