@@ -70,6 +70,7 @@ BEHIND = {
     "TopK": "TopK(k=1,labels=labels.txt)",
     "Softmax and TopK": "Sequential[Softmax,TopK(k=1)]",
     "Softmax and ArgMax": "Sequential[Softmax,ArgMax]",
+    "Softmax": "Softmax",
 }
 
 

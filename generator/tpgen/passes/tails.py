@@ -5,7 +5,8 @@
     model -> float32[84,8400], YoloDecode     ->  model -> float32[300,7] (box, score, class), corners
 
 Where the model runs on a backend of its own, what crosses from there is copied, on a GPU over the bus. What
-makes nothing smaller moves only for the sake of what follows it.
+makes nothing smaller moves only for the sake of what follows it, or where nothing else stands behind the
+model: then no process is needed there.
 """
 
 from __future__ import annotations
@@ -42,9 +43,9 @@ class FoldTails:
         for entry in graph.entries:
             for name in graph.members(entry.root):
                 node = graph.nodes[name]
-                for model, behind in _chains(graph, entry, node):
+                for model, behind, is_all in _chains(graph, entry, node):
                     if shared[node.physical or name] == 1:
-                        changes |= _folded(node, model, behind, context)
+                        changes |= _folded(node, model, behind, context, is_all=is_all)
         if not changes:
             return graph
         nodes = {
@@ -54,27 +55,38 @@ class FoldTails:
         return infer_types(replace(graph, nodes=nodes), context)
 
 
-def _chains(graph: Graph, entry: Entry, node: Node) -> Iterator[tuple[Call, list[Call]]]:
+def _chains(graph: Graph, entry: Entry, node: Node) -> Iterator[tuple[Call, list[Call], bool]]:
     """Models of a node, each with the calls behind it that take over the result of every item, in turn.
 
-    Nothing else reads what these read.
+    Nothing else reads what these read. The last part: nothing else stands behind the model, in a pipeline
+    that can be an ensemble.
     """
+    is_own = node.name in graph.component(entry.root)
+    is_straight = is_own and graph.is_straight(entry.root) and entry.root not in graph.loops
     for position, model in enumerate(node.calls):
         if not model.op.has(Trait.INFERENCE) or node.on_error is not None:
             continue
         behind: list[Call] = []
         following = _next_call(graph, node, position)
+        is_all = is_straight
         while following is not None:
             call = following[0].calls[following[1]]
             if call.filter != SWAP or DATA in live_after_call(graph, entry, call.label):
+                is_all = False
                 break
             if call.op.has(Trait.REDUCES):
                 behind.append(call)
             elif not call.op.has(Trait.FORWARDS):
+                is_all = False
                 break
-            following = _next_call(graph, *following)
+            last, following = following, _next_call(graph, *following)
+            is_all = is_all and (following is not None or _is_end(*last))
         if behind:
-            yield model, behind
+            yield model, behind, is_all
+
+
+def _is_end(node: Node, position: int) -> bool:
+    return not node.next and position + 1 == len(node.calls)
 
 
 def _next_call(graph: Graph, node: Node, position: int) -> tuple[Node, int] | None:
@@ -91,7 +103,9 @@ def _next_call(graph: Graph, node: Node, position: int) -> tuple[Node, int] | No
     return (following, 0) if alone and following.on_error is None else None
 
 
-def _folded(node: Node, model: Call, behind: list[Call], context: Context) -> dict[str, Call]:
+def _folded(
+    node: Node, model: Call, behind: list[Call], context: Context, *, is_all: bool
+) -> dict[str, Call]:
     """A model and calls behind it, changed; nothing if the model cannot end in their work."""
     op: Any = model.op
     signature: ModelSignature = op.signature
@@ -102,7 +116,7 @@ def _folded(node: Node, model: Call, behind: list[Call], context: Context) -> di
         or signature.batch is BatchAxis.NONE
     ):
         return {}
-    steps = _steps(signature, behind)
+    steps = _steps(signature, behind, is_all=is_all)
     if not steps:
         return {}
     tails = tuple(step.tail for step in steps)
@@ -114,9 +128,9 @@ def _folded(node: Node, model: Call, behind: list[Call], context: Context) -> di
     smaller = TensorInfo(last.name, last.dtype, (output.shape[0], *shape))
     names = " and ".join(step.call.op.name for step in steps)
     before, after = sizes.shown(output.dtype, signature.item_shape(output)), sizes.shown(last.dtype, shape)
+    gain = f"{after} per item leave it, not {before}" if after != before else "no process stands behind it"
     context.decisions.append(
-        f"{node.title}: the model's graph ends in what {names} compute{'s' * (len(steps) == 1)}:"
-        f" {after} per item leave it, not {before}"
+        f"{node.title}: the model's graph ends in what {names} compute{'s' * (len(steps) == 1)}: {gain}"
     )
     op = replace(op, signature=replace(signature, outputs=(smaller,)))
     rewrite = ModelRewrite(signature.inputs[0].name, tails=tails, output_name=output.name)
@@ -133,12 +147,16 @@ class _Step:
     rest: Op
 
 
-def _steps(signature: ModelSignature, behind: list[Call]) -> list[_Step]:
-    """The first of the calls whose work can move, up to the one that leaves least to be copied."""
+def _steps(signature: ModelSignature, behind: list[Call], *, is_all: bool) -> list[_Step]:
+    """The first of the calls whose work can move, up to the one that leaves least to be copied.
+
+    With ``is_all``, all of them, if that leaves nothing to do and no more to be copied.
+    """
     (output,) = signature.outputs
     name, dtype, shape = output.name, output.dtype, signature.item_shape(output)
     found: list[_Step] = []
-    smallest, count = sizes.weight(dtype, shape), 0
+    whole = smallest = sizes.weight(dtype, shape)
+    count = 0
     for call in behind:
         answer = Array(dtype, tuple(dim if isinstance(dim, int) else Symbol(dim or "") for dim in shape))
         reduced = call.op.reduced(answer, name)  # type: ignore[attr-defined]
@@ -151,4 +169,5 @@ def _steps(signature: ModelSignature, behind: list[Call]) -> list[_Step]:
             smallest, count = sizes.weight(dtype, shape), len(found)
         if not rest.has(Trait.NEUTRAL):  # the next one does not read what the model answers
             break
-    return found[:count]
+    does_all = is_all and len(found) == len(behind) and all(step.rest.has(Trait.NEUTRAL) for step in found)
+    return found if does_all and sizes.weight(dtype, shape) <= whole else found[:count]
