@@ -10,6 +10,8 @@ from ..diagnostics import ToolMissing
 from ..emit.config_pbtxt import ConfigSyntaxError, ModelConfig, parse
 from .runtime import Runtime
 
+# Those that builds choose; any other may be misspelt, which the server says.
+_CHOSEN = ("onnxruntime", "tensorrt", "pytorch", "dali")
 # Where a server looks for them by default.
 _USUAL = Path("/opt/tritonserver/backends")
 
@@ -27,7 +29,7 @@ def require_backends(repository: Path, runtime: Runtime) -> None:
     for path, config in _models(repository):
         own = (path, *(one for one in path.iterdir() if one.is_dir()))
         here = any((place / f"libtriton_{config.backend}.so").is_file() for place in own)
-        if config.backend and not here and not (folder / config.backend).exists():
+        if config.backend in _CHOSEN and not here and not (folder / config.backend).exists():
             lacking.setdefault(config.backend, []).append(path.name)
     if not lacking:
         return

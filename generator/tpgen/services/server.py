@@ -41,6 +41,8 @@ _EXIT_SECONDS = 8
 # Enough where the repository has what is known to hang the server; see `hang_causes`.
 _SHORT_STALL_SECONDS = 5.0
 _WATCH_SECONDS = 1.0
+# Flags with which a server need not load all models, or has other backends.
+_CHOOSING = ("--backend-directory", "--model-control-mode", "--exit-on-error")
 
 
 class TritonServer:
@@ -186,7 +188,7 @@ class TritonServer:
         self._check_repository()
         require_engines(self.repository)
         runtime = self._runtime()
-        if not any(flag.startswith("--backend-directory") for flag in self._extra_args):
+        if not any(flag.startswith(_CHOOSING) for flag in self._extra_args):
             require_backends(self.repository, runtime)
         for attempt in range(_PORT_ATTEMPTS):
             try:
