@@ -190,6 +190,7 @@ class TritonServer:
         runtime = self._runtime()
         if not any(flag.startswith(_OWN_BACKENDS) for flag in self._extra_args):
             require_backends(self.repository, runtime)
+        self._check_ports()
         for attempt in range(_PORT_ATTEMPTS):
             try:
                 self._launch(runtime)
@@ -229,6 +230,8 @@ class TritonServer:
             raise failure(
                 "TP705", f"'{self.repository}' holds no model", hint="tpgen build writes a repository"
             )
+
+    def _check_ports(self) -> None:
         for service, port in zip(_SERVICES, self._wanted_ports, strict=True):
             try:
                 free = can_listen(self.host, port)
