@@ -114,3 +114,23 @@ def test_a_called_model_without_a_known_caller_is_charged_to_the_first_stage(tmp
         for one in (known, replace(known, stages=lost))
     ]
     assert edges[0] == edges[1]
+
+
+FALLBACK = """
+[pipeline]
+name = "p"
+[a]
+backend = "DecodeTensor"
+next = "b"
+[b]
+backend = "DecodeMat"
+filter = "or"
+"""
+
+
+def test_a_fallback_costs_nothing(tmp_path: Path) -> None:
+    """Only items that the first decoder failed on get there."""
+    alone = cost(tmp_path, '[pipeline]\nname = "p"\n[a]\nbackend = "DecodeTensor"\n')
+    found = cost(tmp_path, FALLBACK)
+    assert found.stages[0].ms == alone.stages[0].ms
+    assert (alone.fallbacks, found.fallbacks) == ((), ("b",))

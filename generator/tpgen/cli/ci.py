@@ -27,7 +27,12 @@ _SYSTEMS = ("github", "gitlab")
     type=click.Path(path_type=Path),
     help="The file [default: .github/workflows/tpgen.yml or .gitlab-ci.yml of the checkout].",
 )
-@click.option("--install", "requirement", metavar="SPEC", help="What pip installs [default: this release].")
+@click.option(
+    "--install",
+    "requirement",
+    metavar="SPEC",
+    help="What pip installs, where this release is not in your package index [default: this release].",
+)
 @click.option(
     "--gpu",
     "gpus",

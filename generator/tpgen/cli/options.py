@@ -222,7 +222,7 @@ _STAGES = (
         type=DriverChoice("FUSE_LEVELS"),
         default="auto",
         show_default=True,
-        help="How many nodes one Triton model runs: none is one each.",
+        help="How many nodes one Triton model runs: none is one each; with control flow, one for each model.",
     ),
     click.option(
         "--cores",

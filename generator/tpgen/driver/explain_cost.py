@@ -105,6 +105,8 @@ def _remarks(cost: Cost) -> Iterator[str]:
         yield f"sizes that are not known: an image is {whole}, a part of one {part}, a list one element"
     if cost.unmeasured:
         yield f"not in it, as nobody measured it: {', '.join(cost.unmeasured)}"
+    if cost.fallbacks:
+        yield f"not in it: {', '.join(cost.fallbacks)}, where 'or' lets only items that have no result yet"
     for stage in cost.stages:
         if stage.elsewhere:
             yield f"not in it: what {stage.stage} computes on the GPU, of which no figure is known"

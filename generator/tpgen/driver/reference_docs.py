@@ -26,7 +26,8 @@ GENERATED = "<!-- Written by docs/generate.py (make docs); change the declaratio
 REMARKS = {
     Trait.FAILS: "An item that it can't work on fails with the reason.",
     Trait.DECLINES: "It can end an item without a result, which is not an error.",
-    Trait.GPU_CONVENTION: "Named after a GPU operator; computed on the CPU with that operator's conventions.",
+    Trait.GPU_CONVENTION: "Named after a GPU operator, with its conventions;"
+    " computed on the CPU unless `preprocess` moves it.",
 }
 
 TYPE_WORDS = {"str": "text", "int": "integer", "float": "number", "bool": "true or false"}

@@ -145,7 +145,9 @@ class PipelineKeys:
         ge=0.001,
     )
     preprocess: str = attr(
-        "Where images are prepared on the gpu target.",
+        "Who prepares images on the gpu target: opencv, on the cores; dali, Triton's DALI backend in "
+        "front of the first model of a straight pipeline; gpu, torch in one process on the GPU; auto, "
+        "opencv, or dali where engine_rate says that the cores are the limit.",
         default="auto",
         choices=("auto", "opencv", "dali", "gpu"),
     )

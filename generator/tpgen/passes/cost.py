@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from ..ir.filters import RESULT
+from ..ir.filters import OR, RESULT
 from ..ir.graph import DALI, Call, Graph, Port, Stage
 from ..ir.op import Trait
 from ..types import Array, Bytes, Layout, ListOf, Symbol, TupleOf, Type
@@ -92,6 +92,7 @@ class Cost:
     shares_cores: bool = True
     has_models: bool = False
     assumed: bool = False  # a size that is not known went into it
+    fallbacks: tuple[str, ...] = ()  # the nodes with what does not count, as an `or` keeps items from it
 
     @property
     def ms(self) -> float:
@@ -122,7 +123,10 @@ class Cost:
 
 
 def cost_of(graph: Graph, *, cores: int, target: str, engine_rate: float | None) -> Cost:
-    """The estimate of a placed and typed graph; all branches count, and one element of each list."""
+    """The estimate of a placed and typed graph; all branches count, and one element of each list.
+
+    What stands behind an ``or`` counts nothing: items get there that failed before, of which there are few.
+    """
     sizes = _Sizes(graph)
     stages = tuple(_stage(graph, stage, sizes) for stage in graph.stages)
     return Cost(
@@ -133,6 +137,9 @@ def cost_of(graph: Graph, *, cores: int, target: str, engine_rate: float | None)
         shares_cores=target != _GPU,
         has_models=any(call.op.has(Trait.INFERENCE) for _, call in graph.calls()),
         assumed=sizes.assumed,
+        fallbacks=tuple(
+            dict.fromkeys(node.title for node, call in graph.calls() if _falls_back(graph, call))
+        ),
     )
 
 
@@ -152,9 +159,14 @@ def _stage(graph: Graph, stage: Stage, sizes: _Sizes) -> StageCost:
     found = (
         CallCost(title, call.op.name, _milliseconds(graph, call, sizes))
         for title, call in calls
-        if call.label not in away
+        if call.label not in away and not _falls_back(graph, call)
     )
     return StageCost(stage.name, STAGE_MS, tuple(found), elsewhere=bool(away))
+
+
+def _falls_back(graph: Graph, call: Call) -> bool:
+    """True if only items without a result get to a call."""
+    return OR in (call.filter, graph.nodes[call.node].calls[0].filter)
 
 
 def _milliseconds(graph: Graph, call: Call, sizes: _Sizes) -> float | None:
