@@ -51,7 +51,7 @@ _SAMPLE = {
         *random.Random(20241).sample([case for case in _SEEN if case not in _QUICK], 20),
     )
 }
-_EXPLICIT = ("--model-control-mode=explicit", "--exit-on-error=false")
+_EXPLICIT = ("--model-control-mode=explicit", "--exit-on-error=false", "--rate-limit=off")
 
 
 def _sampled(cases: list[Case]) -> list[Any]:

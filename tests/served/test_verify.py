@@ -43,8 +43,8 @@ def _wrong_std(model: Path) -> None:
     onnx.save(network, path)
 
 
-RESIZE = 'item["data"] = geometry.resize_mat(item["data"], resize_h=224, resize_w=224)'
-NEAREST = 'item["data"] = __import__("cv2").resize(item["data"], (224, 224), interpolation=0)'
+RESIZE = 'item["result"] = geometry.resize_mat(item["data"], resize_h=224, resize_w=224)'
+NEAREST = 'item["result"] = __import__("cv2").resize(item["data"], (224, 224), interpolation=0)'
 SWAPPED = """if len(items) > 1:
             items[0]["result"], items[1]["result"] = items[1]["result"], items[0]["result"]
         return items

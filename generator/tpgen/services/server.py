@@ -35,14 +35,14 @@ __all__ = ["ServerError", "TritonServer", "own_log_problems"]
 
 _POLL_SECONDS = 0.1
 _PORT_ATTEMPTS = 3
+# Flags with which it has other backends, or loads models one by one, so that some may lack theirs.
+_OWN_BACKENDS = ("--backend-directory", "--model-control-mode=explicit")
 _SERVICES = ("http", "grpc", "metrics")
 # Requests in flight get this long when the server ends; the supervisor ends it the hard way soon after.
 _EXIT_SECONDS = 8
 # Enough where the repository has what is known to hang the server; see `hang_causes`.
 _SHORT_STALL_SECONDS = 5.0
 _WATCH_SECONDS = 1.0
-# Flags with which a server need not load all models, or has other backends.
-_CHOOSING = ("--backend-directory", "--model-control-mode", "--exit-on-error")
 
 
 class TritonServer:
@@ -188,8 +188,9 @@ class TritonServer:
         self._check_repository()
         require_engines(self.repository)
         runtime = self._runtime()
-        if not any(flag.startswith(_CHOOSING) for flag in self._extra_args):
+        if not any(flag.startswith(_OWN_BACKENDS) for flag in self._extra_args):
             require_backends(self.repository, runtime)
+        self._check_ports()
         for attempt in range(_PORT_ATTEMPTS):
             try:
                 self._launch(runtime)
@@ -229,6 +230,8 @@ class TritonServer:
             raise failure(
                 "TP705", f"'{self.repository}' holds no model", hint="tpgen build writes a repository"
             )
+
+    def _check_ports(self) -> None:
         for service, port in zip(_SERVICES, self._wanted_ports, strict=True):
             try:
                 free = can_listen(self.host, port)
