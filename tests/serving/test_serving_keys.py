@@ -136,7 +136,8 @@ def test_a_key_above_the_first_node_holds_for_all(folder: Path) -> None:
 
 def test_the_keys_of_a_node_with_a_model_are_about_the_model(folder: Path) -> None:
     text = (
-        NET.replace("TensorrtTensor", "Sequential[Identity,TensorrtTensor,Softmax]") + "max_queue_size = 5\n"
+        NET.replace("TensorrtTensor", "Sequential[Identity,TensorrtTensor,Tensor2Vector]")
+        + "max_queue_size = 5\n"
     )
     assert config(folder, text).dynamic_batching.default_queue_policy.max_queue_size == 5
     behind = parse((folder / "repository" / "p__net__after" / "config.pbtxt").read_text())
@@ -255,7 +256,7 @@ def test_a_stage_that_calls_models_is_not_warmed_up(folder: Path) -> None:
 
 def test_a_node_without_a_model_has_no_provider(folder: Path) -> None:
     text = NET.replace("max = 4", "max = 4\nnext = 'last'")
-    text += '[last]\nbackend = "Softmax"\nexecution_provider = "cuda"\n'
+    text += '[last]\nbackend = "Tensor2Vector"\nexecution_provider = "cuda"\n'
     assert ("TP922", "error", 11, "execution_provider") in findings(folder, text)
 
 
