@@ -42,17 +42,20 @@ def resize_center_pad_linear(image, *, resize_h, resize_w, layout):
     Also top, bottom, left, right (int32) and source / result size (float32).
     """
     image = _hwc(image, layout)
-    height, width = size_of(image)
+    new_h, new_w, borders, ratio = centred_place(*size_of(image), resize_h, resize_w)
+    top, left = int(borders[0]), int(borders[2])
+    padded = pad(resize_linear(image, new_h, new_w), resize_h, resize_w, top, left, (0,))
+    return _restore(padded, layout), *borders, ratio
+
+
+def centred_place(height, width, resize_h, resize_w):
+    """New height and width, the borders (top, bottom, left, right, int32), source / result size (float32)."""
     ratio = min(np.float32(resize_h) / np.float32(height), np.float32(resize_w) / np.float32(width))
     new_h, new_w = (max(int(np.float32(side) * ratio), 1) for side in (height, width))
     top, left = (resize_h - new_h) // 2, (resize_w - new_w) // 2
-    padded = pad(resize_linear(image, new_h, new_w), resize_h, resize_w, top, left, (0,))
     borders = (top, resize_h - new_h - top, left, resize_w - new_w - left)
-    return (
-        _restore(padded, layout),
-        *(np.array(border, np.int32) for border in borders),
-        np.array(np.float32(1) / ratio, np.float32),
-    )
+    whole = tuple(np.array(border, np.int32) for border in borders)
+    return new_h, new_w, whole, np.array(np.float32(1) / ratio, np.float32)
 
 
 def copy_make_border(image, *, top, bottom, left, right, layout):

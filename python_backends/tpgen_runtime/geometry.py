@@ -124,20 +124,29 @@ def top_left_resize_mat(image, *, resize_h, resize_w, pad_val):
 
 
 def _letter_box(image, canvas_h, canvas_w, pad_val, centred):
-    height, width = size_of(image)
-    scale = min(canvas_w / width, canvas_h / height)
-    new_h, new_w = (max(round_half_up(side * scale), 1) for side in (height, width))
-    top, left = ((canvas_h - new_h) // 2, (canvas_w - new_w) // 2) if centred else (0, 0)
+    new_h, new_w, top, left, scale = letter_box_place(*size_of(image), canvas_h, canvas_w, centred)
     padded = pad(resize_linear(image, new_h, new_w), canvas_h, canvas_w, top, left, pad_val)
     return padded, np.asarray(scale, np.float32), np.array([left, top], np.int32)
 
 
+def letter_box_place(height, width, canvas_h, canvas_w, centred):
+    """Where an image lies on a letter box: its new height and width, top, left, and the scale."""
+    scale = min(canvas_w / width, canvas_h / height)
+    new_h, new_w = (max(round_half_up(side * scale), 1) for side in (height, width))
+    top, left = ((canvas_h - new_h) // 2, (canvas_w - new_w) // 2) if centred else (0, 0)
+    return new_h, new_w, top, left, scale
+
+
 def fix_h_resize_pad_mat(image, *, resize_h, max_w, pad_value):
     """Scale to the height ``resize_h``, at most ``max_w`` wide, and pad on the right to ``max_w``."""
-    height, width = size_of(image)
-    wanted = math.ceil(float(np.float32(resize_h) * (np.float32(width) / np.float32(height))))
-    resized = resize_linear(image, resize_h, min(wanted, max_w))
+    resized = resize_linear(image, resize_h, width_of_height(*size_of(image), resize_h, max_w))
     return pad(resized, resize_h, max_w, 0, 0, pad_value)
+
+
+def width_of_height(height, width, resize_h, max_w):
+    """The width of an image scaled to the height ``resize_h``, at most ``max_w``; computed in float32."""
+    wanted = math.ceil(float(np.float32(resize_h) * (np.float32(width) / np.float32(height))))
+    return min(wanted, max_w)
 
 
 def dynamic_fix_h_resize_pad_mat(image, resize_h, max_w, *, pad_value):

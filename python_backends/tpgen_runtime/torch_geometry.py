@@ -12,8 +12,18 @@ import torch
 from torch.nn import functional
 
 from . import geometry, padding
+from .compat import centred_place
 from .errors import ItemError
-from .geometry import MAX_PIXELS, fit_size, inverse, requested_size, round_half_up, whole_number
+from .geometry import (
+    MAX_PIXELS,
+    fit_size,
+    inverse,
+    letter_box_place,
+    requested_size,
+    round_half_up,
+    whole_number,
+    width_of_height,
+)
 from .torch_image import size_of
 
 
@@ -92,17 +102,10 @@ def resize_center_pad_linear(image, *, resize_h, resize_w, layout):
 
     Also top, bottom, left, right (int32) and source / result size (float32).
     """
-    height, width = size_of(image, layout)
-    ratio = min(np.float32(resize_h) / np.float32(height), np.float32(resize_w) / np.float32(width))
-    new_h, new_w = (max(int(np.float32(side) * ratio), 1) for side in (height, width))
-    top, left = (resize_h - new_h) // 2, (resize_w - new_w) // 2
+    new_h, new_w, borders, ratio = centred_place(*size_of(image, layout), resize_h, resize_w)
+    top, left = int(borders[0]), int(borders[2])
     padded = pad(resize_linear(image, new_h, new_w, layout), resize_h, resize_w, top, left, (0,), layout)
-    borders = (top, resize_h - new_h - top, left, resize_w - new_w - left)
-    return (
-        padded,
-        *(np.array(border, np.int32) for border in borders),
-        np.array(np.float32(1) / ratio, np.float32),
-    )
+    return padded, *borders, ratio
 
 
 def fix_ratio_resize_mat(image, *, max_h, max_w):
@@ -123,19 +126,15 @@ def top_left_resize_mat(image, *, resize_h, resize_w, pad_val):
 
 
 def _letter_box(image, canvas_h, canvas_w, pad_val, centred):
-    height, width = size_of(image)
-    scale = min(canvas_w / width, canvas_h / height)
-    new_h, new_w = (max(round_half_up(side * scale), 1) for side in (height, width))
-    top, left = ((canvas_h - new_h) // 2, (canvas_w - new_w) // 2) if centred else (0, 0)
+    new_h, new_w, top, left, scale = letter_box_place(*size_of(image), canvas_h, canvas_w, centred)
     padded = pad(resize_linear(image, new_h, new_w), canvas_h, canvas_w, top, left, pad_val)
     return padded, np.asarray(scale, np.float32), np.array([left, top], np.int32)
 
 
 def fix_h_resize_pad_mat(image, *, resize_h, max_w, pad_value):
     """Scale to the height ``resize_h``, at most ``max_w`` wide, and pad on the right to ``max_w``."""
-    height, width = size_of(image)
-    wanted = math.ceil(float(np.float32(resize_h) * (np.float32(width) / np.float32(height))))
-    return pad(resize_linear(image, resize_h, min(wanted, max_w)), resize_h, max_w, 0, 0, pad_value)
+    resized = resize_linear(image, resize_h, width_of_height(*size_of(image), resize_h, max_w))
+    return pad(resized, resize_h, max_w, 0, 0, pad_value)
 
 
 def dynamic_fix_h_resize_pad_mat(image, resize_h, max_w, *, pad_value):

@@ -168,8 +168,8 @@ MUTATIONS = (
     Mutation(
         "width not limited",
         "geometry.py",
-        "resize_linear(image, resize_h, min(wanted, max_w))",
-        "resize_linear(image, resize_h, wanted)[:, :max_w]",
+        "return min(wanted, max_w)",
+        "return wanted",
         seen_by="FixHResizePadMat",
     ),
     Mutation(
