@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 
 from ..diagnostics import Bag, PipelineError
 from ..engines.errors import ModelError
 from ..engines.known_operators import check_loads, doubts_about
 from ..ir.graph import PYTHON, Call, Node, Stage
 from .compile import Compiled
+from .encrypted import decrypted, scratch_folder
 from .models import ModelFile
 
 _ONNX = "onnxruntime"
@@ -50,21 +53,25 @@ def refused_models(compiled: Compiled) -> Iterator[None]:
         raise
     except Exception as problem:
         bag = Bag()
-        for node, call, file in _models(compiled):
-            if file.path.is_file():  # not a copy of which only the build knew
-                _try(node, call, file, bag)
+        with scratch_folder() as scratch:
+            for node, call, file in _models(compiled):
+                _try(node, call, file, scratch, bag)
         if not bag.has_errors:
             raise
         raise PipelineError(bag.diagnostics) from problem
 
 
-def _try(node: Node, call: Call, file: ModelFile, bag: Bag) -> None:
+def _try(node: Node, call: Call, file: ModelFile, scratch: Path, bag: Bag) -> None:
     from ..engines.session import open_session
 
+    path = file.path
     try:
-        open_session(file.path)
+        if file.encrypted is not None and not path.is_file():  # what a build decrypts goes with it
+            path = decrypted(file.encrypted, scratch)
+        if path.is_file():  # not a copy of which only the build knew
+            open_session(path)
     except ModelError as problem:
-        _report(node, call, file, problem, bag)
+        _report(node, call, replace(file, path=path), problem, bag)
 
 
 def _models(compiled: Compiled) -> Iterator[tuple[Node, Call, ModelFile]]:
