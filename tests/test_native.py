@@ -17,6 +17,7 @@ from engines.onnx_build import model, node, save, tensor
 from equivalence import check_values, interpreted
 from fake_triton import Server
 from random_pipelines import Maker, Pipeline, make_item, make_pipeline, read_pipeline, write_files
+from small_models import write_torchscript
 from standins import stand_in
 from tpgen.driver import BuildOptions, build, pipe
 from tpgen.driver.explain import explain
@@ -222,7 +223,7 @@ def test_tensors_of_torchscript_go_by_number(folder: Path) -> None:
         inputs = {image = "float32[3,8,8]"}
         outputs = {scores = "float32[10]"}
         """
-    (folder / "net.pt").write_bytes(b"no model: nothing opens it here")
+    write_torchscript(folder / "net.pt")
     (folder / "torch.toml").write_text(text)
     build(folder / "torch.toml", folder / "torch", BuildOptions(target="gpu", cores=2))
     config = parse((folder / "torch" / "torch__net" / "config.pbtxt").read_text())

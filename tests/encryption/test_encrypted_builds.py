@@ -21,6 +21,7 @@ import pytest
 import examples
 from engines.onnx_build import save
 from secret_model import NAME, WEIGHT, leaks, secret_model, write_pipeline
+from small_models import write_torchscript
 from tpgen.cli import run_command
 from tpgen.diagnostics import PipelineError
 from tpgen.driver import BuildOptions, build, calibration, check, pipe, reference
@@ -548,7 +549,7 @@ outputs = {total = "float32[3]"}
 
 def test_torchscript_files_stay_as_they_were_encrypted(folder: Path) -> None:
     plain, path = folder.parent / "net.pt", folder / "p.toml"
-    plain.write_bytes(NAME.encode())
+    write_torchscript(plain, NAME)
     path.write_text(TORCHSCRIPT)
     assert run_command(["encrypt", str(plain), "-o", str(folder / "net.pt.encrypted")]) == 0
     sealed = (folder / "net.pt.encrypted").read_bytes()
