@@ -24,6 +24,13 @@ from .model_images import (
 
 PRECISIONS = ("fp32", "fp16", "int8", "best", "bf16")
 ENGINELESS_NAMES = frozenset({"Onnx", "OnnxTensor"})  # who writes these expects no TensorRT
+# Of every operator that runs a model file.
+MODEL_TRAITS = frozenset(
+    {
+        *(Trait.PURE, Trait.STATEFUL, Trait.THREADED, Trait.BATCHED),
+        *(Trait.INFERENCE, Trait.BINDS, Trait.FAILS),
+    }
+)
 
 
 class ModelOp(Op):
@@ -255,17 +262,7 @@ def _gpu(
     "OnnxTensor",
     group="inference",
     kernel="inference:OnnxModel",
-    traits={
-        Trait.PURE,
-        Trait.STATEFUL,
-        Trait.THREADED,
-        Trait.BATCHED,
-        Trait.INFERENCE,
-        Trait.BINDS,
-        Trait.ENGINE,
-        Trait.REWRITABLE,
-        Trait.FAILS,
-    },
+    traits={*MODEL_TRAITS, Trait.ENGINE, Trait.REWRITABLE},
 )
 class TensorrtTensor(ModelOp):
     """Run an ONNX model: a TensorRT engine on the gpu target, ONNX Runtime on the cpu target.
