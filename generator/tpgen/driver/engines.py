@@ -19,7 +19,8 @@ from ..ir.graph import Call, Graph, Node, Stage
 from ..ir.signature import ModelSignature
 from ..types import Array
 from .compile import Compiled
-from .precision import Contents, Lowered, engine_calls, tensor_of
+from .lowered import Lowered
+from .precision import Contents, engine_calls, tensor_of
 
 
 def plan_engines(
