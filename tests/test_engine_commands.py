@@ -392,6 +392,42 @@ def test_a_model_cache_of_unknown_origin_is_left_alone(place: Place) -> None:
 
 
 @pytest.mark.usefixtures("tensorrt")
+@pytest.mark.parametrize("blocked", ["kept", "kept/net.trt"])
+def test_a_model_cache_that_cannot_be_written_costs_only_itself(place: Place, blocked: str) -> None:
+    place.built(TEXT + '"model::cache" = "kept/net.trt"\n')
+    obstacle = place.folder / blocked
+    if obstacle.name == "kept":
+        obstacle.write_text("a file where the folder would be")
+    else:
+        obstacle.mkdir(parents=True)
+    found = place.build_engines()
+    (warning,) = [one for one in found["diagnostics"] if one["code"] == "TP908"]
+    assert warning["severity"] == "warning" and "can't be kept there" in warning["message"]
+    assert place.plan.is_file()
+    assert sorted(place.folder.rglob(".net*")) == []
+
+
+@pytest.mark.usefixtures("tensorrt")
+def test_files_that_cannot_be_read_or_written_are_named(place: Place) -> None:
+    place.built()
+    place.cache.write_text("a file where the folder would be")
+    found = place.run("build", str(place.repository), "--cache", str(place.cache / "x"), *ON, status=1)
+    (problem,) = found["diagnostics"]
+    assert problem["code"] == "TP414" and "--cache FOLDER" in problem["hint"]
+    (place.plan.parent / "model.onnx").unlink()
+    place.cache.unlink()
+    (problem,) = place.build_engines(status=1)["diagnostics"]
+    assert "model.onnx': No such file" in problem["message"] and "tpgen build" in problem["hint"]
+
+
+def test_a_compute_capability_is_two_numbers(place: Place, tensorrt: FakeTensorRT) -> None:
+    place.built()
+    for wrong in ("abc", "8", "8.9.0", "0.5"):
+        place.build_engines("--gpu-name", "L4", "--compute-capability", wrong, status=2)
+    assert not _builds(tensorrt)
+
+
+@pytest.mark.usefixtures("tensorrt")
 def test_what_no_repository_asks_for_is_pruned(place: Place) -> None:
     place.built(TEXT + 'precision = "fp16"\n')
     place.build_engines()

@@ -132,6 +132,12 @@ def test_failures_of_tensorrt_itself() -> None:
         built(fake)
 
 
+@pytest.mark.parametrize("known", [b"", b"timings of 10.13.2.6", b"damaged"])
+def test_timings_that_cannot_be_read_are_forgotten(known: bytes) -> None:
+    plan, timings = build_engine(FakeTensorRT().module, REQUEST, MODEL, known)
+    assert plan and timings == b"timings of 10.13.2.6"
+
+
 def test_the_stand_in_has_only_what_is_listed() -> None:
     fake = FakeTensorRT("11.0.0")
     assert not hasattr(fake.module, "NetworkDefinitionCreationFlag")

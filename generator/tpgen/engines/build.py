@@ -89,7 +89,7 @@ def build_engine(
     _set_flags(trt, request, config)
     _add_profiles(builder, request, config)
     cache = config.create_timing_cache(timing_cache)
-    if not config.set_timing_cache(cache, False):
+    if cache is None or not config.set_timing_cache(cache, False):  # damaged, or of another machine
         config.set_timing_cache(config.create_timing_cache(b""), False)
     plan = builder.build_serialized_network(network, config)
     if plan is None:

@@ -102,7 +102,7 @@ def at_opset(model: ModelProto, opset: int, why: str) -> tuple[ModelProto, list[
         return model, []
     model.ir_version = max(
         model.ir_version, 4
-    )  # before, constants had to be inputs, which some exports forgot
+    )  # before it constants are inputs, too: some exports forget that
     try:
         converted: ModelProto = version_converter.convert_version(model, opset)
     except Exception as error:  # noqa: BLE001 (the converter raises what its C++ code does)
