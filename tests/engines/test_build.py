@@ -17,8 +17,6 @@ from tpgen.diagnostics import ToolMissing
 from tpgen.engines.build import (
     BuildFailed,
     build_engine,
-    command_text,
-    commands,
     find_tensorrt,
     version_of,
     with_weights,
@@ -212,12 +210,6 @@ def test_versions(monkeypatch: pytest.MonkeyPatch, version: str, known: bool) ->
     else:
         with pytest.raises(ToolMissing, match=f"TensorRT {version} is installed"):
             find_tensorrt()
-
-
-def test_commands_can_be_pasted() -> None:
-    lines = commands(REQUEST, "my model.onnx", "model.plan")
-    assert command_text(lines["trtexec"]).startswith("trtexec '--onnx=my model.onnx' --saveEngine=model.plan")
-    assert command_text(lines["polygraphy"]).startswith("polygraphy convert 'my model.onnx' --convert-to trt")
 
 
 @pytest.mark.gpu

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
 from ..diagnostics import ToolMissing
-from .commands import needs_native_instance_norm, polygraphy, trtexec
+from .commands import needs_native_instance_norm
 from .requests import EngineRequest, Tensor, model_hash
 
 _INSTALL = "pip install 'tpgen[trt]'"
@@ -50,16 +49,6 @@ def find_tensorrt() -> ModuleType:
 def version_of(trt: ModuleType) -> str:
     """The version as a request names it: three numbers."""
     return ".".join(str(trt.__version__).split(".")[:3])
-
-
-def commands(request: EngineRequest, model: str, plan: str) -> dict[str, tuple[str, ...]]:
-    """What builds the same engine by hand, by tool."""
-    return {"trtexec": trtexec(request, model, plan), "polygraphy": polygraphy(request, model, plan)}
-
-
-def command_text(line: tuple[str, ...]) -> str:
-    """A command line as a shell takes it."""
-    return shlex.join(line)
 
 
 def build_engine(
