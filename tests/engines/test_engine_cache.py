@@ -144,6 +144,17 @@ def test_what_is_no_whole_engine_is_not_listed(tmp_path: Path) -> None:
     assert cache.entries() == [] and cache.find(REQUEST) is None
 
 
+@pytest.mark.parametrize("content", [b"", b"plan", b"plan fp32 and more"])
+def test_a_plan_that_was_changed_is_built_anew(tmp_path: Path, content: bytes) -> None:
+    cache, log = EngineCache(tmp_path), []  # type: ignore[var-annotated]
+    cache.get(REQUEST, building(log)).write_bytes(content)  # type: ignore[arg-type]
+    assert cache.get(REQUEST, building(log)).read_bytes() == b"plan fp32"  # type: ignore[arg-type]
+    about = cache.get(REQUEST, building(log)).with_suffix(".json")  # type: ignore[arg-type]
+    about.write_text(REQUEST.text())
+    cache.get(REQUEST, building(log))  # type: ignore[arg-type]
+    assert log == ["fp32"] * 3
+
+
 def test_a_file_is_whole_or_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = tmp_path / "file"
     write_whole(target, b"before")
