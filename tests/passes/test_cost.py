@@ -52,7 +52,9 @@ def test_time_follows_the_sizes_of_images(tmp_path: Path) -> None:
 def test_pixels_are_counted_without_the_channels(tmp_path: Path) -> None:
     """Wherever these are."""
     figure = KERNELS["tensor:float_tensor"]
-    text = '[pipeline]\nname = "p"\ninputs = {data = "uint8[3,200,500] CHW bgr"}\n[a]\nbackend = "FloatTensor"\n'
+    text = (
+        '[pipeline]\nname = "p"\ninputs = {data = "uint8[3,200,500] CHW bgr"}\n[a]\nbackend = "FloatTensor"\n'
+    )
     (stage,) = cost(tmp_path, text).stages
     assert stage.ms == pytest.approx(STAGE_MS + figure.ms + (figure.read + figure.written) * 200 * 500 / 1e6)
 

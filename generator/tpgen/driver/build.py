@@ -26,6 +26,7 @@ from .compile import AfterPass, Compiled, compile_pipeline
 from .encrypted import note_encrypted, scratch_folder
 from .engines import plan_engines
 from .files import file_contents, named_files
+from .gpu_turns import note_turns
 from .lowered import Lowered
 from .models import model_contents
 from .needs import cuda_pool_of
@@ -79,6 +80,7 @@ def check(
         )
     bag.raise_if_errors()
     _note_pending(plans, None, bag)
+    note_turns(plans, None, bag)
     return BuildResult(tuple(p.pipeline for p in plans), tuple(bag.diagnostics), compiled=tuple(compiled))
 
 
@@ -102,6 +104,7 @@ def build(
         bag.raise_if_errors()
         written = write(plans, target)
     _note_pending(plans, target, bag)
+    note_turns(plans, target, bag)
     return BuildResult(
         tuple(p.pipeline for p in plans),
         (*bag.diagnostics, *written.diagnostics),
