@@ -52,7 +52,9 @@ def test_time_follows_the_sizes_of_images(tmp_path: Path) -> None:
 def test_pixels_are_counted_without_the_channels(tmp_path: Path) -> None:
     """Wherever these are."""
     figure = KERNELS["tensor:float_tensor"]
-    text = '[pipeline]\nname = "p"\ninputs = {data = "uint8[3,200,500] CHW bgr"}\n[a]\nbackend = "FloatTensor"\n'
+    text = (
+        '[pipeline]\nname = "p"\ninputs = {data = "uint8[3,200,500] CHW bgr"}\n[a]\nbackend = "FloatTensor"\n'
+    )
     (stage,) = cost(tmp_path, text).stages
     assert stage.ms == pytest.approx(STAGE_MS + figure.ms + (figure.read + figure.written) * 200 * 500 / 1e6)
 
@@ -110,7 +112,7 @@ def test_a_model_of_its_own_costs_what_it_computes(tmp_path: Path) -> None:
     found = cost_of(placed, cores=2, target="cpu", engine_rate=None)
     (called,) = (one.name for one in placed.stages if one.is_called)
     (stage,) = (one for one in found.stages if one.stage == called)
-    assert [one.operator for one in stage.calls] == ["Onnx"]
+    assert [one.operator for one in stage.calls] == ["TensorrtTensor"]
 
 
 def test_what_nobody_measured_is_named(tmp_path: Path) -> None:
