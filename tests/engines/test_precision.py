@@ -356,6 +356,18 @@ def test_constants_in_nodes_are_converted() -> None:
     )
 
 
+def test_constants_in_nodes_that_are_no_floats_stay() -> None:
+    shape = numpy_helper.from_array(np.array([-1, 1], np.int64))
+    nodes = [
+        helper.make_node("Constant", [], ["s"], "shape", value=shape),
+        node("Relu", "x", "r", "relu"),
+        node("Reshape", "r s", "y", "reshape"),
+    ]
+    built = model(nodes, [tensor("x", ["N", 2])], [tensor("y", ["M", 1])])
+    (answer,) = compute(loaded(convert(built).model), x=np.array([[1, 2]], np.float32))
+    assert answer.tolist() == [[1], [2]]
+
+
 def test_an_operator_of_another_domain_stays() -> None:
     built = model(
         [node("Relu", "x", "h", "relu"), node("Gelu", "h", "y", "gelu", domain="com.microsoft")],
