@@ -112,7 +112,7 @@ def test_a_model_of_its_own_costs_what_it_computes(tmp_path: Path) -> None:
     found = cost_of(placed, cores=2, target="cpu", engine_rate=None)
     (called,) = (one.name for one in placed.stages if one.is_called)
     (stage,) = (one for one in found.stages if one.stage == called)
-    assert [one.operator for one in stage.calls] == ["Onnx"]
+    assert [one.operator for one in stage.calls] == ["TensorrtTensor"]
 
 
 def test_what_nobody_measured_is_named(tmp_path: Path) -> None:
