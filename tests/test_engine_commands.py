@@ -588,6 +588,18 @@ def test_int8_is_calibrated_on_a_folder(place: Place) -> None:
     assert find_engines(place.repository)[0].request.model_sha256 != first
 
 
+def test_a_model_that_is_quantised_already_needs_no_samples(place: Place) -> None:
+    _samples(place.folder / "samples")
+    place.built(INT8)
+    quantised = onnx.load(place.plan.parent / "model.onnx")
+    onnx.save(quantised, place.folder / "quantised.onnx")
+    found = place.built(TEXT.replace("convolution", "quantised") + 'precision = "int8"\n')
+    assert not any(one.code == "TP413" for one in found.diagnostics)
+    (engine,) = find_engines(place.repository)
+    assert engine.request.precision == "int8"
+    assert any("brings the ranges of int8 itself" in line for line in engine.report)
+
+
 @pytest.mark.parametrize(
     ("text", "wrong", "message"),
     [
