@@ -115,6 +115,14 @@ def test_a_repository_without_engines(place: Place) -> None:
 
 
 @pytest.mark.usefixtures("no_tensorrt")
+def test_a_pipeline_without_engines(place: Place) -> None:
+    toml = place.folder / "pipeline.toml"
+    toml.write_text(TEXT)
+    (problem,) = place.run("plan", str(toml), "--runtime", "onnxruntime", status=1)["diagnostics"]
+    assert problem["code"] == "TP415" and problem["message"] == f"no model of '{toml}' runs on TensorRT"
+
+
+@pytest.mark.usefixtures("no_tensorrt")
 def test_without_tensorrt_the_plan_and_the_command_are_printed(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -405,6 +413,15 @@ def test_a_model_cache_that_cannot_be_written_costs_only_itself(place: Place, bl
     assert warning["severity"] == "warning" and "can't be kept there" in warning["message"]
     assert place.plan.is_file()
     assert sorted(place.folder.rglob(".net*")) == []
+
+
+@pytest.mark.usefixtures("tensorrt")
+def test_no_engine_is_kept_under_the_name_of_an_encrypted_file(place: Place) -> None:
+    found = place.built(TEXT + '"model::cache" = "kept/net.trt.encrypted"\n').diagnostics
+    (warning,) = [one for one in found if one.code == "TP922"]
+    assert warning.span is not None and warning.span.text == '"kept/net.trt.encrypted"'
+    place.build_engines()
+    assert place.plan.is_file() and not (place.folder / "kept").exists()
 
 
 @pytest.mark.usefixtures("tensorrt")
