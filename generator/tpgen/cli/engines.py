@@ -240,7 +240,7 @@ def _engines(directory: Path, place: Place | None = None, asked: Path | None = N
 
     engines = find_engines(directory, place)
     if not engines and asked is not None and asked.is_file():
-        hint = "with --target gpu TensorrtTensor does, as far as its model can; tpgen explain says where each runs"
+        hint = "with --target gpu TensorrtTensor does, if its model can; tpgen explain says where each runs"
         fail("TP415", f"no model of '{asked}' runs on TensorRT", hint=hint)
     if not engines:
         hint = "tpgen build PIPELINE.toml --target gpu writes one"
