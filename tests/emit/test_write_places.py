@@ -35,7 +35,7 @@ NOBODY = 65534
 
 @contextmanager
 def mounted(test_dir: Path, target: Path, *options: str) -> Iterator[Path]:
-    """Mounts something at `target` in the test's directory for the block; skips the test where that is not allowed."""
+    """Mounts something below a test's directory for the block; skips the test where that is not allowed."""
     target.mkdir(exist_ok=True)
     try:
         subprocess.run(["mount", *options, str(target)], check=True, capture_output=True)
