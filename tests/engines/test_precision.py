@@ -170,6 +170,17 @@ def test_layers_that_overflow_stay() -> None:
 
 
 @pytest.mark.parametrize(
+    ("largest", "why"),
+    [(3e4, ""), (4e4, "reaches 4e+04"), (1e-4, ""), (1e-5, "is 1e-05 at most")],
+    ids=["large", "other samples may be larger", "small", "few digits"],
+)
+def test_values_near_the_ends_of_fp16(largest: float, why: str) -> None:
+    built = model([node("Relu", "x", "y", "relu")], [tensor("x", ["N", 2])], [tensor("y", ["N", 2])])
+    found = kept(convert(built, x=np.array([[largest, largest / 2]], np.float32)))
+    assert why in found["relu"] if why else found == {}
+
+
+@pytest.mark.parametrize(
     ("operator", "constant", "stays"),
     [
         ("Mul", 1e5, True),
@@ -198,6 +209,18 @@ def test_a_few_small_weights_are_no_reason() -> None:
         [node("MatMul", "x w", "y", "m")], [tensor("x", ["N", 4])], [tensor("y", ["N", 4])], {"w": small}
     )
     assert kept(convert(built)) == {}
+
+
+def test_a_single_small_variance_is_a_reason() -> None:
+    """What is small there makes its channel large."""
+    constants = {"s": weights(2), "b": weights(2), "m": weights(2), "v": np.array([1e-6, 1], np.float32)}
+    built = model(
+        [node("BatchNormalization", "x s b m v", "y", "norm")],
+        [tensor("x", ["N", 2])],
+        [tensor("y", ["N", 2])],
+        constants,
+    )
+    assert "'v' holds 1e-06" in kept(convert(built))["norm"]
 
 
 def layer_norm(*, decomposed: bool) -> onnx.ModelProto:
@@ -327,10 +350,22 @@ def test_constants_in_nodes_are_converted() -> None:
     ]
     built = model(nodes, [tensor("x", ["N", 2])], [tensor("y", ["N", 2])])
     made = convert(built)
-    assert operators(made.model) == ["Cast", "Mul", "Cast"]
+    assert operators(made.model) == ["Cast", "Mul", "Cast"] and "Constant" not in operators(made.emulated)
     np.testing.assert_array_equal(
         compute(loaded(made.emulated), x=np.ones((1, 2), np.float32))[0], np.float32(np.float16(0.1))
     )
+
+
+def test_constants_in_nodes_that_are_no_floats_stay() -> None:
+    shape = numpy_helper.from_array(np.array([-1, 1], np.int64))
+    nodes = [
+        helper.make_node("Constant", [], ["s"], "shape", value=shape),
+        node("Relu", "x", "r", "relu"),
+        node("Reshape", "r s", "y", "reshape"),
+    ]
+    built = model(nodes, [tensor("x", ["N", 2])], [tensor("y", ["M", 1])])
+    (answer,) = compute(loaded(convert(built).model), x=np.array([[1, 2]], np.float32))
+    assert answer.tolist() == [[1], [2]]
 
 
 def test_an_operator_of_another_domain_stays() -> None:

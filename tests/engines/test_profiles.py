@@ -116,6 +116,11 @@ def test_a_profile_that_holds_less_than_triton_sends_is_raised() -> None:
     assert any(note.startswith("at most 8 of 3x32x512 go into one call") for note in split.notes)
 
 
+def test_what_is_fast_stays_fast_in_a_profile_that_is_raised() -> None:
+    plan = plan_profiles(CLASSIFIER, declared("1", "8", "4"), max_batch=32)
+    assert [tuple(shape[0] for shape in shapes) for shapes in ranges(plan)] == [(1, 4, 32)]
+
+
 def test_sizes_between_profiles_go_to_the_larger_one() -> None:
     plan = plan_profiles(RECOGNISER, declared("1x3x32x32;1x3x32x320", "8x3x32x64;8x3x32x512"))
     assert plan.holding(((8, 3, 32, 65),)) == plan.holding(((1, 3, 32, 319),)) == [1]
