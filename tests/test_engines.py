@@ -137,7 +137,7 @@ def test_sizes_are_told_in_the_order_of_the_model(tmp_path: Path) -> None:
 
 
 def test_profiles_of_ocr_hold_every_line(tmp_path: Path) -> None:
-    """The profiles of TorchPipe's OCR: of one width each, some from a larger batch on, others up to a smaller."""
+    """The profiles of TorchPipe's OCR: of one width each, some from a larger batch on, some to a smaller."""
     text = (
         '[pipeline]\nname = "p"\ninputs = {data = "float32[3,32,W] rgb"}\n[a]\nbackend = "TensorrtTensor"\n'
     )
@@ -146,9 +146,9 @@ def test_profiles_of_ocr_hold_every_line(tmp_path: Path) -> None:
     write_models(tmp_path)
     (tmp_path / "pipeline.toml").write_text(text)
     build(tmp_path / "pipeline.toml", tmp_path / "repository", GPU)
-    folder = tmp_path / "repository" / "p"
-    request = read_request((folder / "1" / "engine.json").read_text())
-    listed = parse((folder / "config.pbtxt").read_text()).instance_group[0].profile
+    (place,) = (tmp_path / "repository").glob("*/1/engine.json")
+    request = read_request(place.read_text())
+    listed = parse((place.parents[1] / "config.pbtxt").read_text()).instance_group[0].profile
     assert [int(one) for one in listed] == list(range(len(request.profiles)))
     for batch in range(1, 33):
         for width in (*range(32, 513, 15), 64, 320, 512):
