@@ -291,6 +291,21 @@ def test_what_a_map_takes_from_in_front_of_a_model_stays(more: str, target: str,
     check_values(entry, expected, {key: data[key] for key in ("image", "result")})
 
 
+def test_a_mean_that_moves_into_a_model_says_nothing_of_its_colours(folder: Path) -> None:
+    """One that a model has itself tells that it wants RGB, and images that are BGR would be refused."""
+    text = """
+        [pipeline]
+        inputs = {data = "uint8[8,8,3] bgr"}
+        [net]
+        backend = "Sequential[Mat2Tensor,Normalize(mean=[124,116,104],std=[58,57,57]),TensorrtTensor]"
+        model = "small.onnx"
+        """
+    made = read_pipeline(text, folder, "normalised")
+    check(made, folder, "normalised", random.Random(1))
+    config = parse((folder / "repository_normalised" / "normalised__net" / "config.pbtxt").read_text())
+    assert config.input[0].data_type == 2  # UINT8: all of it moved
+
+
 def test_a_pipeline_for_the_gpu_runs_in_process(folder: Path) -> None:
     text = """
         [pipeline]
