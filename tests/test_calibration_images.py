@@ -77,7 +77,7 @@ def test_the_model_sees_what_the_pipeline_gives_it(folder: Path) -> None:
         inputs = tuple(map(tensor_of, stage.inputs))
         samples = calibration_samples(compiled, call, inputs, folder / "samples")
     image = cv2.imread(str(jpeg), cv2.IMREAD_COLOR)
-    wanted = cv2.resize(image, (32, 32), interpolation=cv2.INTER_LINEAR)[..., ::-1].transpose(2, 0, 1)
+    wanted = cv2.resize(image, (32, 32), interpolation=cv2.INTER_LINEAR)  # HWC and BGR: the graph turns it
     names = sorted(path.name for path in (folder / "samples").iterdir())
     (found,) = samples[names.index("7.jpg")].values()
     np.testing.assert_array_equal(found, wanted[None])
@@ -100,12 +100,17 @@ def test_images_and_arrays_in_one_folder(folder: Path) -> None:
     assert "0.jpg is an image, x.npy holds arrays" in found.message
 
 
-def test_arrays_still_do(folder: Path) -> None:
+def test_arrays_are_turned_as_images_are(folder: Path) -> None:
+    """They hold what arrives at the model by the TOML: CHW and RGB."""
+    _built(folder)
+    (engine,) = find_engines(folder / "repository")
+    expected = (engine.folder / "model.onnx").read_bytes()
     for path in list((folder / "samples").iterdir()):
         image = cv2.resize(cv2.imread(str(path)), (32, 32))[..., ::-1].transpose(2, 0, 1)
         np.save(path.with_suffix(".npy"), np.ascontiguousarray(image))
         path.unlink()
     assert any(one.code == "TP920" for one in _built(folder))
+    assert (engine.folder / "model.onnx").read_bytes() == expected
 
 
 def test_user_code_in_front_is_not_run(folder: Path) -> None:

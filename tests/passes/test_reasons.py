@@ -83,10 +83,13 @@ def test_nothing_is_said_where_all_of_it_moves(folder: Path) -> None:
     assert not reasons(folder, "Sequential[TensorrtTensor,Softmax]")
 
 
-def test_samples_keep_what_stands_before_them_in_front(folder: Path) -> None:
+def test_samples_keep_a_normalisation_in_front(folder: Path) -> None:
     write_models(folder)
     (folder / "samples").mkdir()
-    np.save(folder / "samples" / "1.npy", np.zeros((3, 8, 8), np.uint8))
-    assert not kept(folder, PREPARED)
-    (said,) = kept(folder, PREPARED + 'precision = "fp16"\ncalibrate_input = "samples"\n')
-    assert said.startswith("net: the work of Mat2Tensor stays in front of the model's graph: the samples")
+    np.save(folder / "samples" / "1.npy", np.zeros((3, 8, 8), np.float32))
+    sampled = 'precision = "fp16"\ncalibrate_input = "samples"\n'
+    assert not kept(folder, PREPARED + sampled)  # turning can be done to samples, too
+    normalised = PREPARED.replace("Mat2Tensor", "Mat2Tensor,FloatTensor")
+    assert not kept(folder, normalised)
+    (said,) = kept(folder, normalised + sampled)
+    assert said.startswith("net: the work of Mat2Tensor and FloatTensor stays in front of the model's graph:")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,11 @@ from ..engines.calibration import MOST, BadSamples, fitted, is_image, read_sampl
 from ..engines.requests import Tensor
 from ..ir.graph import Call, Entry, Graph, Port
 from ..ir.op import Trait
+from ..ir.rewrite import ModelRewrite
 from ..runner.interpreter import ItemError
 from ..runner.loading import user_errors
 from ..runner.reaching import Reaching, gets_to, user_code_before
-from ..types import Bytes
+from ..types import Bytes, Layout
 from .compile import Compiled, compile_pipeline
 from .encrypted import scratch_folder
 from .kernel_files import kernel_files
@@ -22,6 +24,9 @@ from .options import BuildOptions, usable_cores
 from .values import item_for
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ..engines.ranges import Sample
 
 _ARRAYS = "save what arrives there as .npy (tpgen engines samples does)"
@@ -32,11 +37,30 @@ def calibration_samples(
 ) -> list[Sample]:
     """The samples of a folder as the engine of a call takes them: its inputs by name, with the batch axis.
 
-    Images are prepared by the pipeline's own operators, as the reference runs them, up to the model.
+    Images are prepared by the pipeline's own operators, as the reference runs them, up to the model. What
+    arrives there by the TOML is brought into the layout and colour order that the model's graph takes now.
 
     Raises:
         BadSamples: nothing can be read there, or a file does not fit; the text names it.
     """
+    rewrite = call.rewrite
+    if rewrite is None or rewrite.layout != Layout.HWC.value:
+        return _arriving(compiled, call, inputs, folder)
+    (one,) = inputs
+    batch, height, width, channels = one.shape
+    written = replace(one, shape=(batch, channels, height, width))
+    found = _arriving(compiled, call, (written,), folder)
+    return [{one.name: _turned(sample[one.name], rewrite)} for sample in found]
+
+
+def _turned(images: NDArray[np.generic], rewrite: ModelRewrite) -> NDArray[np.generic]:
+    """``[N,C,H,W]`` as a graph that begins with the turn takes it."""
+    turned = images.transpose(0, 2, 3, 1)
+    return turned[..., ::-1] if rewrite.channel_reverse else turned
+
+
+def _arriving(compiled: Compiled, call: Call, inputs: tuple[Tensor, ...], folder: Path) -> list[Sample]:
+    """The samples of a folder as they arrive at a call by the TOML."""
     files = sample_files(folder)
     if not is_image(files[0]):
         return list(read_samples(folder, inputs))

@@ -13,7 +13,7 @@ all of it there.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -55,10 +55,11 @@ class FoldHeads:
                     if shared[node.physical or name] > 1 or not _takes_all(graph, entry, call):
                         continue
                     head = _head(graph, node, position, context.options)
-                    if not head.calls:
-                        continue
                     if _has_samples(call):
-                        context.decisions.append(_left(node, head))
+                        whole, head = head, _head(graph, node, position, context.options, sampled=True)
+                        if len(head.calls) < len(whole.calls):
+                            context.decisions.append(_left(node, whole.calls[len(head.calls) :]))
+                    if not head.calls:
                         continue
                     changes |= {one.label: replace(one, op=neutral(), spans={}) for one in head.calls}
                     changes[call.label] = _changed(call, head)
@@ -83,7 +84,10 @@ def _takes_all(graph: Graph, entry: Entry, call: Call) -> bool:
 
 
 def _has_samples(call: Call) -> bool:
-    """True if a model's input is known by samples, which are of what arrives by the TOML."""
+    """True if a model's input is known by samples, which are of what arrives by the TOML.
+
+    They can be turned like images, but not be taken for what they were before a normalisation.
+    """
     op: Any = call.op
     return bool(op.calibrate_input)
 
@@ -104,7 +108,8 @@ class _Head:
     std: tuple[float, ...] = ()
 
 
-def _head(graph: Graph, node: Node, position: int, options: Options) -> _Head:
+def _head(graph: Graph, node: Node, position: int, options: Options, *, sampled: bool = False) -> _Head:
+    """What a call's model can take over; ``sampled``: of what can be done to samples as well."""
     model = node.calls[position].op
     can_turn = options.target == GPU and _can_turn(model)
     head = _Head()
@@ -113,7 +118,7 @@ def _head(graph: Graph, node: Node, position: int, options: Options) -> _Head:
             break
         if not call.op.has(Trait.FORWARDS):
             more = _with(graph, head, call, model, can_turn=can_turn)
-            if more is None:
+            if more is None or (sampled and not _moves_pixels(call.op)):
                 break
             head = more
         if call.filter != SWAP:
@@ -167,6 +172,11 @@ def _with(graph: Graph, head: _Head, call: Call, model: Any, *, can_turn: bool) 
     return replace(found, swapped=image.color if found is more else head.swapped, reverses=not head.reverses)
 
 
+def _moves_pixels(op: Op) -> bool:
+    """True if an operator leaves all values of an image as they are, but for their places."""
+    return op.has(Trait.TO_CHW) or op.has(Trait.SETS_COLOR)
+
+
 def _swaps_channels(op: Op, image: Array) -> bool:
     """True for the exchange of red and blue."""
     if not op.has(Trait.SETS_COLOR):
@@ -198,19 +208,19 @@ def _channels_last(signature: ModelSignature) -> ModelSignature:
     return replace(signature, inputs=(TensorInfo(info.name, info.dtype, (*lead, height, width, channels)),))
 
 
-def _left(node: Node, head: _Head) -> str:
+def _left(node: Node, calls: Sequence[Call]) -> str:
     why = "the samples of calibrate_input are of what arrives behind it"
-    return f"{node.title}: the work of {_names(head)} stays in front of the model's graph: {why}"
+    return f"{node.title}: the work of {_names(calls)} stays in front of the model's graph: {why}"
 
 
-def _names(head: _Head) -> str:
-    return " and ".join(call.op.name for call in reversed(head.calls))
+def _names(calls: Sequence[Call]) -> str:
+    return " and ".join(call.op.name for call in reversed(calls))
 
 
 def _said(node: Node, head: _Head) -> str:
     order = f" and {head.swapped.value.upper()}" if head.swapped else ""
     arriving = f"; images go in as HWC{order}, without a copy in another order on the CPU" * head.turns
-    return f"{node.title}: the model's graph begins with what {_names(head)} did{arriving}"
+    return f"{node.title}: the model's graph begins with what {_names(head.calls)} did{arriving}"
 
 
 def _turned_shapes(settings: Settings) -> Settings:
