@@ -158,7 +158,8 @@ def test_verify_sees_another_pipeline(serving: Serving, photo: Path, tmp_path: P
     arguments = ["--input", f"data=@{photo}", "--url", serving.document["http"]]
     done = program("verify", tmp_path / "photo.toml", *arguments, "--json")
     assert done.status == 1, done.err
-    assert [record["code"] for record in done.document["diagnostics"]] == ["TP724"]
+    (record,) = done.document["diagnostics"]
+    assert record["code"] == "TP724" and "tpgen run with and without --reference" in record["hint"]
 
 
 @pytest.mark.slow
@@ -274,6 +275,7 @@ def test_serving_a_pipeline_leaves_nothing(number: int) -> None:
     places = _served_repository(processes)
     done = running.end(number)
     assert done.status == 0, done.err
+    assert "stopping: the server ends its Python processes (" in done.err
     assert "Traceback" not in done.err
     assert [pid for pid in processes if Path(f"/proc/{pid}").exists()] == []
     assert [name for name in os.listdir("/dev/shm") if name.startswith(prefix)] == []

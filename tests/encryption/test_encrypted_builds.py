@@ -531,6 +531,17 @@ def test_encrypting_writes_a_whole_file_or_none(folder: Path, capsys: Any) -> No
     assert run_command(["encrypt"]) == 2
 
 
+def test_encrypting_without_a_key_says_how_to_get_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.delenv("TPGEN_MODEL_KEY_FILE")
+    plain = folder.parent / "net.onnx"
+    assert run_command(["encrypt", str(plain), "-o", str(folder / "new")]) == 1
+    said = capsys.readouterr().err
+    assert f"there is no key to encrypt '{plain}' with" in said and "is encrypted" not in said
+    assert "--new-key model.key" in said and not (folder / "new").exists()
+
+
 def test_the_package_is_asked_for(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     monkeypatch.setattr(encryption.importlib.util, "find_spec", lambda _: None)
     assert run_command(["check", str(write_pipeline(folder, "secret", "net.onnx.encrypted"))]) == 3

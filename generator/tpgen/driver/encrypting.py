@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shlex
 import sys
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from ..engines.external import copy_model
 from ..engines.loading import external_files
 from ..runner import encryption
 from .encrypted import CODE, scratch_folder
+
+_KEYS = "in TPGEN_MODEL_KEY_FILE (a file) or TPGEN_MODEL_KEY (its text)"
 
 
 def write_key(path: Path) -> None:
@@ -48,9 +51,13 @@ def encrypt_model(model: Path, target: Path, key_file: Path | None = None) -> in
         ToolMissing: the package for it is not installed.
     """
     try:
-        key = encryption.file_key(key_file) if key_file else encryption.environment_key(model)
         if encryption.is_encrypted(model):
             raise _wrong(f"'{model}' is encrypted already", "name the model as it was", model)
+        if not (key_file or encryption.is_key_set()):
+            line = shlex.join(["tpgen", "encrypt", str(model), "--new-key", "model.key"])
+            way_out = f"{line} writes one first; one that is there is named with --key FILE, or {_KEYS}"
+            raise _wrong(f"there is no key to encrypt '{model}' with", way_out, model)
+        key = encryption.file_key(key_file) if key_file else encryption.environment_key(model)
         if target.resolve() == model.resolve():
             raise _wrong(f"'{target}' is the model itself", "choose another name with -o", model)
         data = _whole(model)

@@ -91,6 +91,12 @@ def encrypt(data: bytes, name: str, key: bytes) -> bytes:
     return b"".join([header, *chunks])
 
 
+def is_key_set() -> bool:
+    """True if the environment has a key, whatever it is worth."""
+    runtime = _runtime("encrypted")
+    return any(os.environ.get(name) for name in (runtime.KEY, runtime.KEY_FILE))
+
+
 def environment_key(path: Path) -> bytes:
     """The key of the environment, which ``path`` is to be encrypted or decrypted with.
 
