@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -258,7 +259,7 @@ def test_files_of_others_and_edited_ones_stay(tmp_path: Path) -> None:
         write_deployment(pipeline, folder)
     (problem,) = found.value.diagnostics
     assert (problem.code, "'compose.yaml'" in problem.message) == ("TP615", True)
-    assert not (folder / "Dockerfile").exists()
+    assert [path.name for path in folder.iterdir()] == ["compose.yaml"]  # nothing is built for it either
     write_deployment(pipeline, folder, force=True)
     assert (folder / "compose.yaml").read_text() != "mine"
     (folder / "prometheus.yml").write_text("edited")
@@ -269,3 +270,30 @@ def test_files_of_others_and_edited_ones_stay(tmp_path: Path) -> None:
     assert write_deployment(pipeline, folder, force=True)[1] == ("prometheus.yml",)
     assert (folder / "notes.txt").read_text() == "mine"
     assert not [path for path in folder.iterdir() if path.name.startswith(".prometheus")]
+
+
+def test_a_model_repository_is_no_folder_for_them(tmp_path: Path) -> None:
+    path, repository = tmp_path / "hello.toml", tmp_path / "model_repository"
+    path.write_text(examples.pipeline("hello").read_text())
+    build(path, repository, BuildOptions(cores=2))
+    before = sorted(repository.rglob("*"))
+    for target, folder in ((path, repository), (repository, repository), (repository, repository / "docker")):
+        for force in (False, True):
+            with pytest.raises(PipelineError, match="model repository") as found:
+                write_deployment(target, folder, force=force)
+            (problem,) = found.value.diagnostics
+            assert problem.code == "TP617" and problem.hint
+    assert sorted(repository.rglob("*")) == before
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PipelineError, match="can't be a folder for these files"):
+        write_deployment(path, tmp_path / "file")
+
+
+@pytest.mark.parametrize("record", ["{", "[]", '{"pipelines": []}', '{"pipelines": {"p": 3}}'])
+def test_health_check_says_in_a_line_what_it_cannot_read(record: str, tmp_path: Path) -> None:
+    (tmp_path / "tpgen.json").write_text(record)
+    command = [sys.executable, str(docker_dir() / "healthcheck")]
+    environment = {**os.environ, "MODEL_REPOSITORY": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.startswith(f"cannot read {tmp_path / 'tpgen.json'}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -55,7 +56,7 @@ def plan_command(report: Report, path: Path, options: BuildOptions) -> None:
     from ..services.engine_builds import known_place
 
     with _repository(path, report, options) as directory:
-        engines = _engines(directory, known_place())
+        engines = _engines(directory, known_place(), path)
         _show(report, engines, with_commands=True)
 
 
@@ -63,7 +64,12 @@ def plan_command(report: Report, path: Path, options: BuildOptions) -> None:
 @click.argument("directory", type=_REPOSITORY, metavar="DIR")
 @_cache_option
 @click.option("--gpu-name", metavar="NAME", help="The GPU's name [default: what nvidia-smi says].")
-@click.option("--compute-capability", metavar="X.Y", help="The GPU's compute capability, likewise.")
+@click.option(
+    "--compute-capability",
+    metavar="X.Y",
+    callback=lambda _ctx, _param, text: _checked_capability(text),
+    help="The GPU's compute capability, likewise.",
+)
 @json_option
 @click.pass_obj
 def build_command(
@@ -198,6 +204,12 @@ def prune_command(
     report.say(f"{cache.folder}: {plans} engines removed, {len(keep)} kept")
 
 
+def _checked_capability(text: str | None) -> str | None:
+    if text is not None and not re.fullmatch(r"[1-9]\d*\.\d", text):
+        raise click.BadParameter(f"{text!r} is no compute capability, such as 8.9")
+    return text
+
+
 def _cache(folder: Path | None) -> EngineCache:
     from ..engines.engine_cache import EngineCache
     from ..services.engine_builds import default_cache
@@ -222,10 +234,14 @@ def _repository(path: Path, report: Report, options: BuildOptions) -> Iterator[P
         yield directory
 
 
-def _engines(directory: Path, place: Place | None = None) -> list[Engine]:
+def _engines(directory: Path, place: Place | None = None, asked: Path | None = None) -> list[Engine]:
+    """The engines of a repository, or an error; ``asked`` is what the user named, which may be a pipeline."""
     from ..services.engines import find_engines
 
     engines = find_engines(directory, place)
+    if not engines and asked is not None and asked.is_file():
+        hint = "with --target gpu TensorrtTensor does, if its model can; tpgen explain says where each runs"
+        fail("TP415", f"no model of '{asked}' runs on TensorRT", hint=hint)
     if not engines:
         hint = "tpgen build PIPELINE.toml --target gpu writes one"
         fail("TP415", f"'{directory}' holds no model that runs on TensorRT", hint=hint)

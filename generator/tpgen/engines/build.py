@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
 from ..diagnostics import ToolMissing
-from .commands import needs_native_instance_norm, polygraphy, trtexec
+from .commands import needs_native_instance_norm
 from .requests import EngineRequest, Tensor, model_hash
+from .tensorrt_api import DTYPES
 
 _INSTALL = "pip install 'tpgen[trt]'"
 _MAJORS = (10, 11)
-
-_DTYPES = {
-    "BF16": "bfloat16",
-    "BOOL": "bool",
-    "FLOAT": "float32",
-    "HALF": "float16",
-    "INT32": "int32",
-    "INT64": "int64",
-    "INT8": "int8",
-    "UINT8": "uint8",
-}
 
 
 class BuildFailed(Exception):
@@ -50,16 +39,6 @@ def find_tensorrt() -> ModuleType:
 def version_of(trt: ModuleType) -> str:
     """The version as a request names it: three numbers."""
     return ".".join(str(trt.__version__).split(".")[:3])
-
-
-def commands(request: EngineRequest, model: str, plan: str) -> dict[str, tuple[str, ...]]:
-    """What builds the same engine by hand, by tool."""
-    return {"trtexec": trtexec(request, model, plan), "polygraphy": polygraphy(request, model, plan)}
-
-
-def command_text(line: tuple[str, ...]) -> str:
-    """A command line as a shell takes it."""
-    return shlex.join(line)
 
 
 def build_engine(
@@ -89,7 +68,7 @@ def build_engine(
     _set_flags(trt, request, config)
     _add_profiles(builder, request, config)
     cache = config.create_timing_cache(timing_cache)
-    if not config.set_timing_cache(cache, False):
+    if cache is None or not config.set_timing_cache(cache, False):  # damaged, or of another machine
         config.set_timing_cache(config.create_timing_cache(b""), False)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
@@ -210,7 +189,7 @@ def _check_interface(trt: ModuleType, request: EngineRequest, network: Any) -> N
 
 
 def _tensor(trt: ModuleType, tensor: Any) -> Tensor:
-    names = {getattr(trt.DataType, name): dtype for name, dtype in _DTYPES.items()}
+    names = {getattr(trt.DataType, name): dtype for name, dtype in DTYPES.items()}
     shape = tuple(None if size < 0 else int(size) for size in tensor.shape)
     return Tensor(str(tensor.name), names.get(tensor.dtype, str(tensor.dtype)), shape)
 

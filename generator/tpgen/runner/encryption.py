@@ -91,12 +91,6 @@ def encrypt(data: bytes, name: str, key: bytes) -> bytes:
     return b"".join([header, *chunks])
 
 
-def is_key_set() -> bool:
-    """True if the environment has a key, whatever it is worth."""
-    runtime = _runtime("encrypted")
-    return any(os.environ.get(name) for name in (runtime.KEY, runtime.KEY_FILE))
-
-
 def environment_key(path: Path) -> bytes:
     """The key of the environment, which ``path`` is to be encrypted or decrypted with.
 
@@ -106,6 +100,12 @@ def environment_key(path: Path) -> bytes:
     with _problems():
         key: bytes = _runtime("encrypted").find_key(path)
     return key
+
+
+def names_key() -> bool:
+    """True if the environment says something of a key."""
+    runtime = _runtime("encrypted")
+    return any(os.environ.get(name) for name in (runtime.KEY, runtime.KEY_FILE))
 
 
 def file_key(path: Path) -> bytes:
