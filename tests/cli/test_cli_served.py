@@ -186,8 +186,15 @@ def test_perf_of_a_pipeline_without_inputs(folder: Path, tmp_path: Path) -> None
     assert done.document["rows"][0]["throughput"] > 0
 
 
-def test_perf_without_inputs_of_several_entries(repository: Path, tmp_path: Path) -> None:
-    done = program("perf", repository, "-o", tmp_path / "out")
+def test_perf_without_inputs_of_a_repository_without_a_toml(repository: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "here"
+    shutil.copytree(repository, moved / "repository")
+    for name in ("photo", "wide"):
+        shutil.copy(repository.parent / f"{name}.toml", moved)
+    record = json.loads((moved / "repository" / "tpgen.json").read_text())
+    record["pipelines"]["two_inputs"].pop("path", None)  # is it known where this checkout is?
+    (moved / "repository" / "tpgen.json").write_text(json.dumps(record))
+    done = program("perf", moved / "repository", "-o", tmp_path / "out")
     assert done.status == 1
     assert "error[TP711]" in done.err, "the TOML of an example is not beside the repository"
     assert "two_inputs" in done.err
