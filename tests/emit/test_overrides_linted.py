@@ -105,6 +105,13 @@ _WRONG = {
         "triton.first.dynamic_batching.default_queue_policy.default_timeout_microseconds = 0",
         ("TP851", "warning", 1, "default_queue_policy"),
     ),
+    "a sample that the stage fails on": (
+        (
+            '[[pipeline.triton.first.model_warmup]]\nname = "w"\nbatch_size = 1\n'
+            'inputs.data = {data_type = "TYPE_STRING", dims = [1], zero_data = true}'
+        ),
+        ("TP924", "warning", 4, "zero_data"),
+    ),
     "a file that can be put there": (
         (
             '[[pipeline.triton.first.model_warmup]]\nname = "w"\nbatch_size = 1\n'
@@ -144,19 +151,15 @@ def test_of_two_nodes_in_one_model_the_one_that_counts_is_named(tmp_path: Path) 
         "triton.first.dynamic_batching.preferred_batch_size = [4, 8]",
         'triton.first.instance_group = [{kind = "KIND_CPU", count = 3}]',
         "triton.first.dynamic_batching.default_queue_policy.max_queue_size = 0",
-        (
-            '[[pipeline.triton.first.model_warmup]]\nname = "w"\nbatch_size = 1\n'
-            'inputs.data = {data_type = "TYPE_STRING", dims = [1], zero_data = true}'
-        ),
     ],
 )
 def test_nothing_is_said_about_good_fields(text: str, tmp_path: Path) -> None:
     assert findings(tmp_path, text) == []
 
 
-def test_a_cache_is_noted_as_the_server_has_to_be_started_with_one(tmp_path: Path) -> None:
-    (note,) = findings(tmp_path, "triton.first.response_cache.enable = true")
-    assert (note.code, note.severity) == ("TP879", "note")
+def test_a_cache_of_a_stage_keeps_its_failures_and_needs_a_server_with_one(tmp_path: Path) -> None:
+    found = findings(tmp_path, "triton.first.response_cache.enable = true")
+    assert [(one.code, one.severity) for one in found] == [("TP844", "warning"), ("TP879", "note")]
 
 
 @pytest.mark.parametrize("fuse", ["auto", "none"])

@@ -206,6 +206,20 @@ TENSORS = (
         ensemble(step(), output=tensors("output", "y", "x")),
         ("lib_step",),
     ),
+    Case(
+        "t_input_is_other_output",
+        "TP891 warning",
+        Server.WORKS,
+        ensemble(step(), output=tensors("output", "y", f"x {_INTS}")),
+        ("lib_step",),
+    ),
+    Case(
+        "t_input_is_larger_output",
+        "TP891 warning",
+        Server.WORKS,
+        ensemble(step(), output=tensors("output", "y", "x data_type: TYPE_FP32 dims: [5]")),
+        ("lib_step",),
+    ),
 )
 
 TYPES = (

@@ -236,6 +236,27 @@ CODE = (
         python(_method("@staticmethod\n    def auto_complete_config(config): return config")),
     ),
     Case(
+        "complete_nothing",
+        "TP820 error",
+        Server.REFUSES,
+        python(
+            _method("@staticmethod\n    def auto_complete_config(config): return config"),
+            output=tensors("output", "y data_type: TYPE_FP32"),
+        ),
+    ),
+    Case(
+        "complete_output",
+        None,
+        Server.WORKS,
+        python(
+            _method(
+                "@staticmethod\n    def auto_complete_config(config):\n        config.add_output("
+                '{"name": "y", "data_type": "TYPE_FP32", "dims": [4]})\n        return config'
+            ),
+            output=tensors("output", "y data_type: TYPE_FP32"),
+        ),
+    ),
+    Case(
         "complete_of_class",
         None,
         Server.WORKS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lint_repositories import SENDER, Case, Server, good, loaded, python, refused, warned
+from lint_repositories import FAILING, SENDER, Case, Server, good, loaded, python, refused, warned
 
 _CACHE = "response_cache { enable: true }"
 _DECOUPLED = "model_transaction_policy { decoupled: true }"
@@ -24,6 +24,12 @@ def _ordered(text: str) -> str:
 
 def _default(policy: str) -> str:
     return f"default_queue_policy {{ {policy} }}"
+
+
+def _waiting(timeout: int, policy: str = "", delay: int = 5000) -> str:
+    """Requests wait `delay` microseconds for others, and are given up after `timeout`."""
+    waits = f"max_queue_delay_microseconds: {delay}"
+    return _dynamic(f"{waits} {_default(f'default_timeout_microseconds: {timeout} {policy}')}")
 
 
 SCHEDULER = (
@@ -51,6 +57,8 @@ SCHEDULER = (
     ),
     refused("cache_sequences", "TP844", batching="sequence_batching { }", more=_CACHE),
     Case("cache_good", "TP879 note", Server.WORKS, python(more=_CACHE)),
+    Case("cache_failures", "TP844 warning", Server.WORKS, python(FAILING, more=_CACHE), more=("TP879",)),
+    Case("cache_no_failures", None, Server.WORKS, python(FAILING, more="response_cache { }")),
     loaded("cache_off", batching="sequence_batching { }", more="response_cache { }"),
     Case(
         "batching_without_batch",
@@ -66,6 +74,10 @@ SCHEDULER = (
         "override_timeout",
         batching=_dynamic(_default("allow_timeout_override: true default_timeout_microseconds: 9000000")),
     ),
+    Case("timeout_in_delay", "TP925 warning", Server.LOADS, python(batching=_waiting(1000))),
+    Case("timeout_of_milliseconds", "TP925 warning", Server.LOADS, python(batching=_waiting(20, delay=0))),
+    good("timeout_after_delay", batching=_waiting(9000000)),
+    good("timeout_delays", batching=_waiting(1000, "timeout_action: DELAY")),
     warned("default_without_levels", "TP852", batching=_dynamic("default_priority_level: 3")),
     warned("policy_without_levels", "TP852", batching=_dynamic(_level(3))),
 )
@@ -112,13 +124,14 @@ SEQUENCES = (
     refused("control_two_types", "TP846", batching=_controls(_BOTH)),
     refused("id_float", "TP846", batching=_id("TYPE_FP32")),
     refused("id_values", "TP846", batching=_id("TYPE_INT64 int32_false_true: [0, 1]")),
+    loaded("control_without_input", input="", batching=_controls(_START)),
     loaded("id_good", batching=_id("TYPE_UINT64")),
     refused("state_no_data", "TP847", batching=_state("")),
     refused("state_no_file", "TP847", batching=_state('data_file: "zeros"')),
-    loaded("state_zeros", batching=_state("zero_data: true")),
+    Case("state_zeros", "TP847 warning", Server.LOADS, python(batching=_state("zero_data: true"))),
     Case(
         "state_file",
-        None,
+        "TP847 warning",
         Server.LOADS,
         {**python(batching=_state('data_file: "zeros"')), "initial_state/zeros": "\0" * 16},
     ),

@@ -69,8 +69,11 @@ def required_inputs_are_mapped(model: Model) -> Iterator[Diagnostic]:
 def _ends(model: Model) -> Iterator[tuple[str, End]]:
     """All that is said about the ensemble's tensors, in the order in which the server compares it."""
     batched = model.config.max_batch_size > 0
+    inputs = {tensor.name for tensor in model.config.input}
     for kind in ("input", "output"):
         for index, tensor in enumerate(getattr(model.config, kind)):
+            if kind == "output" and tensor.name in inputs:
+                continue  # the server does not look at what is said of it there
             dims = tensor.reshape.shape if tensor.HasField("reshape") else tensor.dims
             path = (kind, index, "dims")
             yield tensor.name, End(model.name, tensor.data_type, tuple(dims), batched, path)
@@ -111,6 +114,28 @@ def types_agree(model: Model) -> Iterator[Diagnostic]:
                 f"{data_type(second.kind)} in '{second.owner}'"
             )
             yield model.error("TP891", message, *second.path, hint="convert it in one of the models")
+
+
+def inputs_are_answered_as_they_are(model: Model) -> Iterator[Diagnostic]:
+    """TP891: an input that is an output too is handed back, whatever the output says that it is."""
+    inputs = {tensor.name: tensor for tensor in model.config.input}
+    for index, tensor in enumerate(model.config.output if model.is_ensemble else ()):
+        given = inputs.get(tensor.name)
+        if given is None:
+            continue
+        path = ("output", index)
+        if given.data_type != tensor.data_type:
+            message = (
+                f"output '{tensor.name}' of ensemble '{model.name}' is its input: it is "
+                f"{data_type(given.data_type)}, and clients are told {data_type(tensor.data_type)}"
+            )
+            yield model.warning("TP891", message, *path, "data_type", hint="write the type of the input")
+        elif not _match(given.dims, tensor.dims):
+            message = (
+                f"output '{tensor.name}' of ensemble '{model.name}' is its input: it is "
+                f"{shape(given.dims)}, and clients are told {shape(tensor.dims)}"
+            )
+            yield model.warning("TP891", message, *path, "dims", hint="write the dims of the input")
 
 
 def shapes_agree(model: Model) -> Iterator[Diagnostic]:

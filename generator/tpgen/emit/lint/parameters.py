@@ -108,7 +108,8 @@ def metrics_are_complete(model: Model) -> Iterator[Diagnostic]:
     for metrics in model.text.places.root.named("model_metrics"):
         for control in metrics.named("metric_control"):
             for outer, inner in (("metric_identifier", "family"), ("histogram_options", "buckets")):
-                if not any(node.named(inner) for node in control.named(outer)):
+                given = [value for node in control.named(outer) for value in node.named(inner)]
+                if not any(model.text.places.value_of(value) for value in given):
                     message = f"a metric_control of '{model.name}' has no {outer} with {inner}"
                     span = model.text.places.span_of(control)
                     hint = f"add {outer} {{ {inner}: … }}"

@@ -92,7 +92,17 @@ def _read_state(path: Path, mtime_ns: int, size: int) -> Code | None:
 
 def completes_itself(model: Model) -> bool:
     """True if the code may add to the configuration when the server asks it."""
-    return any("auto_complete_config" in code.source.text for _, code in _codes(model))
+    return any(
+        "auto_complete_config" in code.source.text and not _hands_back(code) for _, code in _codes(model)
+    )
+
+
+def _hands_back(code: Code) -> bool:
+    """True if auto_complete_config only returns what it got."""
+    method = _method(code.model_class, "auto_complete_config") if code.model_class is not None else None
+    return method is not None and all(
+        isinstance(node, ast.Return) and isinstance(node.value, ast.Name) for node in method.body
+    )
 
 
 def file_is_a_module(model: Model) -> Iterator[Diagnostic]:
@@ -245,13 +255,16 @@ def _sends(model: Model, version: Version) -> bool:
 
 def _speaks_of(model: Model, version: Version, word: str) -> bool:
     """True if the word is in a file of the version."""
+    return any(word in text for text in version_texts(model, version))
+
+
+def version_texts(model: Model, version: Version) -> Iterator[str]:
+    """The Python files of a version, one after the other; what cannot be read is left out."""
     for path in sorted(model.path_of(str(version.number)).rglob("*.py"))[:1000]:
         try:
-            if word in read_text(path)[0]:
-                return True
+            yield read_text(path)[0]
         except Unreadable:
             continue
-    return False
 
 
 def helpers_are_not_shadowed(model: Model) -> Iterator[Diagnostic]:

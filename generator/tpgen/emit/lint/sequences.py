@@ -7,6 +7,7 @@ from typing import Any
 
 from ...diagnostics import Diagnostic
 from ..config_pbtxt import messages
+from . import backends
 from .model import Model
 from .schema import data_type, enum_name
 
@@ -77,6 +78,16 @@ def slots_are_a_share(model: Model) -> Iterator[Diagnostic]:
         message = f"minimum_slot_utilization of '{model.name}' is {share:g}"
         path = (_SEQUENCE, "direct", "minimum_slot_utilization")
         yield model.error("TP843", message, *path, hint="use 0 to 1")
+
+
+def states_are_kept(model: Model) -> Iterator[Diagnostic]:
+    """TP847: the Python backend has no way to write a state, so each request begins with the initial one."""
+    if model.backend != backends.PYTHON or any(states_begin_with_data(model)):
+        return
+    if model.config.sequence_batching.state:
+        message = f"the states of '{model.name}' never change: Python models can't write them"
+        hint = "keep them in the code, by correlation id; execute has it in request.correlation_id()"
+        yield model.warning("TP847", message, _SEQUENCE, "state", 0, hint=hint)
 
 
 def states_begin_with_data(model: Model) -> Iterator[Diagnostic]:

@@ -72,7 +72,9 @@ def requests_can_be_made(model: Model) -> Iterator[Diagnostic]:
     """TP828: a batching model without inputs has no batch size, a model without outputs no answer."""
     if model.is_ensemble or model.backend != backends.PYTHON or completes_itself(model):
         return
-    if not model.config.input and model.config.max_batch_size > 0:
+    sequences = model.config.sequence_batching  # its tensors come with the size of the batch
+    made = bool(sequences.control_input or sequences.state)
+    if not model.config.input and model.config.max_batch_size > 0 and not made:
         size = model.config.max_batch_size
         message = f"'{model.name}' has no input, and max_batch_size {size}: every request fails"
         yield model.error("TP828", message, "max_batch_size", hint="add the input, or set max_batch_size: 0")
