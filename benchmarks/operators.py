@@ -136,7 +136,8 @@ def picture(height: int, width: int) -> Any:
     return np.clip(coarse + grain, 0, 255).astype(np.uint8)
 
 
-def _kernel(case: Case) -> tuple[str, Callable[..., Any]]:
+def kernel_of(case: Case) -> tuple[str, Callable[..., Any]]:
+    """The name that the figures know an operator's kernel by, and the kernel."""
     from tpgen.runner.kernels import load_kernel
 
     made: Any = REGISTRY[case.operator]
@@ -164,7 +165,7 @@ def measured(rounds: int) -> dict[str, tuple[float, float, float]]:
     cv2.setNumThreads(1)
     rows: dict[str, list[tuple[float, float, float]]] = {}
     for case in cases():
-        name, kernel = _kernel(case)
+        name, kernel = kernel_of(case)
         took = _milliseconds(kernel, case.values, rounds)
         rows.setdefault(name, []).append((case.read, case.written, took))
         print(f"{case.operator:<26} {case.read:6.3f} {case.written:6.3f} {took:8.3f} ms", file=sys.stderr)

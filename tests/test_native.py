@@ -17,6 +17,7 @@ from engines.onnx_build import model, node, save, tensor
 from equivalence import check_values, interpreted
 from fake_triton import Server
 from random_pipelines import Maker, Pipeline, make_item, make_pipeline, read_pipeline, write_files
+from small_models import write_torchscript
 from standins import stand_in
 from tpgen.driver import BuildOptions, build, pipe
 from tpgen.driver.explain import explain
@@ -222,13 +223,43 @@ def test_tensors_of_torchscript_go_by_number(folder: Path) -> None:
         inputs = {image = "float32[3,8,8]"}
         outputs = {scores = "float32[10]"}
         """
-    (folder / "net.pt").write_bytes(b"no model: nothing opens it here")
+    write_torchscript(folder / "net.pt")
     (folder / "torch.toml").write_text(text)
     build(folder / "torch.toml", folder / "torch", BuildOptions(target="gpu", cores=2))
     config = parse((folder / "torch" / "torch__net" / "config.pbtxt").read_text())
     assert config.backend == "pytorch"
     assert [one.name for one in (*config.input, *config.output)] == ["INPUT__0", "OUTPUT__0"]
     assert (folder / "torch" / "torch__net" / "1" / "model.pt").is_file()
+
+
+def test_a_borrowed_model_has_a_backend_of_its_own_whatever_arrives(folder: Path) -> None:
+    """Its graph takes other dtypes than the lender's, so the two are two models of Triton."""
+    text = """
+        [read]
+        backend = "DecodeMat"
+        next = "lender, borrower"
+        [lender]
+        backend = "Sequential[ResizeMat(resize_h=8,resize_w=8),Mat2Tensor,TensorrtTensor]"
+        model = "small.onnx"
+        map = "read[result:data]"
+        next = "both"
+        [borrower]
+        backend = "Sequential[ResizeMat(resize_h=8,resize_w=8),Mat2Tensor,FloatTensor,TensorrtTensor]"
+        borrow_from = "lender"
+        map = "read[result:data]"
+        next = "both"
+        [both]
+        backend = "Identity"
+        map = "lender[result:data], borrower[result:other]"
+        """
+    made = read_pipeline(text, folder, "lent")
+    check(made, folder, "lent", random.Random(1))
+    place = folder / "repository_lent"
+    configs = [
+        parse((place / f"lent__{name}" / "config.pbtxt").read_text()) for name in ("lender", "borrower")
+    ]
+    assert [config.input[0].data_type for config in configs] == [2, 11]  # UINT8, FP32
+    assert "OnnxModel" not in (place / "lent" / "1" / "stage.py").read_text()
 
 
 def test_a_pipeline_for_the_gpu_runs_in_process(folder: Path) -> None:

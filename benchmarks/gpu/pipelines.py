@@ -24,8 +24,11 @@ model = "network.pt"
 mean = "123.675,116.28,103.53"
 std = "58.395,57.12,57.375"
 max = {rows}
-inputs = {{image = "uint8[3,224,224] rgb"}}
+inputs = {{image = "float32[3,224,224] rgb"}}
 outputs = {{logits = "float32[1000]"}}
+next = "best"
+[best]
+backend = "ArgMax"
 """
 CLASSIFY = (
     _HEAD
@@ -38,7 +41,6 @@ color = "rgb"
 next = "network"
 [network]"""
     + _NETWORK
-    + 'next = "best"\n[best]\nbackend = "ArgMax"\n'
 )
 CUT = (
     _HEAD
@@ -64,7 +66,6 @@ color = "rgb"
 next = "network"
 [network]"""
     + _NETWORK
-    + 'next = "best"\n[best]\nbackend = "ArgMax"\n'
 )
 PIPELINES = {"classify": CLASSIFY, "crops": CUT}
 _BOXES = f"""

@@ -15,12 +15,15 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hops
+import numpy as np
 import pipelines
 import processes
 import torch
 
+from tpgen import Client
 from tpgen.driver import BuildOptions, build
 from tpgen.emit.config_pbtxt import messages, parse, render
 from tpgen.services.perf import Settings, perf
@@ -114,27 +117,30 @@ def _pipelines(given: argparse.Namespace) -> Iterator[str]:
             files = pipelines.write_files(folder, batch, 4 if given.quick else 64)
             plain = pipelines.Plain(folder / "network.pt", given.device, threads)
             for pipeline, file in files.items():
-                ours = _served(given, file, folder / "repository", pipeline, jpegs, batch)
-                theirs = pipelines.rate(getattr(plain, pipeline), jpegs, batch, given.seconds)
+                loop = getattr(plain, pipeline)
+                ours, answers = _served(given, file, folder / "repository", pipeline, jpegs, batch)
+                theirs = pipelines.rate(loop, jpegs, batch, given.seconds)
+                same = np.mean(np.array(answers) == np.array(loop(jpegs)))
                 goal = "" if given.quick else "met" if ours >= GOAL * theirs else "not met"
-                rows.append((f"{pipeline}, batch {batch}", ours, theirs, ours / theirs, goal))
-    yield from _table(("images/s", "served", "plain torch", "ratio", f"goal {GOAL}"), *rows)
+                rows.append((f"{pipeline}, batch {batch}", ours, theirs, ours / theirs, goal, f"{same:.1%}"))
+    yield from _table(("images/s", "served", "plain torch", "ratio", f"goal {GOAL}", "same class"), *rows)
 
 
 def _served(
     given: argparse.Namespace, file: Path, repository: Path, name: str, jpegs: list[bytes], batch: int
-) -> float:
-    """Images a second of a pipeline on a server, with twice as many clients as make a batch."""
+) -> tuple[float, list[Any]]:
+    """Images a second of a pipeline on a server, with twice as many clients as make a batch; its answers."""
     build(file, repository, BuildOptions(runtime="python"))
     if given.device == "cpu":
         _on_the_cpu(repository)
     settings = Settings(round(given.seconds * 1000 / 3), 1e6, 3)
-    with TritonServer(repository) as server:
+    with TritonServer(repository) as server, Client(server.http_url) as client:
+        answers = [client(name, data=jpeg)["result"] for jpeg in jpegs]
         report = perf(server, name, [{"data": jpeg} for jpeg in jpegs], 2 * batch, settings=settings)
     row = report.measured[0]
     if row.throughput is None:
         raise SystemExit(f"{name}: {row.note}")
-    return row.throughput
+    return row.throughput, answers
 
 
 def _on_the_cpu(repository: Path) -> None:

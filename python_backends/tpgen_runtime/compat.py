@@ -7,6 +7,7 @@ from .errors import ItemError
 from .geometry import (
     MAX_PIXELS,
     bordered,
+    check_warps,
     pad,
     resize_linear,
     resize_pad_mat,
@@ -82,10 +83,19 @@ def warp_affine(image, matrix, *, target_h, target_w, layout):
     ``matrix``: six numbers, rows (x, y): from pixels of the result to pixels of the image.
     """
     image = _hwc(image, layout)
-    size_of(image)
-    if matrix.size != 6 or not np.isfinite(matrix).all():
-        raise ItemError(f"affine_matrix needs six finite numbers, not {matrix.tolist()}")
+    check_warps(*size_of(image))
+    matrix = affine_matrix(matrix)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    matrix = matrix.reshape(2, 3).astype(np.float64)
     warped = cv2.warpAffine(image, matrix, (target_w, target_h), flags=flags)
     return _restore(with_channels(warped), layout)
+
+
+def affine_matrix(matrix):
+    """Six numbers as a matrix, float64 ``[2,3]``.
+
+    Raises:
+        ItemError: they are others.
+    """
+    if matrix.size != 6 or not np.isfinite(matrix).all():
+        raise ItemError(f"affine_matrix needs six finite numbers, not {matrix.tolist()}")
+    return matrix.reshape(2, 3).astype(np.float64)

@@ -4,9 +4,8 @@ import cv2
 import numpy as np
 
 from .errors import ItemError
-from .geometry import MAX_PIXELS, resize_linear, with_channels
+from .geometry import MAX_PIXELS, MAX_WARP_SIDE, check_warps, resize_linear, with_channels
 
-_MAX_WARP_SIDE = 32766  # OpenCV addresses pixels of a warp with 16 bits
 _INTERPOLATIONS = {"nearest": cv2.INTER_NEAREST, "linear": cv2.INTER_LINEAR}
 
 
@@ -93,10 +92,9 @@ def _check_warp(shape, corners, width, height):
     shown = corners.tolist()
     if width < 1 or height < 1 or _three_in_line(corners):
         raise ItemError(f"box {shown} has no area")
-    if max(width, height) > _MAX_WARP_SIDE or width * height > MAX_PIXELS:
+    if max(width, height) > MAX_WARP_SIDE or width * height > MAX_PIXELS:
         raise ItemError(f"box {shown} is too large: {width} × {height} pixels")
-    if not min(shape) or max(shape[:2]) > _MAX_WARP_SIDE:
-        raise ItemError(f"an image of {shape[1]} × {shape[0]} pixels cannot be warped")
+    check_warps(*shape[:2])
 
 
 def _three_in_line(corners):

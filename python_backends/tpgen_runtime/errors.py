@@ -15,6 +15,16 @@ class ItemError(Exception):
     """
 
 
+class ModelRefused(ValueError):
+    """A model cannot be loaded. ``hint`` is the way out, ``file`` the name of its file, if it has one."""
+
+    def __init__(self, message, hint, file=None):
+        super().__init__(f"{message}; {hint}")
+        self.message = message
+        self.hint = hint
+        self.file = file
+
+
 class RemoteError(Exception):
     """A model of its own broke; the message is what it said."""
 

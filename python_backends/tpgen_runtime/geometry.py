@@ -13,6 +13,7 @@ from . import padding
 from .errors import ItemError
 
 MAX_PIXELS = 64_000_000  # of an image whose size comes from the request
+MAX_WARP_SIDE = 32766  # OpenCV addresses pixels of a warp with 16 bits
 
 
 def resize_linear(image, height, width):
@@ -63,6 +64,12 @@ def size_of(image):
     if not image.size:
         raise ItemError(f"an image of {width} × {height} pixels is empty")
     return height, width
+
+
+def check_warps(height, width):
+    """Raise ItemError for an image of which OpenCV cannot warp anything."""
+    if not height or not width or max(height, width) > MAX_WARP_SIDE:
+        raise ItemError(f"an image of {width} × {height} pixels cannot be warped")
 
 
 def pad(image, height, width, top, left, values):

@@ -33,5 +33,5 @@ class DeviceModel(RemoteModel):
         if tensor.is_cpu() and not self._stays:
             return super()._unpacked(tensor)
         found = torch.from_dlpack(tensor.to_dlpack())
-        # A copy: the memory is Triton's, and goes with the response.
-        return found.to(self._device, copy=True) if self._stays else found.cpu().numpy()
+        # A copy that is done before this returns: the memory is Triton's, and goes with the response.
+        return settled(found.to(self._device, copy=True)) if self._stays else found.cpu().numpy()

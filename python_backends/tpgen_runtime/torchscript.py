@@ -2,11 +2,11 @@
 
 import functools
 import io
-import pickle
+import os
 
 import numpy as np
 
-from .errors import ItemError
+from .errors import ItemError, ModelRefused
 from .inference import Model
 from .user_modules import modules_of
 
@@ -15,6 +15,9 @@ class TorchScriptModel(Model):
     """A TorchScript file on the CPU; ``dtypes`` are the numpy names of its inputs' element types.
 
     ``model`` is the file, or the bytes of it; with ``groups``, a list with those of each.
+
+    Raises:
+        ModelRefused: the file is none.
     """
 
     def __init__(self, *, model, dtypes, groups=(), threads=None, **declared):
@@ -30,7 +33,11 @@ class TorchScriptModel(Model):
         self._dtypes = [np.dtype(name) for name in dtypes]
 
     def _load(self, file):
-        return self._torch.jit.load(file, map_location="cpu")
+        try:
+            return self._torch.jit.load(file, map_location="cpu")
+        except Exception as problem:  # noqa: BLE001  (of many classes)
+            hint = "torch.jit.script(network).save(path) writes one"
+            raise _refused(file, f"is no TorchScript file ({_first(problem)})", hint) from None
 
     def _infer(self, arrays, group):
         with self._torch.inference_mode():
@@ -56,8 +63,8 @@ class EagerModel(TorchScriptModel):
     ``directory`` is where the user's modules lie, ``parameters`` are the arguments of the class.
 
     Raises:
-        TypeError: what the name stands for makes no ``torch.nn.Module``.
-        ValueError: the file holds other objects than tensors, which are not loaded, or other weights than
+        TypeError: what the name stands for makes no ``torch.nn.Module``, or not of these arguments.
+        ModelRefused: the file holds other objects than tensors, which are not loaded, or other weights than
             the module has.
     """
 
@@ -70,18 +77,24 @@ class EagerModel(TorchScriptModel):
         network = self._make()
         if not isinstance(network, self._torch.nn.Module):
             raise TypeError(f"{self._name} makes a {type(network).__name__}, no torch.nn.Module")
+        hint = "save the weights with torch.save(network.state_dict(), path)"
         try:
             weights = self._torch.load(file, map_location="cpu", weights_only=True)
-        except pickle.UnpicklingError as problem:
-            raise ValueError(
-                f"the weights of {self._name} are not tensors alone, and nothing else is loaded: "
-                f"save them with torch.save(network.state_dict(), path) ({_first(problem)})"
-            ) from None
+        except Exception as problem:  # noqa: BLE001  (of many classes)
+            said = "holds no tensors alone, and nothing else is loaded"
+            raise _refused(file, f"{said} ({_first(problem)})", hint) from None
         try:
             network.load_state_dict(weights)
         except (RuntimeError, TypeError) as problem:
-            raise ValueError(f"the weights are not those of {self._name}: {_reason(problem)}") from None
+            said = f"does not hold the weights of {self._name}: {_reason(problem)}"
+            raise _refused(file, said, hint) from None
         return network
+
+
+def _refused(file, said, hint):
+    name = os.path.basename(file) if isinstance(file, (str, os.PathLike)) else None
+    shown = f"'{name}'" if name else "the model"
+    return ModelRefused(f"{shown} {said}", hint, name)
 
 
 def _apart(output, arrays):
@@ -92,8 +105,9 @@ def _apart(output, arrays):
 
 def _reason(problem):
     """The last line of PyTorch's report, which is the error itself."""
-    return str(problem).strip().splitlines()[-1]
+    return str(problem).strip().splitlines()[-1].strip()
 
 
 def _first(problem):
-    return str(problem).strip().partition("\n")[0]
+    """The first sentence of what PyTorch says of a file: advice on how to load it follows."""
+    return str(problem).strip().partition("\n")[0].partition(". ")[0] or type(problem).__name__

@@ -18,6 +18,9 @@ from .encrypted import SUFFIX, EncryptedError, read
 from .memory import MEMORY, make_folder, remove_folder
 
 _MODEL = re.compile(r"model\.[A-Za-z0-9]+" + re.escape(SUFFIX))
+# Variables that have ONNX Runtime keep engines, timings of layers or parts of the graph, decrypted.
+_WRITES = re.compile(r"ORT_(TENSORRT_)?\w*(DUMP|CACHE_ENABLE|BUILD_LOG)\w*")
+_OFF = ("", "0", "false")
 
 
 def find_locked(repository):
@@ -36,6 +39,7 @@ def unlock(repository, owner=None):
 
     ``owner`` is the process that it goes with, this one by default. Raises EncryptedError.
     """
+    _check_environment()
     repository = os.path.abspath(repository)
     name = f"tpgen-models-{secrets.token_hex(8)}"
     try:
@@ -47,6 +51,14 @@ def unlock(repository, owner=None):
             raise _no_room(problem) from None
         raise
     return name
+
+
+def _check_environment():
+    on = [name for name, value in os.environ.items() if value.strip().lower() not in _OFF]
+    writes = sorted(filter(_WRITES.fullmatch, on))
+    if writes:
+        message = f"with {', '.join(writes)} the server would write of encrypted models to a disk, decrypted"
+        raise EncryptedError(message, f"unset {'it' if len(writes) == 1 else 'them'}")
 
 
 def _fill(folder, repository, locked):

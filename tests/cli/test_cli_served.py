@@ -81,15 +81,16 @@ def _descendants(pid: int) -> list[int]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("served")
+    made = tmp_path_factory.mktemp("served")
+    (made / "wide.toml").write_text(WIDE)
+    (made / "photo.toml").write_text(RESIZE)
+    return made
 
 
 @pytest.fixture(scope="module")
 def repository(folder: Path) -> Path:
     """Several pipelines in one repository, in a path with a space."""
     directory = folder / "model repository"
-    (folder / "wide.toml").write_text(WIDE)
-    (folder / "photo.toml").write_text(RESIZE)
     sources = [folder / "photo.toml", examples.pipeline("two_inputs"), folder / "wide.toml"]
     tpgen.build(sources, directory, tpgen.BuildOptions(cores=1))
     return directory

@@ -21,6 +21,7 @@ import pytest
 import examples
 from engines.onnx_build import save
 from secret_model import NAME, WEIGHT, leaks, secret_model, write_pipeline
+from small_models import write_torchscript
 from tpgen.cli import run_command
 from tpgen.diagnostics import PipelineError
 from tpgen.driver import BuildOptions, build, calibration, check, pipe, reference
@@ -29,6 +30,7 @@ from tpgen.driver.needs import needs_of
 from tpgen.emit.config_pbtxt import parse
 from tpgen.emit.deployment import deployment_files
 from tpgen.emit.features import Features
+from tpgen.engines import known_operators
 from tpgen.runner import encryption
 from tpgen_runtime import memory, unlock
 
@@ -265,6 +267,26 @@ def test_what_is_wrong_with_the_model_names_the_users_file(folder: Path) -> None
     assert "/dev/shm" not in str(raised.value)
 
 
+def test_a_large_model_that_breaks_only_when_it_is_loaded_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused, before = secret_model(), _in_memory()
+    refused.graph.node[-1].op_type, refused.graph.node[-1].input[:] = "Not", ["flat"]
+    plain = save(refused, folder.parent / "refused.onnx")
+    assert run_command(["encrypt", str(plain), "-o", str(folder / "net.onnx.encrypted")]) == 0
+    monkeypatch.setattr(known_operators, "_QUICK", 0)  # as large models: the check does not load them
+    path = write_pipeline(folder, "secret", "net.onnx.encrypted")
+    check(path, OPTIONS)
+    for load in (pipe, reference):
+        with pytest.raises(PipelineError, match="tensor") as raised:
+            load(path, OPTIONS)
+        assert _findings(raised) == [("TP405", 12)]
+        assert str(folder / "net.onnx.encrypted") in raised.value.diagnostics[0].message
+        assert "/dev/shm" not in str(raised.value)
+    assert _in_memory() == before
+    assert leaks(folder, Path(tempfile.gettempdir())) == []
+
+
 def test_native_models_are_named_and_get_no_engine(folder: Path) -> None:
     path = write_pipeline(folder, "secret", "net.onnx.encrypted", 'precision = "fp16"')
     result = build(path, folder / "repository", BuildOptions(target="gpu", cores=2))
@@ -456,6 +478,28 @@ def test_a_lack_of_room_in_memory_is_told_and_leaves_nothing(
     assert _in_memory() == before
 
 
+@pytest.mark.parametrize(
+    "name", ["ORT_TENSORRT_ENGINE_CACHE_ENABLE", "ORT_TENSORRT_DUMP_SUBGRAPHS", "ORT_DUMP_EP_CONTEXT_MODEL"]
+)
+def test_a_server_that_would_keep_what_is_decrypted_is_not_started(
+    name: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for file in ("net.onnx.encrypted", "net.onnx"):
+        shutil.copy(folder.parent / "net.onnx", folder)
+        build(write_pipeline(folder, "secret", file), folder / file.replace(".", "_"), NATIVE)
+    monkeypatch.setenv("ORT_TENSORRT_FP16_ENABLE", "1")
+    monkeypatch.setenv(name, "0")
+    served, before = encryption.unlocked(folder / "net_onnx_encrypted"), _in_memory()
+    assert served is not None
+    shutil.rmtree(served)
+    monkeypatch.setenv(name, "1")
+    with pytest.raises(encryption.EncryptionProblem, match=f"with {name} the server would") as raised:
+        encryption.unlocked(folder / "net_onnx_encrypted")
+    assert raised.value.hint == "unset it"
+    assert _in_memory() == before - {served.name}
+    assert encryption.unlocked(folder / "net_onnx") is None
+
+
 # --- tpgen encrypt ---------------------------------------------------------------------
 
 
@@ -505,7 +549,7 @@ outputs = {total = "float32[3]"}
 
 def test_torchscript_files_stay_as_they_were_encrypted(folder: Path) -> None:
     plain, path = folder.parent / "net.pt", folder / "p.toml"
-    plain.write_bytes(NAME.encode())
+    write_torchscript(plain, NAME)
     path.write_text(TORCHSCRIPT)
     assert run_command(["encrypt", str(plain), "-o", str(folder / "net.pt.encrypted")]) == 0
     sealed = (folder / "net.pt.encrypted").read_bytes()

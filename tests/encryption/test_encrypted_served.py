@@ -142,7 +142,7 @@ done
 """
 
 
-def _entrypoint(root: Path, repository: Path, key: str) -> subprocess.CompletedProcess[str]:
+def _entrypoint(root: Path, repository: Path, key: str, **more: str) -> subprocess.CompletedProcess[str]:
     program = root / "bin" / "tritonserver"
     program.parent.mkdir(parents=True)
     program.write_text(SERVER)
@@ -151,7 +151,11 @@ def _entrypoint(root: Path, repository: Path, key: str) -> subprocess.CompletedP
     environment = {"PATH": path, "TRITON_HOME": str(root), "MODEL_REPOSITORY": str(repository)}
     command = [str(ENTRYPOINT)]
     return subprocess.run(
-        command, env={**environment, "TPGEN_MODEL_KEY": key}, capture_output=True, text=True, check=False
+        command,
+        env={**environment, **more, "TPGEN_MODEL_KEY": key},
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -174,3 +178,11 @@ def test_the_image_does_not_start_its_server_with_a_wrong_key(repository: Path, 
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: ") and "is encrypted with another key" in line
+
+
+def test_the_image_does_not_start_a_server_that_keeps_engines_of_what_is_decrypted(
+    repository: Path, key: str, tmp_path: Path
+) -> None:
+    done = _entrypoint(tmp_path / "home", repository, key, ORT_TENSORRT_ENGINE_CACHE_ENABLE="1")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "unset it" in done.stderr

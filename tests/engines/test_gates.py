@@ -182,6 +182,12 @@ def test_values_that_are_no_numbers_fail() -> None:
     assert not Gate("x", float("nan"), 1.0).passed and not Gate("x", float("nan"), 1.0, at_least=True).passed
 
 
+def test_a_value_that_neither_has_is_no_difference() -> None:
+    built = model([node("Log", "x", "y")], [tensor("x", ["N"])], [tensor("y", ["N"])]).SerializeToString()
+    (found,) = compare(built, built, [{"x": np.array([-1.0, 1.0, 2.0], np.float32)}])
+    assert (found.largest, found.mean) == (0, 0)
+
+
 def test_a_point_of_accuracy() -> None:
     assert accuracy_gate(0.98, 0.975).passed and accuracy_gate(0.98, 0.99).passed
     assert not accuracy_gate(0.98, 0.969).passed

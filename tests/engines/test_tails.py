@@ -12,7 +12,7 @@ import pytest
 from engines.onnx_build import model, node, save, tensor
 from tpgen.engines.errors import ModelError
 from tpgen.engines.precision import convert_precision
-from tpgen.engines.precision_report import PrecisionRequest
+from tpgen.engines.precision_report import Half, PrecisionRequest
 from tpgen.engines.rewrite import apply_rewrite, can_fold
 from tpgen.ir.rewrite import ModelRewrite, Tail
 from tpgen_runtime import ItemError, boxes, postprocess, text
@@ -194,6 +194,22 @@ def test_numbers_of_boxes_and_classes_stay_whole_in_half_precision(tmp_path: Pat
     (found,) = _session(tmp_path / "half.onnx").run(None, {"x": values})
     assert found[0, :, 6].tolist() == [*best]
     assert found[0, :, 5].tolist() == [*best.values()]
+
+
+@pytest.mark.parametrize("half", ["fp16", "bf16"])
+@pytest.mark.parametrize(("threshold", "scores"), [(0.5, [0.0, 1, -1]), (1.0, [40.0, 0, -40])])
+def test_half_precision_finds_what_is_just_the_threshold(
+    half: Half, threshold: float, scores: list[float], tmp_path: Path
+) -> None:
+    """The probability of 0 is 0.5, and that of 40 is 1 in any precision."""
+    made = model([node("Sigmoid", "x", "scores")], [tensor("x", ["N", 3])], [tensor("scores", ["N", 3])])
+    save(made, tmp_path / "scores.onnx")
+    tails = (Tail("at_least", "mask", threshold=threshold),)
+    apply_rewrite(tmp_path / "scores.onnx", ModelRewrite("x", tails=tails), tmp_path / "out.onnx")
+    done = convert_precision((tmp_path / "out.onnx").read_bytes(), PrecisionRequest(half))
+    (tmp_path / "half.onnx").write_bytes(done.emulated)
+    (found,) = _session(tmp_path / "half.onnx").run(None, {"x": np.array([scores], np.float32)})
+    assert found.tolist() == [[True, scores[1] > 0, False]]
 
 
 def _retype(path: Path, dtype: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from small_models import write_torchscript
 from tpgen.diagnostics import PipelineError
 from tpgen.driver import BuildOptions, build, check, pipe, reference
 from tpgen.services.client import Client
@@ -85,6 +86,8 @@ def test_on_a_gpu_it_stays_in_the_python_stage(folder: Path) -> None:
         ("{width = 5}", "5", "TP103"),
         ("net.pt", "other.pt", "TP401"),
         ("right = ", "# ", "TP003"),
+        ("width = 5", "widht = 5", "TP102"),
+        ("width = 5", "", "TP108"),
     ],
 )
 def test_what_is_wrong_is_found_at_its_line(folder: Path, old: str, new: str, code: str) -> None:
@@ -103,6 +106,10 @@ def _save(folder: Path, what: str = "weights") -> np.ndarray:
     weights = {f"wide.{name}": value for name, value in layer.state_dict().items()}
     if what == "pickled":
         torch.save({"wide.weight": print}, folder / "net.pt")
+    elif what == "whole":
+        torch.save(layer, folder / "net.pt")
+    elif what == "junk":
+        (folder / "net.pt").write_bytes(b"what no runtime knows")
     else:
         torch.save(
             weights if what == "weights" else {"wide.weight": weights["wide.weight"]}, folder / "net.pt"
@@ -148,18 +155,37 @@ def test_a_server_runs_it(folder: Path) -> None:
 
 @HAS_TORCH
 @pytest.mark.parametrize(
-    ("what", "old", "message"),
+    ("what", "old", "code", "message"),
     [
-        ("pickled", "", "nothing else is loaded"),
-        ("part", "", "not those of nets:Net"),
-        ("weights", "nets:Net", "no torch.nn.Module"),
+        ("pickled", "", "TP405", "nothing else is loaded"),
+        ("whole", "", "TP405", "nothing else is loaded"),
+        ("junk", "", "TP405", "nothing else is loaded"),
+        ("part", "", "TP405", "does not hold the weights of nets:Net"),
+        ("weights", "nets:Net", "TP508", "no torch.nn.Module"),
     ],
 )
 def test_what_is_no_module_with_its_weights_is_not_loaded(
-    folder: Path, what: str, old: str, message: str
+    folder: Path, what: str, old: str, code: str, message: str
 ) -> None:
     _save(folder, what)
     if old:
         (folder / "pipeline.toml").write_text(TOML.replace(old, "nets:Plain"))
-    with pytest.raises((ValueError, TypeError, PipelineError), match=message):
-        pipe(folder / "pipeline.toml", BuildOptions(target="cpu", cores=1))
+    for load in (pipe, reference):
+        with pytest.raises(PipelineError, match=message) as raised:
+            load(folder / "pipeline.toml", BuildOptions(target="cpu", cores=1))
+        (found,) = raised.value.diagnostics
+        assert found.code == code
+        if code == "TP405":
+            assert found.span is not None and found.span.text == '"net.pt"' and found.hint
+
+
+@pytest.mark.parametrize("what", ["empty", "TorchScript"])
+def test_what_holds_no_weights_is_found_without_torch(folder: Path, what: str) -> None:
+    if what == "empty":
+        (folder / "net.pt").write_bytes(b"")
+    else:
+        write_torchscript(folder / "net.pt")
+    with pytest.raises(PipelineError, match=what) as raised:
+        check(folder / "pipeline.toml", BuildOptions(target="cpu", cores=1))
+    (found,) = raised.value.diagnostics
+    assert found.code == "TP405" and found.span is not None and found.span.line == 6

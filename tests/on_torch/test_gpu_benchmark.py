@@ -41,6 +41,7 @@ def test_the_pipelines_are_served_and_compared() -> None:
     found = rows(run("--device", "cpu", "--only", "pipelines"))
     assert [row[0] for row in found] == ["classify, batch 2", "crops, batch 2"]
     assert all(float(cell) > 0 for row in found for cell in row[1:4])
+    assert all(float(row[-1].rstrip("%")) >= 95 for row in found)  # one grey level may change a class
 
 
 def test_without_a_gpu_it_says_so() -> None:

@@ -13,6 +13,7 @@ from ops.compare import describe, load_kernel, make_operator
 from oracles.harness import Case, all_oracles
 from tpgen.ir.op import REGISTRY, Op
 from tpgen.passes.device import LOWERINGS, Lowering
+from tpgen_runtime import compat
 from tpgen_runtime.errors import ItemError
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
@@ -98,3 +99,32 @@ def test_a_kernel_on_torch_answers_as_the_one_on_the_cpu(name: str) -> None:
 
 def test_every_lowering_is_compared() -> None:
     assert {REGISTRY[name].kernel for name in OPERATORS} == set(LOWERINGS)
+
+
+FAR_AWAY = [
+    [1e300, 0, 0, 0, 1, 0],
+    [1, 0, 1e9, 0, 1, -1e9],
+    [1e8, 0, 0, 0, 1e8, 0],
+    [1, 0, 2**21, 0, 1, 2**21],
+    [2**20, 2**20, 2**20, -(2**20), 0, 3],
+]
+
+
+@pytest.mark.parametrize("matrix", FAR_AWAY)
+def test_affine_places_that_whole_numbers_do_not_hold_are_those_of_the_cpu(matrix: list[float]) -> None:
+    image = np.random.default_rng(5).integers(1, 256, (40, 30, 3), dtype=np.uint8)
+    values, size = np.array(matrix), {"target_h": 6, "target_w": 7, "layout": "HWC"}
+    expected = compat.warp_affine(image, values, **size)
+    np.testing.assert_array_equal(torch_warp().warp_affine(on_torch(image), values, **size), expected)
+
+
+@pytest.mark.parametrize("shape", [(2, 40000, 3), (40000, 2, 3), (0, 5, 3)])
+def test_images_that_cannot_be_warped_are_told_as_on_the_cpu(shape: tuple[int, ...]) -> None:
+    image, size = np.zeros(shape, np.uint8), {"target_h": 6, "target_w": 7, "layout": "HWC"}
+    said = outcome(lambda: compat.warp_affine(image, np.eye(3)[:2], **size))
+    assert said == outcome(lambda: torch_warp().warp_affine(on_torch(image), np.eye(3)[:2], **size))
+    assert "ItemError: an image of" in said
+
+
+def torch_warp() -> Any:
+    return importlib.import_module("tpgen_runtime.torch_warp")

@@ -43,6 +43,15 @@ def test_image_without_pixels_is_refused(call: Callable[[np.ndarray], Any]) -> N
         call(EMPTY)
 
 
+@pytest.mark.parametrize("shape", [(2, 40000, 3), (40000, 2, 3)])
+def test_image_with_more_pixels_in_a_row_than_opencv_can_warp_is_refused(shape: tuple[int, ...]) -> None:
+    strip, quad = np.zeros(shape, np.uint8), np.array([[0, 0], [9, 0], [9, 1], [0, 1]], np.float32)
+    with pytest.raises(ItemError, match="cannot be warped"):
+        compat.warp_affine(strip, np.eye(3)[:2], target_h=2, target_w=2, layout="HWC")
+    with pytest.raises(ItemError, match="cannot be warped"):
+        crop.perspective_transform_mat(strip, quad, interpolation="linear")
+
+
 def test_image_without_pixels_passes_where_nothing_is_computed() -> None:
     converted = image.convert_color(EMPTY, source="bgr", color="rgb", layout="HWC")
     assert converted.shape == EMPTY.shape

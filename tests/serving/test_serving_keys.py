@@ -438,3 +438,21 @@ def test_a_changed_sample_is_a_changed_build(folder: Path) -> None:
     assert sample.read_bytes() == np.ones((3, 8, 8), "<f4").tobytes()
     config(folder, NET)
     assert not sample.exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "marked"), [("max_queue_size = 3", "max_queue_size"), ("timeout_ms = 50", "50")]
+)
+def test_a_key_of_a_node_that_a_models_graph_does_is_told(folder: Path, key: str, marked: str) -> None:
+    text = NET.replace("convolution.onnx", "rgb.onnx").replace("3,8,8", "3,224,224")
+    text = text.replace("max = 4", "max = 4\nnext = 'best'")
+    text += f'[best]\nbackend = "ArgMax"\n{key}\n'
+    assert ("TP922", "warning", 11, marked) in findings(folder, text, target="gpu")
+    assert not [one for one in findings(folder, text, target="cpu") if one[0] == "TP922"]
+
+
+def test_a_provider_of_a_node_that_a_models_graph_does_is_refused(folder: Path) -> None:
+    text = NET.replace("convolution.onnx", "rgb.onnx").replace("3,8,8", "3,224,224")
+    text = text.replace("max = 4", "max = 4\nnext = 'best'")
+    text += '[best]\nbackend = "ArgMax"\nexecution_provider = "cuda"\n'
+    assert ("TP922", "error", 11, "execution_provider") in findings(folder, text, target="gpu")

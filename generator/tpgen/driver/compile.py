@@ -92,6 +92,7 @@ def compile_pipeline(
         *precision_decisions(optimised),
         *encryption_decisions(optimised),
     )
+    decisions = tuple(dict.fromkeys(decisions))  # some are taken once for each entry
     return Compiled(source, reference, optimised, loaded, chosen, models, decisions, options)
 
 

@@ -15,6 +15,7 @@ from ..engines.errors import ModelError
 from ..engines.external import THRESHOLD, copy_model
 from ..engines.rewrite import apply_rewrite, can_fold
 from ..engines.signature import explain_batch, read_signature
+from ..engines.torch_file import check_torchscript, check_weights
 from ..frontend.keys import near_hint
 from ..ir.graph import Call, Graph, Node
 from ..ir.op import Trait
@@ -80,7 +81,7 @@ def _attach(
         secret = is_encrypted(named)
         try:
             path = decrypted(named, scratch) if secret else named
-            signature = op.declared_signature() or read_signature(path)
+            signature = _signature(op, path)
             if _needs_dynamic_batch(signature, part):
                 if not options.dynamic_batch:
                     _report_fixed_batch(path, signature, part, node, span, bag)
@@ -114,6 +115,20 @@ def _attach(
     low, high = min(part.min_batch for part in parts), max(part.max_batch for part in parts)
     op = replace(op, signature=parts[0].signature, min_batch=low, max_batch=high, groups=tuple(parts))
     return replace(call, op=op)
+
+
+def _signature(op: Any, path: Path) -> ModelSignature:
+    """What a model takes and gives: as the TOML declares it, or the file says.
+
+    Raises:
+        ModelError: the file holds no such model.
+    """
+    declared: ModelSignature | None = op.declared_signature()
+    if declared is None:
+        return read_signature(path)
+    if path.is_file():  # that there is none is said otherwise
+        (check_weights if op.has(Trait.USER_CODE) else check_torchscript)(path)
+    return declared
 
 
 _ONE_NETWORK = "export one network for all groups: only the batch may differ"

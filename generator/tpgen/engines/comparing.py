@@ -73,7 +73,8 @@ class _Differences:
 
         with np.errstate(invalid="ignore"):
             found = np.where(one == other, 0.0, np.abs(one - other))
-        found[np.isnan(found)] = np.inf  # a number on one side only
+        found[np.isnan(found)] = np.inf  # a number on one side only, ...
+        found[np.isnan(one) & np.isnan(other)] = 0.0  # ... not on neither
         found = found if axis is None else found.max(axis, initial=0.0)
         if found.size:
             self.largest = max(self.largest, float(found.max()))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _AXES_AS_INPUT = 18  # the opset from which on ReduceMax takes its axes as an input
+_GREATER_OR_EQUAL = 12  # the first opset that has it
 _BOX = 4  # numbers of a box
 
 
@@ -84,7 +85,7 @@ class _Writer:
         elif self.tail.kind == "candidates":
             self._candidates(self._float(value))
         else:
-            self._add("Greater", [value, self._below()])
+            self._at_least(value)
 
     def _best(self, value: str, axis: int) -> None:
         """Index and value of the largest element of the last axis, side by side."""
@@ -175,17 +176,22 @@ class _Writer:
     def _cast(self, value: str, dtype: DType) -> str:
         return self._add("Cast", [value], f"as_{dtype.value}", to=number_of(dtype))
 
-    def _below(self) -> str:
-        """The number below the threshold: what is greater is at least the threshold.
+    def _at_least(self, value: str) -> None:
+        """Where a value is the threshold or more.
 
-        All opsets know Greater.
+        Older opsets have Greater only: there, what is greater than the number below the threshold. In half
+        precision the two are one number, so that would leave out what is just the threshold.
         """
         import numpy as np
         from onnx import helper
 
         dtype = helper.tensor_dtype_to_np_dtype(self.elem_type)
         least = np.array(self.tail.threshold, dtype)  # numpy, too, compares in the dtype of the array
-        return self._array("below", np.nextafter(least, np.array(-np.inf, dtype)))
+        if self.editor.opset < _GREATER_OR_EQUAL:
+            below = np.nextafter(least, np.array(-np.inf, dtype))
+            self._add("Greater", [value, self._array("below", below)])
+        else:
+            self._add("GreaterOrEqual", [value, self._array("threshold", least)])
 
     def _constant(self, name: str, value: float | list[int]) -> str:
         import numpy as np

@@ -62,7 +62,9 @@ class NodeKeys:
         "Which items the node runs for: swap, Run, or, Python[module:name] ...", default="swap"
     )
     or_: bool = attr('Only items without a result run, as with filter = "or".', key="or", default=False)
-    timeout_ms: float = attr("Longest wait in the node's queue, milliseconds.", default=0.0, ge=0)
+    timeout_ms: float = attr(
+        "Longest wait in the node's queue, milliseconds; 0 is the usual one, 30 s.", default=0.0, ge=0
+    )
     retry: int = attr(
         "Further attempts after an error that can pass: a lost connection, a full queue.",
         default=0,

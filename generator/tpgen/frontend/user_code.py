@@ -51,8 +51,17 @@ def read_user_op(path: Path, name: str) -> UserOp:
     return found
 
 
-def find_definition(path: Path, name: str) -> ast.stmt:
-    """The function or class ``name`` in a file, which is read, never run.
+@dataclass(frozen=True)
+class Maker:
+    """What a class, or a function, is called with by name. ``is_open``: it may take any other name, too."""
+
+    names: tuple[str, ...]
+    required: tuple[str, ...]
+    is_open: bool = False
+
+
+def read_maker(path: Path, name: str) -> Maker:
+    """How the function or class ``name`` in a file is called; the file is read, never run.
 
     Raises:
         PipelineError: the file is wrong, or has no such name.
@@ -61,7 +70,19 @@ def find_definition(path: Path, name: str) -> ast.stmt:
     found = reader.find(name)
     if found is None or reader.bag.has_errors:
         raise PipelineError(reader.bag.diagnostics)
-    return found
+    if not isinstance(found, ast.ClassDef):
+        return _maker(found, skipped=0)
+    init = reader.method(found, "__init__")
+    return _maker(init, skipped=1) if init is not None else Maker((), (), is_open=True)
+
+
+def _maker(function: Function, skipped: int) -> Maker:
+    given = function.args
+    plain = given.args[max(skipped - len(given.posonlyargs), 0) :]
+    needed = plain[: max(len(plain) - len(given.defaults), 0)]
+    needed += [one for one, default in zip(given.kwonlyargs, given.kw_defaults, strict=True) if not default]
+    names = tuple(one.arg for one in (*plain, *given.kwonlyargs))
+    return Maker(names, tuple(one.arg for one in needed), given.kwarg is not None)
 
 
 def _reader(path: Path) -> _Reader:

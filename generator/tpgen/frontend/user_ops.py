@@ -14,7 +14,7 @@ from ..ops.user import PythonOp
 from ..source import Span
 from .keys import NodeValues, Value, near_hint
 from .tables import WITHOUT_EFFECT
-from .user_code import find_definition, read_user_op
+from .user_code import Maker, read_maker, read_user_op
 from .user_definitions import Parameter
 from .user_files import UserCode, find_module, vendored_files
 from .values import ValueProblem, parse_value
@@ -92,10 +92,30 @@ def complete_module(
 ) -> tuple[TorchModule, tuple[Path, ...]] | None:
     """The operator with the user's class, and the files that it needs; None if reported."""
     named = named_code(op.argument, span, values, user.base, _MODULE_EXAMPLE)
-    found = read_code(named, span, values, user, find_definition) if named is not None else None
+    found = read_code(named, span, values, user, read_maker) if named is not None else None
     if named is None or found is None:
         return None
-    return replace(op, module=named.module, function=named.name), found[1]
+    maker, files = found
+    if not _fits(op, maker, span, values):
+        return None
+    return replace(op, module=named.module, function=named.name), files
+
+
+def _fits(op: TorchModule, maker: Maker, span: Span, values: NodeValues) -> bool:
+    """True if the class can be made with the node's ``arguments``; else what can't be is reported."""
+    given, at = op.arguments or {}, values.own.get("arguments")
+    strange = [] if maker.is_open else sorted(set(given) - set(maker.names))
+    missing = [name for name in maker.required if name not in given]
+    for name in strange:
+        message = f"'{op.argument}' takes no argument '{name}'"
+        place = at.span if at is not None else span
+        values.bag.error("TP102", message, place, hint=near_hint(name, maker.names), node=values.node)
+    if missing and not strange:
+        names = ", ".join(f"{name} = ..." for name in missing)
+        message = f"'{op.argument}' needs the argument{'s' * (len(missing) > 1)} {', '.join(missing)}"
+        place = at.span if at is not None else span
+        values.bag.error("TP108", message, place, hint=f"arguments = {{{names}}}", node=values.node)
+    return not (strange or missing)
 
 
 def placed(found: Diagnostic, span: Span, path: Path, node: str) -> Diagnostic:

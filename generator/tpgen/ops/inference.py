@@ -10,6 +10,7 @@ from ..ir.filters import DATA, RESULT
 from ..ir.op import InferCall, Op, Trait, attr, mismatch, operator
 from ..ir.signature import BatchAxis, ModelSignature, TensorInfo
 from ..types import Array, Color, Dim, DType, Layout, Text, TupleOf, Type, varying
+from .array_rules import FLOATS
 from .image_rules import channel_count
 from .model_images import (
     check_batch_axis,
@@ -24,6 +25,13 @@ from .model_images import (
 
 PRECISIONS = ("fp32", "fp16", "int8", "best", "bf16")
 ENGINELESS_NAMES = frozenset({"Onnx", "OnnxTensor"})  # who writes these expects no TensorRT
+# Of every operator that runs a model file.
+MODEL_TRAITS = frozenset(
+    {
+        *(Trait.PURE, Trait.STATEFUL, Trait.THREADED, Trait.BATCHED),
+        *(Trait.INFERENCE, Trait.BINDS, Trait.FAILS),
+    }
+)
 
 
 class ModelOp(Op):
@@ -167,6 +175,14 @@ class ModelOp(Op):
             return
         if len(self.signature.inputs) > 1 or not isinstance(found, Array) or len(found.shape) != 3:
             mismatch("TP304", f"'{name}' normalises one image, but {found} arrives", attribute=name)
+        (info,) = self.signature.inputs
+        if info.dtype not in FLOATS:
+            mismatch(
+                "TP407",
+                f"'{name}' makes floats, but the model's input '{info.name}' is {info.dtype.value}",
+                f"a model that takes {info.dtype.value} normalises for itself: leave mean and std out",
+                attribute=name,
+            )
         channels = found.shape[self._channel_axis(found)]
         if isinstance(channels, int) and len(values) != channels:
             mismatch(
@@ -255,17 +271,7 @@ def _gpu(
     "OnnxTensor",
     group="inference",
     kernel="inference:OnnxModel",
-    traits={
-        Trait.PURE,
-        Trait.STATEFUL,
-        Trait.THREADED,
-        Trait.BATCHED,
-        Trait.INFERENCE,
-        Trait.BINDS,
-        Trait.ENGINE,
-        Trait.REWRITABLE,
-        Trait.FAILS,
-    },
+    traits={*MODEL_TRAITS, Trait.ENGINE, Trait.REWRITABLE},
 )
 class TensorrtTensor(ModelOp):
     """Run an ONNX model: a TensorRT engine on the gpu target, ONNX Runtime on the cpu target.

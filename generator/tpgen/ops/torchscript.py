@@ -9,22 +9,14 @@ from ..ir.filters import DATA
 from ..ir.op import Trait, attr, operator
 from ..ir.signature import BatchAxis, ModelSignature, TensorInfo
 from ..types import Array, DType, Type
-from .inference import ModelOp
+from .inference import MODEL_TRAITS, ModelOp
 
 
 @operator(
     "TorchScriptTensor",
     group="inference",
     kernel="torchscript:TorchScriptModel",
-    traits={
-        Trait.PURE,
-        Trait.STATEFUL,
-        Trait.THREADED,
-        Trait.BATCHED,
-        Trait.INFERENCE,
-        Trait.BINDS,
-        Trait.FAILS,
-    },
+    traits=MODEL_TRAITS,
 )
 class TorchScriptTensor(ModelOp):
     """Run a TorchScript model. ``inputs`` and ``outputs`` give the types of one item, in order.
@@ -80,16 +72,7 @@ class TorchScriptTensor(ModelOp):
     "TorchModule",
     group="inference",
     kernel="torchscript:EagerModel",
-    traits={
-        Trait.PURE,
-        Trait.STATEFUL,
-        Trait.THREADED,
-        Trait.BATCHED,
-        Trait.INFERENCE,
-        Trait.USER_CODE,
-        Trait.BINDS,
-        Trait.FAILS,
-    },
+    traits={*MODEL_TRAITS, Trait.USER_CODE},
 )
 class TorchModule(TorchScriptTensor):
     """Run a ``torch.nn.Module`` of a file beside the TOML, in a Python stage: ``TorchModule[module:Class]``.

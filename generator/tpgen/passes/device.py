@@ -66,6 +66,7 @@ def _table() -> Iterator[tuple[str, Lowering]]:
         for module, names in kernels.items():
             for name in names:
                 yield f"{module}:{name}", Lowering(f"{homes.get(module, 'torch_geometry')}:{name}", tolerance)
+    yield "compat:warp_affine", Lowering("torch_warp:warp_affine", 1.0)
     yield "image:normalize", Lowering("torch_image:Normalize", 0.001, at_load=True)
     yield "image:pack_image", Lowering("torch_image:PackImage", at_load=True)
 

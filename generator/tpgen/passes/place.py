@@ -61,6 +61,7 @@ def _placed(graph: Graph, name: str, context: Context) -> tuple[Graph, list[Stag
         groups = steps.groups_of(*found)
         together = steps.reason_against(*found) or _reason_at_borders(*found, groups)
         if together is None:
+            serving.report_gone(graph, found[0], context)
             return found[0], _stages_of(*found, context, _as_steps(found[0], groups, context))
     if is_native and context.options.preprocess == DALI:
         context.bag.error(

@@ -17,7 +17,7 @@ from .base import Context
 
 
 def called_models(graph: Graph, entry: Entry, context: Context) -> list[Stage]:
-    """The models of an entry's inference calls; nodes of one physical node share one."""
+    """The models of an entry's inference calls; nodes of one physical node share one, if it fits both."""
     stages: dict[tuple[str, str], Stage] = {}
     for name in graph.members(entry.root):
         node = graph.nodes[name]
@@ -29,28 +29,30 @@ def called_models(graph: Graph, entry: Entry, context: Context) -> list[Stage]:
             ports = _ports(graph, call) if backend == PYTHON else native.ports_of(graph, call)
             if ports is None:
                 continue
-            key = (node.physical or name, call.label.rpartition(".")[2])
-            suffix = f"__{number}" if number > 1 else ""
             inputs, outputs = ports
+            key = (node.physical or name, call.label.rpartition(".")[2])
             known = stages.get(key)
-            if known is None:
-                # Elsewhere the model may be a step of an ensemble, which has other tensors and no caller.
-                is_own = backend != PYTHON and entry.is_added
-                stages[key] = Stage(
-                    f"{graph.name}__{name if is_own else key[0]}{suffix}",
-                    entry.name,
-                    (name,),
-                    inputs,
-                    outputs,
-                    max_batch=node.settings.max_batch,
-                    instances=native_instances(graph, name, context),
-                    why="the stage calls it with the items of all requests that are there",
-                    runs=(call.label,),
-                    backend=backend,
-                    on_gpu=backend != PYTHON and native.is_on_gpu(node, context.options),
-                )
-            elif (known.inputs, known.outputs) == (inputs, outputs):
-                stages[key] = Stage(**{**vars(known), "runs": (*known.runs, call.label)})
+            if known is not None and (known.inputs, known.outputs) == ports:
+                stages[key] = replace(known, runs=(*known.runs, call.label))
+                continue
+            if known is not None:  # other dtypes arrive here, so its graph is another
+                key = (name, key[1])
+            suffix = f"__{number}" if number > 1 else ""
+            # Elsewhere the model may be a step of an ensemble, which has other tensors and no caller.
+            is_own = backend != PYTHON and entry.is_added
+            stages[key] = Stage(
+                f"{graph.name}__{name if is_own else key[0]}{suffix}",
+                entry.name,
+                (name,),
+                inputs,
+                outputs,
+                max_batch=node.settings.max_batch,
+                instances=native_instances(graph, name, context),
+                why="the stage calls it with the items of all requests that are there",
+                runs=(call.label,),
+                backend=backend,
+                on_gpu=backend != PYTHON and native.is_on_gpu(node, context.options),
+            )
     return list(stages.values())
 
 

@@ -28,6 +28,7 @@ _WITHOUT_DALI = 'preprocess = "opencv" prepares the images in a stage that takes
 _ABOVE = (
     "leave it out, or write it above the first node, where it holds for models that it says something about"
 )
+_ITS_MODEL = "a model's graph does its work; write it in that model's node if it is meant for that"
 _OWN_QUEUE = "write it above the first node if that is meant; with --fuse none nodes have queues of their own"
 _OWN_BACKEND = "--target gpu or --runtime onnxruntime gives models a backend of their own"
 
@@ -77,6 +78,20 @@ def _timeout(graph: Graph, stage: Stage, context: Context) -> Iterator[str]:
         span = first.spans.get("timeout_ms", first.span)
         context.bag.warning("TP921", message, span, hint=_OWN_QUEUE, node=first.title)
     yield f"timeout_ms = {least:g}"
+
+
+def report_gone(before: Graph, after: Graph, context: Context) -> None:
+    """What somebody wrote for nodes that are left out of a graph because models around them do their work."""
+    for node in (node for name, node in before.nodes.items() if name not in after.nodes):
+        own = {key: asked.span for key, asked in node.serving.items() if asked.is_own and asked.value}
+        if node.settings.timeout_ms and "timeout_ms" in node.spans:
+            own["timeout_ms"] = node.spans["timeout_ms"]
+        for key, span in own.items():
+            if key in _PROVIDED:
+                _report_no_model(node, key, span, context)
+                continue
+            message = f"'{key}' of '{node.title}' has no effect: nothing is left to run for this node"
+            context.bag.warning("TP922", message, span, hint=_ITS_MODEL, node=node.title)
 
 
 def shown(serving: dict[str, Asked]) -> str:
@@ -157,9 +172,7 @@ def _report(graph: Graph, context: Context) -> None:
         why = why_without_effect(graph, stage, node, key)
         runs_model = any(call.op.has(Trait.INFERENCE) for call in node.calls)
         if key in _PROVIDED and not runs_model:
-            hint = "write it in the node with the model"
-            message = f"'{key}' of '{node.title}' says nothing: the node runs no model"
-            context.bag.error("TP922", message, span, hint=hint, node=node.title)
+            _report_no_model(node, key, span, context)
         elif why is not None:
             what, _, hint = f"'{key}' of '{node.title}' has no effect: {why}".partition("; ")
             context.bag.warning("TP922", what, span, hint=hint or _ABOVE, node=node.title)
@@ -167,3 +180,9 @@ def _report(graph: Graph, context: Context) -> None:
             message = f"all requests to '{stage.name}' have the default_priority_level"
             hint = "the stage that calls it cannot give a request a priority"
             context.bag.warning("TP922", message, span, hint=hint, node=node.title)
+
+
+def _report_no_model(node: Node, key: str, span: Span, context: Context) -> None:
+    message = f"'{key}' of '{node.title}' says nothing: the node runs no model"
+    hint = "write it in the node with the model"
+    context.bag.error("TP922", message, span, hint=hint, node=node.title)

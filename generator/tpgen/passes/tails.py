@@ -12,7 +12,7 @@ model: then no process is needed there.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,9 +43,9 @@ class FoldTails:
         for entry in graph.entries:
             for name in graph.members(entry.root):
                 node = graph.nodes[name]
-                for model, behind, is_all in _chains(graph, entry, node):
+                for chain in _chains(graph, entry, node):
                     if shared[node.physical or name] == 1:
-                        changes |= _folded(node, model, behind, context, is_all=is_all)
+                        changes |= _folded(node, chain, context)
         if not changes:
             return graph
         nodes = {
@@ -55,12 +55,21 @@ class FoldTails:
         return infer_types(replace(graph, nodes=nodes), context)
 
 
-def _chains(graph: Graph, entry: Entry, node: Node) -> Iterator[tuple[Call, list[Call], bool]]:
-    """Models of a node, each with the calls behind it that take over the result of every item, in turn.
+@dataclass(frozen=True)
+class _Chain:
+    """A model of a node with the calls behind it that take over the result of every item, in turn.
 
-    Nothing else reads what these read. The last part: nothing else stands behind the model, in a pipeline
-    that can be an ensemble.
+    Nothing else reads what these read. ``is_all``: nothing else stands behind the model, in a pipeline that
+    can be an ensemble. ``left``: a call that could be one of these, but for the reason that is given.
     """
+
+    model: Call
+    behind: tuple[Call, ...]
+    is_all: bool
+    left: tuple[Call, str] | None
+
+
+def _chains(graph: Graph, entry: Entry, node: Node) -> Iterator[_Chain]:
     is_own = node.name in graph.component(entry.root)
     is_straight = is_own and graph.is_straight(entry.root) and entry.root not in graph.loops
     for position, model in enumerate(node.calls):
@@ -68,11 +77,12 @@ def _chains(graph: Graph, entry: Entry, node: Node) -> Iterator[tuple[Call, list
             continue
         behind: list[Call] = []
         following = _next_call(graph, node, position)
-        is_all = is_straight
+        is_all, left = is_straight, None
         while following is not None:
             call = following[0].calls[following[1]]
-            if call.filter != SWAP or DATA in live_after_call(graph, entry, call.label):
-                is_all = False
+            why = _why_no_part(graph, entry, call)
+            if why:
+                is_all, left = False, (call, why) if call.op.has(Trait.REDUCES) else None
                 break
             if call.op.has(Trait.REDUCES):
                 behind.append(call)
@@ -81,8 +91,15 @@ def _chains(graph: Graph, entry: Entry, node: Node) -> Iterator[tuple[Call, list
                 break
             last, following = following, _next_call(graph, *following)
             is_all = is_all and (following is not None or _is_end(*last))
-        if behind:
-            yield model, behind, is_all
+        if behind or left:
+            yield _Chain(model, tuple(behind), is_all, left)
+
+
+def _why_no_part(graph: Graph, entry: Entry, call: Call) -> str:
+    """Why a call behind a model does not take over what the model answers alone, "" if it does."""
+    if call.filter != SWAP:
+        return f"it has a filter of its own, '{call.filter}'"
+    return f"its '{DATA}' is read behind it, too" if DATA in live_after_call(graph, entry, call.label) else ""
 
 
 def _is_end(node: Node, position: int) -> bool:
@@ -103,20 +120,20 @@ def _next_call(graph: Graph, node: Node, position: int) -> tuple[Node, int] | No
     return (following, 0) if alone and following.on_error is None else None
 
 
-def _folded(
-    node: Node, model: Call, behind: list[Call], context: Context, *, is_all: bool
-) -> dict[str, Call]:
-    """A model and calls behind it, changed; nothing if the model cannot end in their work."""
+def _folded(node: Node, chain: _Chain, context: Context) -> dict[str, Call]:
+    """The model of a chain and calls behind it, changed; nothing if the model cannot end in their work."""
+    model = chain.model
     op: Any = model.op
     signature: ModelSignature = op.signature
-    if (
-        not op.has(Trait.REWRITABLE)
-        or op.groups
-        or len(signature.outputs) != 1
-        or signature.batch is BatchAxis.NONE
-    ):
-        return {}
-    steps = _steps(signature, behind, is_all=is_all)
+    steps: list[_Step] = []
+    why = _why_as_it_is(model)
+    if not why and chain.behind:
+        steps, why = _steps(signature, chain.behind, is_all=chain.is_all)
+    left = (chain.behind[len(steps)], why) if why and chain.behind else chain.left
+    if left:
+        context.decisions.append(
+            f"{node.title}: {left[0].op.name} stays outside the model's graph: {left[1]}"
+        )
     if not steps:
         return {}
     tails = tuple(step.tail for step in steps)
@@ -138,6 +155,18 @@ def _folded(
     return {**changed, model.label: replace(model, op=op, rewrite=rewrite)}
 
 
+def _why_as_it_is(model: Call) -> str:
+    """Why a model's graph is not changed, "" if it can be."""
+    op: Any = model.op
+    if not op.has(Trait.REWRITABLE):
+        return "the model is no ONNX file"
+    if op.groups:
+        return "each instance group has a graph of its own"
+    if len(op.signature.outputs) != 1:
+        return f"the model has {len(op.signature.outputs)} outputs"
+    return "the model has no batch axis" if op.signature.batch is BatchAxis.NONE else ""
+
+
 @dataclass(frozen=True)
 class _Step:
     """A call whose work a model's graph takes over, and what is left of it."""
@@ -147,8 +176,8 @@ class _Step:
     rest: Op
 
 
-def _steps(signature: ModelSignature, behind: list[Call], *, is_all: bool) -> list[_Step]:
-    """The first of the calls whose work can move, up to the one that leaves least to be copied.
+def _steps(signature: ModelSignature, behind: Sequence[Call], *, is_all: bool) -> tuple[list[_Step], str]:
+    """The first of the calls whose work can move, up to the one that leaves least to be copied; why no more.
 
     With ``is_all``, all of them, if that leaves nothing to do and no more to be copied.
     """
@@ -157,10 +186,15 @@ def _steps(signature: ModelSignature, behind: list[Call], *, is_all: bool) -> li
     found: list[_Step] = []
     whole = smallest = sizes.weight(dtype, shape)
     count = 0
+    why = ""
     for call in behind:
         answer = Array(dtype, tuple(dim if isinstance(dim, int) else Symbol(dim or "") for dim in shape))
         reduced = call.op.reduced(answer, name)  # type: ignore[attr-defined]
-        if reduced is None or reduced[0].opset > signature.opset:
+        if reduced is None:
+            why = f"what it does with {answer} has no form in ONNX"
+            break
+        if reduced[0].opset > signature.opset:
+            why = f"that takes opset {reduced[0].opset}, the model has {signature.opset}"
             break
         found.append(_Step(call, *reduced))
         tail, rest = reduced
@@ -168,6 +202,11 @@ def _steps(signature: ModelSignature, behind: list[Call], *, is_all: bool) -> li
         if sizes.weight(dtype, shape) < smallest:
             smallest, count = sizes.weight(dtype, shape), len(found)
         if not rest.has(Trait.NEUTRAL):  # the next one does not read what the model answers
+            why = f"{call.op.name} before it does a part of its work outside"
             break
     does_all = is_all and len(found) == len(behind) and all(step.rest.has(Trait.NEUTRAL) for step in found)
-    return found if does_all and sizes.weight(dtype, shape) <= whole else found[:count]
+    if does_all and sizes.weight(dtype, shape) <= whole:
+        return found, ""
+    if count < len(found):
+        why = "it makes nothing smaller that is copied"
+    return found[:count], why if count < len(behind) else ""

@@ -8,11 +8,14 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..diagnostics import Diagnostic, PipelineError, Severity
 from ..source import SourceFile, Span
 
+_NETWORKS = "tpgen_runtime.torchscript"  # with a TypeError where the user's class makes no network
 _LOADERS = tuple(f"tpgen_runtime.{name}" for name in ("user", "user_filter", "user_modules"))
 
 
@@ -31,9 +34,26 @@ def user_errors(folder: Path, shown: Path) -> Iterator[None]:
         yield
     except (Exception, SystemExit) as problem:
         place = _place(problem, folder)
-        if place is None and not _is_loaders(problem):
+        if refusal_of(problem) is not None or (place is None and not _is_loaders(problem)):
             raise
         raise PipelineError([_finding(problem, place, shown)]) from problem
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a kernel can't load a model's file, and the way out; ``file`` is its name, where it has one."""
+
+    message: str
+    hint: str
+    file: str | None
+
+
+def refusal_of(problem: BaseException) -> Refusal | None:
+    """What a kernel says of a model's file that it can't load; None if it is about something else."""
+    if not isinstance(problem, importlib.import_module("tpgen_runtime.errors").ModelRefused):
+        return None
+    refused: Any = problem
+    return Refusal(refused.message, refused.hint, refused.file)
 
 
 def _place(problem: BaseException, folder: Path) -> tuple[Path, int] | None:
@@ -51,7 +71,8 @@ def _place(problem: BaseException, folder: Path) -> tuple[Path, int] | None:
 
 def _is_loaders(problem: BaseException) -> bool:
     """True if what loads user code could not do that: the module lacks what the TOML names, say."""
-    loaders = {importlib.import_module(name).__file__ for name in _LOADERS}
+    names = (*_LOADERS, _NETWORKS) if isinstance(problem, TypeError) else _LOADERS
+    loaders = {importlib.import_module(name).__file__ for name in names}
     return any(frame.filename in loaders for frame in traceback.extract_tb(problem.__traceback__))
 
 
