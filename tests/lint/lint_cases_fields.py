@@ -179,6 +179,12 @@ PARAMETERS = (
     ),
     Case("environment_bare", "TP868 error", Server.REFUSES, {**python(more=_environment(_OWN)), "env/x": ""}),
     Case(
+        "environment_text",
+        "TP868 error",
+        Server.REFUSES,
+        {**python(more=_environment(f"{_OWN}.tar.gz")), "env.tar.gz": "a readme"},
+    ),
+    Case(
         "environment_there",
         None,
         Server.WORKS,

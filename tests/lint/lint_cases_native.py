@@ -151,6 +151,7 @@ def _accelerator(name: str, *options: tuple[str, str], processor: str = "gpu", w
 
 _SAMPLE = 'inputs { key: "x" value { data_type: TYPE_FP32 dims: [4] zero_data: true } }'
 _WARMUP = f'model_warmup [{{ name: "w" batch_size: 1 {_SAMPLE} }}]'
+_STATE = 'input_name: "s" output_name: "t" data_type: TYPE_FP32 dims: [4]'
 _CACHED = ("trt_engine_cache_enable", "true")
 _RAGGED = tensors("input", "x data_type: TYPE_FP32 dims: [-1] allow_ragged_batch: true")
 _ENDS = 'kind: BATCH_ACCUMULATED_ELEMENT_COUNT target_name: "n" data_type: TYPE_INT32 source_input: "x"'
@@ -211,6 +212,7 @@ NATIVE = (
     _onnx("ort_threads_number", None, instances=_CPU, more=_parameter("intra_op_thread_count", "2")),
     _onnx("ort_threads_of_two", "TP876 warning", instances=_CPU),
     _onnx("ort_bfloat16", "TP839 error", input=_BF16),
+    _onnx("ort_state", None, batching=f"sequence_batching {{ state [{{ {_STATE} }}] }}"),
     _onnx("ort_level_99", "TP866 warning", more="optimization { graph { level: 99 } }"),
     _onnx("ort_level_1", None, more="optimization { graph { level: 1 } }"),
     _onnx("ort_cuda_graphs", "TP871 warning", more="optimization { cuda { graphs: true } }"),

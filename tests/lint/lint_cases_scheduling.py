@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from lint_repositories import FAILING, SENDER, Case, Server, good, loaded, python, refused, warned
 
 _CACHE = "response_cache { enable: true }"
@@ -101,10 +103,16 @@ def _id(kind: str) -> str:
     return _controls(f'{{ name: "ID" control [{{ kind: CONTROL_SEQUENCE_CORRID data_type: {kind} }}] }}')
 
 
-def _state(initial: str) -> str:
-    tensor = "data_type: TYPE_FP32 dims: [4]"
-    first = f'initial_state {{ name: "i" {tensor} {initial} }}'
-    return _sequence(f'state [{{ input_name: "s" output_name: "t" {tensor} {first} }}]')
+_VECTOR = "data_type: TYPE_FP32 dims: [4]"
+
+
+def _state(initial: str, *, value: str = _VECTOR, names: str = 'input_name: "s"', count: int = 1) -> str:
+    first = f'initial_state {{ name: "i" {value} {initial} }} ' * count
+    return _sequence(f'state [{{ {names} output_name: "t" {_VECTOR} {first} }}]')
+
+
+def _wrong_state(name: str, server: Server = Server.REFUSES, **parts: Any) -> Case:
+    return Case(name, "TP847 error", server, python(batching=_state("zero_data: true", **parts)))
 
 
 SEQUENCES = (
@@ -126,6 +134,22 @@ SEQUENCES = (
     refused("id_values", "TP846", batching=_id("TYPE_INT64 int32_false_true: [0, 1]")),
     loaded("control_without_input", input="", batching=_controls(_START)),
     loaded("id_good", batching=_id("TYPE_UINT64")),
+    _wrong_state("state_rank", value="data_type: TYPE_FP32 dims: [4,1]"),
+    _wrong_state("state_size", value="data_type: TYPE_FP32 dims: [5]"),
+    _wrong_state("state_varies", value="data_type: TYPE_FP32 dims: [-1]"),
+    _wrong_state("state_type", value="data_type: TYPE_INT32 dims: [4]"),
+    _wrong_state("state_two_values", count=2),
+    _wrong_state("state_no_name", Server.DIES, names=""),
+    refused(
+        "state_value_no_name",
+        "TP847",
+        batching=_state("zero_data: true").replace('name: "i"', ""),
+    ),
+    refused(
+        "state_twice",
+        "TP847",
+        batching=_sequence(f'state {{ input_name: "s" {_VECTOR} }} ' * 2),
+    ),
     refused("state_no_data", "TP847", batching=_state("")),
     refused("state_no_file", "TP847", batching=_state('data_file: "zeros"')),
     Case("state_zeros", "TP847 warning", Server.LOADS, python(batching=_state("zero_data: true"))),

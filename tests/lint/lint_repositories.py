@@ -185,6 +185,7 @@ LIBRARY: dict[str, dict[str, str | bytes | None]] = {
         batching="",
         input=tensors("input", "x", "o data_type: TYPE_FP32 dims: [4] optional: true"),
     ),
+    "lib_no_input": python(input="", batch="", batching=""),
     "lib_two": python(input=tensors("input", "x", "z")),
     "lib_pair": python(output=tensors("output", "y", "z")),
     "lib_int": python(output=tensors("output", "y data_type: TYPE_INT32 dims: [4]")),

@@ -9,6 +9,7 @@ from ...diagnostics import Diagnostic, did_you_mean
 from . import backends
 from .ensemble import STEP, Use, run_order, steps, uses
 from .model import Model, Repository
+from .python_code import completes_itself
 from .scan import Key, Step
 from .schema import data_type, shape
 
@@ -31,7 +32,10 @@ class End(NamedTuple):
 def _target(model: Model, step: Any) -> Model | None:
     """The model of a step, if it is there and tells its inputs and outputs."""
     found = model.repository.models.get(step.model_name)
-    return found if found is not None and found.is_parsed and found.knows_tensors else None
+    if found is None or not found.is_parsed:
+        return None
+    is_complete = found.backend == backends.PYTHON and not completes_itself(found)
+    return found if found.knows_tensors or is_complete else None
 
 
 def maps_name_real_tensors(model: Model) -> Iterator[Diagnostic]:
@@ -168,6 +172,29 @@ def batch_sizes_fit(model: Model) -> Iterator[Diagnostic]:
         )
         hint = f"write max_batch_size: {limit}, or raise that of '{step.model_name}'"
         yield model.error("TP893", message, "max_batch_size", hint=hint)
+
+
+def batches_of_fixed_size_fit(model: Model) -> Iterator[Diagnostic]:
+    """TP893: where nothing batches before a step that does, the first dimension is that step's batch."""
+    all_steps = steps(model)
+    largest: dict[str, End] = {}
+    for name, end in _ends(model):
+        if not end.batched and end.dims and end.dims[0] > largest.get(name, _NOTHING).dims[0]:
+            largest[name] = end
+    for use in uses(model, "input_map") if largest else ():
+        target = _target(model, all_steps[use.step])
+        limit = target.config.max_batch_size if target is not None else 0
+        end = largest.get(use.tensor, _NOTHING)
+        if 0 < limit < end.dims[0]:
+            message = (
+                f"'{use.tensor}' of ensemble '{model.name}' has {end.dims[0]} items, but its step "
+                f"'{all_steps[use.step].model_name}' takes {limit} at most: every request fails"
+            )
+            hint = f"raise max_batch_size of '{all_steps[use.step].model_name}'"
+            yield model.error("TP893", message, *end.path, hint=hint)
+
+
+_NOTHING = End("", 0, (0,), False, ())
 
 
 def unbatched_steps_take_batches(model: Model) -> Iterator[Diagnostic]:
