@@ -26,11 +26,12 @@ from .compile import AfterPass, Compiled, compile_pipeline
 from .encrypted import note_encrypted, scratch_folder
 from .engines import plan_engines
 from .files import file_contents, named_files
+from .lowered import Lowered
 from .models import model_contents
 from .needs import cuda_pool_of
 from .options import BuildOptions
 from .packages import note_missing_packages
-from .precision import TENSORRT, Lowered, lower_models, note_builder_keys, note_default, sample_hashes
+from .precision import TENSORRT, lower_models, note_builder_keys, note_default, sample_hashes
 from .refused import report_refused
 from .shown import counted
 
