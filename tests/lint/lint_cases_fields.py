@@ -30,6 +30,14 @@ _STRATEGY = "execution_context_allocation_strategy"
 _ON_CHANGE = f'parameters {{ key: "{_STRATEGY}" value {{ string_value: "ON_PROFILE_CHANGE" }} }}'
 
 INSTANCES = (
+    refused("group_with_blank", "TP803", instances=_instances('name: "a b" kind: KIND_CPU')),
+    Case(
+        "group_with_quote",
+        "TP803 error",
+        Server.HANGS,
+        python(instances=_instances('name: "a\'b" kind: KIND_CPU')),
+    ),
+    good("group_named", instances=_instances('name: "a.b/c-1" kind: KIND_CPU')),
     refused("cpu_with_gpus", "TP855", instances=_instances("kind: KIND_CPU gpus: [0]")),
     refused("model_with_gpus", "TP855", instances=_instances("kind: KIND_MODEL gpus: [0]")),
     tensorrt("gpu_with_gpus", None, instances=_instances("kind: KIND_GPU gpus: [0]")),

@@ -111,6 +111,13 @@ def _state(initial: str, *, value: str = _VECTOR, names: str = 'input_name: "s"'
     return _sequence(f'state [{{ {names} output_name: "t" {_VECTOR} {first} }}]')
 
 
+def _two_states(values: int) -> str:
+    """Two states with the same input, of which so many begin with data."""
+    initial = f'initial_state {{ name: "i" {_VECTOR} zero_data: true }}'
+    states = (f'{{ input_name: "s" {_VECTOR} {initial if n < values else ""} }}' for n in range(2))
+    return _sequence(f"state [{', '.join(states)}]")
+
+
 def _wrong_state(name: str, server: Server = Server.REFUSES, **parts: Any) -> Case:
     return Case(name, "TP847 error", server, python(batching=_state("zero_data: true", **parts)))
 
@@ -145,11 +152,8 @@ SEQUENCES = (
         "TP847",
         batching=_state("zero_data: true").replace('name: "i"', ""),
     ),
-    refused(
-        "state_twice",
-        "TP847",
-        batching=_sequence(f'state {{ input_name: "s" {_VECTOR} }} ' * 2),
-    ),
+    refused("state_twice", "TP847", batching=_two_states(2)),
+    Case("state_twice_one_value", "TP847 warning", Server.LOADS, python(batching=_two_states(1))),
     refused("state_no_data", "TP847", batching=_state("")),
     refused("state_no_file", "TP847", batching=_state('data_file: "zeros"')),
     Case("state_zeros", "TP847 warning", Server.LOADS, python(batching=_state("zero_data: true"))),

@@ -101,7 +101,8 @@ def request(server: TritonServer, name: str, *, batch: int = 1, without: str = "
         kind = tensor["data_type"].removeprefix("TYPE_")
         inputs[tensor["name"]] = {"name": tensor["name"], "shape": full, "datatype": kind, "data": data}
     inputs.pop(without, None)
-    return {"inputs": list(inputs.values())}
+    sequence = {"sequence_id": 1, "sequence_start": True} if "sequence_batching" in config else {}
+    return {"inputs": list(inputs.values()), "parameters": sequence}
 
 
 def infer(server: TritonServer, name: str, document: dict[str, Any]) -> tuple[int, str]:

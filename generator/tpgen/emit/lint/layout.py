@@ -55,6 +55,18 @@ def name_starts_python(model: Model) -> Iterator[Diagnostic]:
         yield model.error_in("TP803", message, "", hint="use letters, digits, '_', '-' and '.' only")
 
 
+def instances_start_python(model: Model) -> Iterator[Diagnostic]:
+    """TP803: the names of instance groups stand in the same line of the shell."""
+    for index, group in enumerate(model.config.instance_group if model.backend == backends.PYTHON else ()):
+        found = _BREAKS_SHELL.search(group.name)
+        if found is not None:
+            message = (
+                f"an instance group of '{model.name}' has {found[0]!r} in its name: no process is started"
+            )
+            hint = "leave name out, or use letters, digits, '_', '-' and '.' only"
+            yield model.error("TP803", message, "instance_group", index, "name", hint=hint)
+
+
 def name_survives_http(model: Model) -> Iterator[Diagnostic]:
     """TP804: clients escape other characters in addresses, and the server does not undo that."""
     if not re.fullmatch(r"[A-Za-z0-9_.~-]+", model.name):

@@ -50,6 +50,7 @@ MODEL_RULES: tuple[Rule, ...] = (
     layout.has_a_configuration,
     layout.name_is_the_directory,
     layout.name_starts_python,
+    layout.instances_start_python,
     layout.a_version_is_admitted,
     layout.versions_are_read_right,
     layout.versions_are_not_ignored,

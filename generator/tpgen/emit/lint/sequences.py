@@ -98,10 +98,11 @@ def states_begin_with_data(model: Model) -> Iterator[Diagnostic]:
         if not state.input_name:
             message = f"state {index + 1} of '{model.name}' has no input_name: the server dies of it"
             yield model.error("TP847", message, *path, "input_name", hint='write input_name: "…"')
-        elif state.input_name in names:
-            message = f"two states of '{model.name}' have the input_name '{state.input_name}'"
+        elif state.initial_state and state.input_name in names:
+            message = f"two states of '{model.name}' that begin with data have the input '{state.input_name}'"
             yield model.error("TP847", message, *path, "input_name", hint="use a tensor for each state")
-        names.add(state.input_name)
+        if state.initial_state:
+            names.add(state.input_name)
         if len(state.initial_state) > 1:
             message = f"the state '{state.input_name}' of '{model.name}' begins in two ways"
             yield model.error("TP847", message, *path, "initial_state", 1, hint="remove one")
