@@ -33,7 +33,7 @@ _REFUSED = (Server.REFUSES, Server.NEEDS_GPU)
 _SEEN = [case for case in CASES if case.server in (Server.WORKS, Server.LOADS, Server.FAILS, *_REFUSED)]
 _DEADLY = [case for case in CASES if case.server in (Server.DIES, Server.REFUSES_OR_DIES)]
 # Those of TP807 too, but after a minute only.
-_STUCK = [case for case in CASES if case.server is Server.HANGS and case.code in ("TP803", "TP809")]
+_STUCK = [case for case in CASES if case.server is Server.HANGS and case.code in ("TP803", "TP809", "TP829")]
 # Models whose process has to be started take more than a second each, so a run has a sample of them. These
 # are the errors that the server finds before, and at once.
 _FOUND_AT_ONCE = frozenset(
