@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..diagnostics import Bag
@@ -37,8 +38,10 @@ def plan_engines(
         try:
             profiles = _profiles(graph, stage, node, call)
         except (PlanProblem, ValueProblem) as problem:
-            span = node.spans.get("max", call.span)
-            bag.error("TP412", f"no engine can be planned: {problem}", span, hint=_HINT, node=node.title)
+            span, hint = node.spans.get("max", call.span), _HINT
+            if "opt" in call.spans and _can_do_without_opt(graph, stage, node, call):
+                span, hint = call.spans["opt"], "it is a batch, or a whole shape, from 'min' to 'max'"
+            bag.error("TP412", f"no engine can be planned: {problem}", span, hint=hint, node=node.title)
             continue
         for note in profiles.notes:
             bag.note("TP907", note, node.spans.get("max", call.span), node=node.title)
@@ -103,6 +106,16 @@ def _profiles(graph: Graph, stage: Stage, node: Node, call: Call) -> ProfilePlan
     is_known = bool(arriving) and all(shape is not None for shape in arriving)
     buckets = [tuple(shape for shape in arriving if shape is not None)] if is_known else []
     return plan_profiles(op.signature, declared, max_batch=stage.max_batch, buckets=buckets)
+
+
+def _can_do_without_opt(graph: Graph, stage: Stage, node: Node, call: Call) -> bool:
+    """True if ``opt`` is all that is in the way of a plan."""
+    op: Any = call.op
+    try:
+        _profiles(graph, stage, node, replace(call, op=replace(op, opt="")))
+    except (PlanProblem, ValueProblem):
+        return False
+    return True
 
 
 def _arriving(graph: Graph, call: Call) -> tuple[tuple[int, ...] | None, ...]:
