@@ -92,3 +92,10 @@ def test_explain_says_what_was_built(preprocess: str, tmp_path: Path) -> None:
     notes = {call.operator: call.note for node in said.nodes for call in node.calls if call.note}
     assert ("libjpeg" in notes["DecodeTensor"]) is (preprocess != "dali")
     assert ("computed on the CPU" in notes["ResizeTensor"]) is (preprocess == "opencv")
+
+
+def test_a_limit_that_dali_does_not_check_is_named_at_its_line(tmp_path: Path) -> None:
+    found = _built(tmp_path, IMAGES.replace('"DecodeMat"', '"DecodeMat"\nmax_pixels = 1000000') % RAW)
+    (said,) = [one for one in found.diagnostics if "'max_pixels' of 'decode'" in one.message]
+    assert said.span is not None
+    assert (said.code, said.severity, said.span.line) == ("TP915", "warning", 8)

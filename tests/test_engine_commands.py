@@ -392,6 +392,42 @@ def test_a_model_cache_of_unknown_origin_is_left_alone(place: Place) -> None:
 
 
 @pytest.mark.usefixtures("tensorrt")
+@pytest.mark.parametrize("blocked", ["kept", "kept/net.trt"])
+def test_a_model_cache_that_cannot_be_written_costs_only_itself(place: Place, blocked: str) -> None:
+    place.built(TEXT + '"model::cache" = "kept/net.trt"\n')
+    obstacle = place.folder / blocked
+    if obstacle.name == "kept":
+        obstacle.write_text("a file where the folder would be")
+    else:
+        obstacle.mkdir(parents=True)
+    found = place.build_engines()
+    (warning,) = [one for one in found["diagnostics"] if one["code"] == "TP908"]
+    assert warning["severity"] == "warning" and "can't be kept there" in warning["message"]
+    assert place.plan.is_file()
+    assert sorted(place.folder.rglob(".net*")) == []
+
+
+@pytest.mark.usefixtures("tensorrt")
+def test_files_that_cannot_be_read_or_written_are_named(place: Place) -> None:
+    place.built()
+    place.cache.write_text("a file where the folder would be")
+    found = place.run("build", str(place.repository), "--cache", str(place.cache / "x"), *ON, status=1)
+    (problem,) = found["diagnostics"]
+    assert problem["code"] == "TP414" and "--cache FOLDER" in problem["hint"]
+    (place.plan.parent / "model.onnx").unlink()
+    place.cache.unlink()
+    (problem,) = place.build_engines(status=1)["diagnostics"]
+    assert "model.onnx': No such file" in problem["message"] and "tpgen build" in problem["hint"]
+
+
+def test_a_compute_capability_is_two_numbers(place: Place, tensorrt: FakeTensorRT) -> None:
+    place.built()
+    for wrong in ("abc", "8", "8.9.0", "0.5"):
+        place.build_engines("--gpu-name", "L4", "--compute-capability", wrong, status=2)
+    assert not _builds(tensorrt)
+
+
+@pytest.mark.usefixtures("tensorrt")
 def test_what_no_repository_asks_for_is_pruned(place: Place) -> None:
     place.built(TEXT + 'precision = "fp16"\n')
     place.build_engines()
@@ -571,6 +607,59 @@ def test_samples_that_do_not_fit(place: Place, text: str, wrong: dict[str, Any] 
     assert (problem.code, problem.node) == ("TP413", "a")
     assert problem.span is not None
     assert message in problem.message
+
+
+@pytest.mark.parametrize(
+    ("text", "named", "near"),
+    [
+        ('precision = "fp16"\n"precision::fp32" = "maps,mops"\n', "'precision::fp32' names 'mops'", "'maps'"),
+        ('"precision::fp16" = "head"\n', "'precision::fp16' names 'head'", "layers are maps, "),
+        (
+            'precision = "int8"\ncalibrate_input = "samples"\n"precision::output::fp32" = "x"\n',
+            "'x'",
+            "layers",
+        ),
+    ],
+)
+def test_layers_that_are_named_and_not_there(place: Place, text: str, named: str, near: str) -> None:
+    _samples(place.folder / "samples", 3)
+    found = place.built(TEXT + text).diagnostics
+    (warning,) = [one for one in found if one.code == "TP922"]
+    assert named in warning.message and near in (warning.hint or "")
+    assert warning.span is not None and "precision" not in warning.span.text
+    assert any("no layer's name holds" in line for line in find_engines(place.repository)[0].report)
+    noted = [one.message for one in found if one.code == "TP920"]
+    assert any("3 samples set the ranges" in one for one in noted) == ("int8" in text)
+
+
+def test_samples_of_no_numbers(place: Place) -> None:
+    for value, message in ((np.nan, "bad.npy holds NaN"), (np.inf, "bad.npy holds NaN")):
+        shutil.rmtree(place.folder / "samples", ignore_errors=True)
+        _samples(place.folder / "samples", 2, bad=np.full((3, 8, 8), value, np.float32))
+        with pytest.raises(PipelineError, match=message) as caught:
+            place.built(INT8)
+        assert [one.code for one in caught.value.diagnostics] == ["TP413"]
+
+
+@pytest.mark.parametrize(("size", "is_lost"), [(0.1, False), (3000, True)])
+def test_without_samples_a_conversion_is_tried_on_random_inputs(
+    place: Place, size: float, is_lost: bool
+) -> None:
+    weight = np.random.default_rng(0).normal(size=(4, 3, 3, 3)).astype(np.float32) * np.float32(size)
+    nodes = [
+        node("Conv", "image w", "maps", kernel_shape=[3, 3]),
+        node("Mul", "maps maps", "squares"),
+        node("GlobalAveragePool", "squares", "mean"),
+        node("Flatten", "mean", "logits"),
+    ]
+    built = model(nodes, [tensor("image", ["N", 3, 8, 8])], [tensor("logits", ["N", 4])], {"w": weight})
+    save(built, place.folder / "squares.onnx")
+    found = place.built(TEXT.replace("convolution.onnx", "squares.onnx") + 'precision = "fp16"\n').diagnostics
+    said = [(str(one.severity), one.message) for one in found if one.code == "TP920"]
+    assert all("on random inputs" in message for _, message in said)
+    assert [severity for severity, _ in said] == ["note", *["warning"] * is_lost]
+    assert ("inf" in said[0][1]) is is_lost
+    assert not any("of the range" in line for line in find_engines(place.repository)[0].report)
 
 
 def test_layers_that_overflow_on_samples_stay_and_answers_are_compared(place: Place) -> None:

@@ -104,3 +104,33 @@ def test_holes_between_profiles_are_closed_and_named(tmp_path: Path) -> None:
     request = read_request((tmp_path / "repository" / "p__a" / "1" / "engine.json").read_text())
     for batch in range(1, 33):
         assert any(one.holds((batch, 3, 224, 224)) for profile in request.profiles for one in profile)
+
+
+def test_each_profile_may_have_an_opt_of_its_own(tmp_path: Path) -> None:
+    text = 'inputs = {data = "float32[3,224,224] rgb"}\n[a]\nbackend = "TensorrtTensor"\nmodel = "rgb.onnx"\n'
+    sizes = 'min = "1;5"\nmax = "4;8"\n'
+    _built(tmp_path, f'{text}{sizes}opt = "2;7"\n')
+    request = read_request((tmp_path / "repository" / "p__a" / "1" / "engine.json").read_text())
+    assert [one.opt[0] for profile in request.profiles for one in profile] == [2, 7]
+    for opt, message in (("2;7;8", "'opt' is for 3 profiles"), ("9", "min ≤ opt"), ("x", "'opt' is 'x'")):
+        with pytest.raises(PipelineError, match=message) as caught:
+            _built(tmp_path, f'{text}{sizes}opt = "{opt}"\n')
+        (problem,) = caught.value.diagnostics
+        assert problem.code == "TP412" and problem.span is not None
+        assert problem.span.text == f'"{opt}"'
+
+
+def test_sizes_are_told_in_the_order_of_the_model(tmp_path: Path) -> None:
+    """Images go into the engine as HWC here; the TOML has its shapes as the file does."""
+    prepared = '[pipeline]\nname = "p"\n[a]\nbackend = "Sequential[DecodeMat,ResizeMat,Mat2Tensor]"\n'
+    prepared += (
+        'resize_h = 32\nresize_w = 48\nnext = "b"\n[b]\nbackend = "TensorrtTensor"\nmodel = "any.onnx"\n'
+    )
+    write_models(tmp_path)
+    (tmp_path / "pipeline.toml").write_text(prepared + 'min = "1x3x64x64"\nmax = "8x3x96x128"\n')
+    found = build(tmp_path / "pipeline.toml", tmp_path / "repository", GPU)
+    (note,) = [one.message for one in found.diagnostics if one.code == "TP907"]
+    assert note == "min 1x3x64x64 is 1x3x32x48 now: 3x32x48 arrives"
+    request = read_request((tmp_path / "repository" / "p__b" / "1" / "engine.json").read_text())
+    ((one,),) = request.profiles
+    assert (one.low, one.high) == ((1, 32, 48, 3), (8, 96, 128, 3))

@@ -16,6 +16,7 @@ import examples
 from golden import Golden
 from tpgen.driver import BuildOptions, build
 from tpgen.driver.check_repository import check_repository
+from tpgen.emit.config_pbtxt import parse
 
 GPU = "gpu"  # the target, beside the fuse levels of the cpu target
 CASES = [(name, way) for name in examples.NAMES for way in ("auto", GPU)]
@@ -67,6 +68,39 @@ def test_an_example_compiles_to_what_is_expected(
     assert {one.code for one in found} <= {"TP809"}, found  # an engine that is still to be built
     again = build(examples.pipeline(example), tmp_path / "repository", chosen)
     assert not again.changed
+
+
+def interface(text: str) -> tuple[object, ...]:
+    """What a client sees of a configuration."""
+    config = parse(text)
+    tensors = [
+        (t.name, t.data_type, tuple(t.dims), tuple(t.reshape.shape), getattr(t, "optional", False))
+        for t in (*config.input, *config.output)
+    ]
+    return config.name, config.max_batch_size, len(config.input), tensors
+
+
+@pytest.mark.parametrize("example", examples.NAMES)
+def test_clients_see_no_difference_between_targets(example: str) -> None:
+    expected = examples.EXAMPLES / example / "expected"
+    record = json.loads((expected / "auto" / "tpgen.json").read_text())
+    entries = [name for one in record["pipelines"].values() for name in one["entries"]]
+    assert entries
+    for entry in entries:
+        own, other = ((expected / way / entry / "config.pbtxt").read_text() for way in ("auto", GPU))
+        assert interface(own) == interface(other)
+    if not list(expected.glob(f"{GPU}/*__*")):
+        # Without models of their own both are the same, so what runs one of them runs both.
+        own, other = (
+            {path.relative_to(expected / way).as_posix(): path.read_bytes() for path in files(expected / way)}
+            for way in ("auto", GPU)
+        )
+        assert own == other
+
+
+def files(folder: Path) -> list[Path]:
+    """The files of a golden folder, but for what was decided."""
+    return [path for path in folder.rglob("*") if path.is_file() and path.name != "tpgen.json"]
 
 
 def test_generated_code_has_no_long_lines() -> None:

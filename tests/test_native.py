@@ -262,6 +262,50 @@ def test_a_borrowed_model_has_a_backend_of_its_own_whatever_arrives(folder: Path
     assert "OnnxModel" not in (place / "lent" / "1" / "stage.py").read_text()
 
 
+@pytest.mark.parametrize("target", ["cpu", "gpu"])
+@pytest.mark.parametrize("more", ["", ",FloatTensor"])
+def test_what_a_map_takes_from_in_front_of_a_model_stays(more: str, target: str, folder: Path) -> None:
+    """The node with the model is the only follower, and not the only one that reads."""
+    text = f"""
+        [pipeline]
+        inputs = {{data = "uint8[9,7,3] bgr"}}
+        [prepare]
+        backend = "Sequential[ResizeMat(resize_h=8,resize_w=8),Mat2Tensor{more}]"
+        next = "net"
+        [net]
+        backend = "TensorrtTensor"
+        model = "small.onnx"
+        next = "both"
+        [both]
+        backend = "Identity"
+        map = "prepare[result:image], net[result:data]"
+        """
+    name = f"mapped_{target}{len(more)}"
+    made = read_pipeline(text, folder, name)
+    check(made, folder, name, random.Random(1), target)
+    (entry,) = made.compiled.graph.entries
+    data = make_item(random.Random(1), entry)
+    (expected,) = interpreted(made, entry, [dict(data)])
+    pipe(folder / f"{name}.toml")(data)  # with the model in the stage
+    assert isinstance(expected, dict)
+    check_values(entry, expected, {key: data[key] for key in ("image", "result")})
+
+
+def test_a_mean_that_moves_into_a_model_says_nothing_of_its_colours(folder: Path) -> None:
+    """One that a model has itself tells that it wants RGB, and images that are BGR would be refused."""
+    text = """
+        [pipeline]
+        inputs = {data = "uint8[8,8,3] bgr"}
+        [net]
+        backend = "Sequential[Mat2Tensor,Normalize(mean=[124,116,104],std=[58,57,57]),TensorrtTensor]"
+        model = "small.onnx"
+        """
+    made = read_pipeline(text, folder, "normalised")
+    check(made, folder, "normalised", random.Random(1))
+    config = parse((folder / "repository_normalised" / "normalised__net" / "config.pbtxt").read_text())
+    assert config.input[0].data_type == 2  # UINT8: all of it moved
+
+
 def test_a_pipeline_for_the_gpu_runs_in_process(folder: Path) -> None:
     text = """
         [pipeline]

@@ -8,6 +8,7 @@ A comment in front of a block says what is special about it::
     <!-- file: PATH -->           it is this file
     <!-- shows: PATH -->          its lines stand in this file of the project, in this order
     <!-- shows: output -->        its lines stand in what the block before it printed; numbers may differ
+                                      (not those of shapes)
 
 Without one, ``sh`` and ``python`` blocks are run and others only shown. A line ``...`` stands for any others.
 """
@@ -41,6 +42,7 @@ BLOCK = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 LINK = re.compile(r"\]\((?!https?:)(?P<path>[^)#]*)(?:#(?P<anchor>[^)]+))?\)")
+_MEASURED = re.compile(r"(\d+(?:x\d+)+|\[[\d,]+\])|\d[\d.,]*(?:e[+-]?\d+)?")  # but for shapes
 STARTED_S = 120
 
 
@@ -167,7 +169,7 @@ def _check_shown(block: Block, found: str, *, exact: bool) -> None:
 
 def _plain(line: str, *, exact: bool) -> str:
     line = " ".join(line.split())
-    return line if exact else re.sub(r"\d[\d.,]*(?:e[+-]?\d+)?", "#", line)
+    return line if exact else _MEASURED.sub(lambda found: found[1] or "#", line)
 
 
 @pytest.fixture

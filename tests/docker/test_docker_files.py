@@ -230,7 +230,7 @@ def test_files_of_others_and_edited_ones_stay(tmp_path: Path) -> None:
         write_deployment(pipeline, folder)
     (problem,) = found.value.diagnostics
     assert (problem.code, "'compose.yaml'" in problem.message) == ("TP615", True)
-    assert not (folder / "Dockerfile").exists()
+    assert [path.name for path in folder.iterdir()] == ["compose.yaml"]  # nothing is built for it either
     write_deployment(pipeline, folder, force=True)
     assert (folder / "compose.yaml").read_text() != "mine"
     (folder / "prometheus.yml").write_text("edited")
@@ -241,3 +241,20 @@ def test_files_of_others_and_edited_ones_stay(tmp_path: Path) -> None:
     assert write_deployment(pipeline, folder, force=True)[1] == ("prometheus.yml",)
     assert (folder / "notes.txt").read_text() == "mine"
     assert not [path for path in folder.iterdir() if path.name.startswith(".prometheus")]
+
+
+def test_a_model_repository_is_no_folder_for_them(tmp_path: Path) -> None:
+    path, repository = tmp_path / "hello.toml", tmp_path / "model_repository"
+    path.write_text(examples.pipeline("hello").read_text())
+    build(path, repository, BuildOptions(cores=2))
+    before = sorted(repository.rglob("*"))
+    for target, folder in ((path, repository), (repository, repository), (repository, repository / "docker")):
+        for force in (False, True):
+            with pytest.raises(PipelineError, match="model repository") as found:
+                write_deployment(target, folder, force=force)
+            (problem,) = found.value.diagnostics
+            assert problem.code == "TP617" and problem.hint
+    assert sorted(repository.rglob("*")) == before
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PipelineError, match="can't be a folder for these files"):
+        write_deployment(path, tmp_path / "file")

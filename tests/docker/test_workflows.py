@@ -87,6 +87,8 @@ def test_repository_is_kept_and_packages_are_cached(system: str, checkout: Path)
             if "uses" in step
         }
         assert uses["actions/upload-artifact"]["path"] == "model_repository"
+        # Without them a version directory that holds .gitkeep alone would be missing where it is downloaded.
+        assert uses["actions/upload-artifact"]["include-hidden-files"] is True
         key = uses["actions/cache"]["key"]
         assert document["env"]["TPGEN"] == "git+https://example.org/t.git"
     else:
@@ -175,13 +177,20 @@ def test_engines_are_built_for_each_type_of_gpu(system: str, with_model: Path) -
     done = subprocess.run(shellcheck, input=script, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     if system == "github":
-        (cache,) = [step["with"] for step in job["steps"] if step.get("with", {}).get("path") == ".engines"]
-        assert "matrix.gpu" in cache["key"] and "hashFiles('gpu_repository/*/*/engine.json')" in cache["key"]
+        kept = [step for step in job["steps"] if step.get("with", {}).get("path") == ".engines"]
+        restored, saved = (step["with"]["key"] for step in kept)
+        assert "matrix.gpu" in restored and "hashFiles('gpu_repository/*/*/engine.json')" in restored
+        assert [step["uses"] for step in kept] == ["actions/cache/restore@v4", "actions/cache/save@v4"]
+        # What was built before something failed is kept, too, and under a key of its own.
+        assert "!cancelled()" in kept[1]["if"] and "github.run_id" in saved
+        last = max(number for number, step in enumerate(job["steps"]) if "run" in step)
+        assert job["steps"].index(kept[1]) > last
         assert job["needs"] == "cpu" and "gpu_repository" in {
             s.get("with", {}).get("path") for s in job["steps"]
         }
     else:
         assert job["cache"]["key"] == "tpgen-engines-$GPU-24.12" and job["needs"] == ["cpu"]
+        assert job["cache"]["when"] == "always"
 
 
 def test_a_pipeline_for_the_gpu_is_verified_on_the_cpu_where_no_gpu_is(with_model: Path) -> None:

@@ -70,3 +70,16 @@ def test_a_stage_that_hands_on_is_not_said_to_follow_the_cores(
     text = explanation_text(found)
     assert "\n    1 instance, " in text
     assert "so a single instance does" in text
+
+
+@pytest.mark.parametrize(
+    ("target", "why"), [("gpu", "one on each GPU"), ("cpu", "the model has an instance per")]
+)
+def test_a_model_of_its_own_is_not_said_to_be_a_stage(tmp_path: Path, target: str, why: str) -> None:
+    save(
+        model([node("Relu", "x", "y")], [tensor("x", ["N", 4])], [tensor("y", ["N", 4])]), tmp_path / "n.onnx"
+    )
+    toml = '[a]\nbackend = "Onnx"\nmodel = "n.onnx"\ninstance_num = 3\n'
+    found = explained(tmp_path, toml, cores=4, target=target, runtime="onnxruntime")
+    (ignored,) = (key for key in found.ignored if key.key == "instance_num")
+    assert why in ignored.why

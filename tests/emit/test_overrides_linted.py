@@ -155,8 +155,9 @@ def test_nothing_is_said_about_good_fields(text: str, tmp_path: Path) -> None:
 
 
 def test_a_cache_is_noted_as_the_server_has_to_be_started_with_one(tmp_path: Path) -> None:
-    (note,) = findings(tmp_path, "triton.first.response_cache.enable = true")
+    note, warning = findings(tmp_path, "triton.first.response_cache.enable = true")
     assert (note.code, note.severity) == ("TP879", "note")
+    assert (warning.code, warning.severity) == ("TP922", "warning")  # as it is a Python stage
 
 
 @pytest.mark.parametrize("fuse", ["auto", "none"])

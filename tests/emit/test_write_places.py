@@ -34,8 +34,8 @@ NOBODY = 65534
 
 
 @contextmanager
-def mounted(target: Path, *options: str) -> Iterator[Path]:
-    """Mounts something at `target` for the block; skips the test where that is not allowed."""
+def mounted(test_dir: Path, target: Path, *options: str) -> Iterator[Path]:
+    """Mounts something below a test's directory for the block; skips the test where that is not allowed."""
     target.mkdir(exist_ok=True)
     try:
         subprocess.run(["mount", *options, str(target)], check=True, capture_output=True)
@@ -44,7 +44,6 @@ def mounted(target: Path, *options: str) -> Iterator[Path]:
     try:
         yield target
     finally:  # under whatever name it lies now: a writer at fault might have moved it
-        test_dir = next(path for path in target.parents if path.parent.name.startswith("pytest-"))
         for line in Path("/proc/self/mountinfo").read_text().splitlines():
             if Path(line.split(" ")[4]).is_relative_to(test_dir):
                 subprocess.run(["umount", line.split(" ")[4]], check=True)
@@ -60,7 +59,7 @@ def expected(path: Path) -> dict[str, tuple[int, bytes]]:
 def test_a_mount_point_is_written_in_place(tmp_path: Path, kind: str) -> None:
     (tmp_path / "volume").mkdir()
     options = ("-t", "tmpfs", "tmpfs") if kind == "tmpfs" else ("--bind", str(tmp_path / "volume"))
-    with mounted(tmp_path / "models", *options) as repo:
+    with mounted(tmp_path, tmp_path / "models", *options) as repo:
         write([OLD], repo)
         inode = repo.stat().st_ino
         (repo / "ocr/config.pbtxt").write_bytes(b"edited")
@@ -78,7 +77,7 @@ def test_a_volume_mounted_into_a_model_stays_mounted(tmp_path: Path, kind: str) 
     write([OLD], repo)
     (tmp_path / "volume").mkdir()
     options = ("-t", "tmpfs", "tmpfs") if kind == "tmpfs" else ("--bind", str(tmp_path / "volume"))
-    with mounted(repo / "ocr__det/1", *options) as volume:
+    with mounted(tmp_path, repo / "ocr__det/1", *options) as volume:
         (volume / "mine.txt").write_text("mine")
         device = volume.stat().st_dev, volume.stat().st_ino
         write([NEW], repo)
@@ -88,7 +87,7 @@ def test_a_volume_mounted_into_a_model_stays_mounted(tmp_path: Path, kind: str) 
 
 
 def test_a_mount_point_survives_a_kill(tmp_path: Path) -> None:
-    with mounted(tmp_path / "models", "-t", "tmpfs", "tmpfs") as repo:
+    with mounted(tmp_path, tmp_path / "models", "-t", "tmpfs", "tmpfs") as repo:
         write([OLD], repo)
         old = snapshot(repo)
         new = expected(tmp_path / "fresh")
@@ -106,7 +105,7 @@ def test_a_mount_point_survives_a_kill(tmp_path: Path) -> None:
 
 
 def test_a_really_full_disk(tmp_path: Path) -> None:
-    with mounted(tmp_path / "small", "-t", "tmpfs", "-o", "size=1m", "tmpfs") as disk:
+    with mounted(tmp_path, tmp_path / "small", "-t", "tmpfs", "-o", "size=1m", "tmpfs") as disk:
         repo = disk / "repo"
         write([OLD], repo)
         before = snapshot(repo)
@@ -120,7 +119,7 @@ def test_a_really_full_disk(tmp_path: Path) -> None:
 
 def test_a_read_only_repository_that_is_up_to_date_is_fine(tmp_path: Path) -> None:
     write([OLD], tmp_path / "volume")
-    with mounted(tmp_path / "models", "--bind", "-o", "ro", str(tmp_path / "volume")) as repo:
+    with mounted(tmp_path, tmp_path / "models", "--bind", "-o", "ro", str(tmp_path / "volume")) as repo:
         assert not write([OLD], repo).changed and not recover(repo)
         assert up_to_date({"ocr": "old"}, repo)
         with pytest.raises(PipelineError) as caught:

@@ -531,6 +531,28 @@ def test_encrypting_writes_a_whole_file_or_none(folder: Path, capsys: Any) -> No
     assert run_command(["encrypt"]) == 2
 
 
+def test_what_encrypt_cannot_do_is_said(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain, key = str(folder.parent / "net.onnx"), str(folder.parent / "key")
+    listed = sorted(folder.parent.iterdir())
+    wrong = [
+        (["-o", str(folder)], 2, "is a directory"),
+        (["--key", key, "--new-key", f"{key}2"], 2, "give one of them"),
+        (["-o", f"{folder}/none/x"], 1, f"'{folder}/none/x' can't be written"),
+    ]
+    for options, status, said in wrong:
+        assert run_command(["encrypt", plain, *options]) == status
+        assert said in capsys.readouterr().err
+    assert run_command(["encrypt", "--new-key", f"{key}2", "-o", f"{key}3"]) == 2
+    assert "no model is named" in capsys.readouterr().err
+    monkeypatch.delenv("TPGEN_MODEL_KEY_FILE")
+    assert run_command(["encrypt", plain]) == 1
+    told = capsys.readouterr().err
+    assert f"there is no key to encrypt '{plain}' with" in told and "--new-key FILE" in told
+    assert sorted(folder.parent.iterdir()) == listed
+
+
 def test_the_package_is_asked_for(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     monkeypatch.setattr(encryption.importlib.util, "find_spec", lambda _: None)
     assert run_command(["check", str(write_pipeline(folder, "secret", "net.onnx.encrypted"))]) == 3

@@ -179,7 +179,8 @@ class FakeTensorRT:
 
     def _config(self) -> Any:
         flags = self.config["flags"]
-        cache = self._object("ITimingCache", {"serialize": lambda: b"timings of " + self.version.encode()})
+        mine = b"timings of " + self.version.encode()
+        cache = self._object("ITimingCache", {"serialize": lambda: mine})
 
         def add_profile(_: Any) -> int:
             self.config["profiles"].append(self._shapes)
@@ -192,8 +193,8 @@ class FakeTensorRT:
                 "set_memory_pool_limit": lambda pool, size: self.config.update({pool.name: size}),
                 "set_flag": lambda flag: None if flag.name in flags else flags.append(flag.name),
                 "clear_flag": lambda flag: flags.remove(flag.name) if flag.name in flags else None,
-                "create_timing_cache": lambda _: cache,
-                "set_timing_cache": lambda *_: True,
+                "create_timing_cache": lambda known: cache if known in (b"", mine) else None,
+                "set_timing_cache": lambda given, _: given.serialize() == mine,
                 "get_timing_cache": lambda: cache,
             },
         )

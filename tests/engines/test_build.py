@@ -17,8 +17,6 @@ from tpgen.diagnostics import ToolMissing
 from tpgen.engines.build import (
     BuildFailed,
     build_engine,
-    command_text,
-    commands,
     find_tensorrt,
     version_of,
     with_weights,
@@ -132,6 +130,12 @@ def test_failures_of_tensorrt_itself() -> None:
         built(fake)
 
 
+@pytest.mark.parametrize("known", [b"", b"timings of 10.13.2.6", b"damaged"])
+def test_timings_that_cannot_be_read_are_forgotten(known: bytes) -> None:
+    plan, timings = build_engine(FakeTensorRT().module, REQUEST, MODEL, known)
+    assert plan and timings == b"timings of 10.13.2.6"
+
+
 def test_the_stand_in_has_only_what_is_listed() -> None:
     fake = FakeTensorRT("11.0.0")
     assert not hasattr(fake.module, "NetworkDefinitionCreationFlag")
@@ -206,12 +210,6 @@ def test_versions(monkeypatch: pytest.MonkeyPatch, version: str, known: bool) ->
     else:
         with pytest.raises(ToolMissing, match=f"TensorRT {version} is installed"):
             find_tensorrt()
-
-
-def test_commands_can_be_pasted() -> None:
-    lines = commands(REQUEST, "my model.onnx", "model.plan")
-    assert command_text(lines["trtexec"]).startswith("trtexec '--onnx=my model.onnx' --saveEngine=model.plan")
-    assert command_text(lines["polygraphy"]).startswith("polygraphy convert 'my model.onnx' --convert-to trt")
 
 
 @pytest.mark.gpu

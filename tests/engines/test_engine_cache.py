@@ -5,7 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pytest
 
 from tpgen.engines.engine_cache import EngineCache, write_whole
 from tpgen.engines.requests import EngineRequest, Gpu, Tensor, model_hash
+from tpgen.system import lock
 
 L4 = Gpu("NVIDIA L4", "8.9")
 PENDING = EngineRequest(model_hash(b"m"), (Tensor("x", "float32", (None, 4)),), ())
@@ -119,6 +122,45 @@ def test_a_killed_build_holds_nothing_up(tmp_path: Path) -> None:
     assert len(cache.entries()) == 1
 
 
+def test_what_is_being_built_is_not_pruned(tmp_path: Path) -> None:
+    cache = EngineCache(tmp_path)
+
+    def build(request: EngineRequest, timings: bytes) -> tuple[bytes, bytes]:
+        (tmp_path / f".{request.key()}.plan.abc").write_bytes(b"as far as it is written")
+        assert cache.prune([]) == [] and (tmp_path / f".{request.key()}.plan.abc").exists()
+        return b"plan", b""
+
+    cache.get(REQUEST, build)
+    assert cache.find(REQUEST)
+
+
+def test_a_lock_that_was_pruned_while_it_was_waited_for_is_taken_anew(tmp_path: Path) -> None:
+    """Else two would build at once: one with the removed lock, one with that which was made in its place."""
+    cache, path, log = EngineCache(tmp_path), tmp_path / f"{REQUEST.key()}.lock", []  # type: ignore[var-annotated]
+    waiting = threading.Thread(target=cache.get, args=(REQUEST, building(log)))
+    with open(path, "a") as removed:
+        assert lock(removed.fileno(), wait=True)
+        waiting.start()
+        while _times_open(path) < 2:
+            time.sleep(0.01)
+        path.unlink()
+        with open(path, "a") as new:
+            assert lock(new.fileno(), wait=True)
+            removed.close()
+            waiting.join(0.2)
+            assert log == [] and waiting.is_alive()
+    waiting.join()
+    assert log == ["fp32"]
+
+
+def _times_open(path: Path) -> int:
+    found = 0
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            found += os.readlink(descriptor) == str(path)
+    return found
+
+
 def test_pruning_keeps_what_is_asked_for(tmp_path: Path) -> None:
     cache = EngineCache(tmp_path)
     cache.get(REQUEST, building([]))  # type: ignore[arg-type]
@@ -142,6 +184,17 @@ def test_what_is_no_whole_engine_is_not_listed(tmp_path: Path) -> None:
     assert cache.entries() == []
     plan.with_suffix(".json").unlink()
     assert cache.entries() == [] and cache.find(REQUEST) is None
+
+
+@pytest.mark.parametrize("content", [b"", b"plan", b"plan fp32 and more"])
+def test_a_plan_that_was_changed_is_built_anew(tmp_path: Path, content: bytes) -> None:
+    cache, log = EngineCache(tmp_path), []  # type: ignore[var-annotated]
+    cache.get(REQUEST, building(log)).write_bytes(content)  # type: ignore[arg-type]
+    assert cache.get(REQUEST, building(log)).read_bytes() == b"plan fp32"  # type: ignore[arg-type]
+    about = cache.get(REQUEST, building(log)).with_suffix(".json")  # type: ignore[arg-type]
+    about.write_text(REQUEST.text())
+    cache.get(REQUEST, building(log))  # type: ignore[arg-type]
+    assert log == ["fp32"] * 3
 
 
 def test_a_file_is_whole_or_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from onnx import numpy_helper
 from engines.onnx_build import model, node, tensor
 from examples import ROOT
 from tpgen.engines.comparing import Comparison, compare
-from tpgen.engines.gates import Gate, accuracy_gate, gates_of, gates_text, half_gates
+from tpgen.engines.gates import Gate, accuracy_gate, gates_of, half_gates
 from tpgen.ir.decisive import Boxes, Classes
 
 
@@ -195,7 +195,9 @@ def test_a_point_of_accuracy() -> None:
 
 def test_they_are_printed() -> None:
     found = Comparison("y", 200, 0.995, 0.01, 0.001)
-    assert gates_text([found], half_gates([found])) == (
-        "y: top-1 the same in 99.50% of 200 rows, difference 1.00e-02 of the range at most, 1.00e-03 mean\n"
-        "ok: y: share of rows with the same top-1: 0.995 (at least 0.995)\n"
+    (gate,) = half_gates([found])
+    assert (
+        found.text()
+        == "y: top-1 the same in 99.50% of 200 rows, difference 1.00e-02 of the range at most, 1.00e-03 mean"
     )
+    assert gate.text() == "ok: y: share of rows with the same top-1: 0.995 (at least 0.995)"

@@ -143,7 +143,8 @@ def test_only_named_layers_are_converted_if_some_are() -> None:
 
 def test_a_name_that_no_layer_has_is_told() -> None:
     made = convert(network(), PrecisionRequest("fp16", keep=("convv",)))
-    assert "no layer's name holds 'convv'" in made.report.notes
+    assert made.report.unmatched == ("convv",)
+    assert "note: no layer's name holds 'convv'" in made.report.text()
 
 
 def test_an_unnamed_layer_goes_by_what_it_computes() -> None:
@@ -166,6 +167,17 @@ def test_layers_that_overflow_stay() -> None:
     unseen = convert(built)
     assert kept(unseen) == {} and any("no samples" in note for note in unseen.report.notes)
     assert not np.isfinite(compute(loaded(unseen.emulated), x=x)[0]).all()
+
+
+@pytest.mark.parametrize(
+    ("largest", "why"),
+    [(3e4, ""), (4e4, "reaches 4e+04"), (1e-4, ""), (1e-5, "is 1e-05 at most")],
+    ids=["large", "other samples may be larger", "small", "few digits"],
+)
+def test_values_near_the_ends_of_fp16(largest: float, why: str) -> None:
+    built = model([node("Relu", "x", "y", "relu")], [tensor("x", ["N", 2])], [tensor("y", ["N", 2])])
+    found = kept(convert(built, x=np.array([[largest, largest / 2]], np.float32)))
+    assert why in found["relu"] if why else found == {}
 
 
 @pytest.mark.parametrize(
@@ -197,6 +209,18 @@ def test_a_few_small_weights_are_no_reason() -> None:
         [node("MatMul", "x w", "y", "m")], [tensor("x", ["N", 4])], [tensor("y", ["N", 4])], {"w": small}
     )
     assert kept(convert(built)) == {}
+
+
+def test_a_single_small_variance_is_a_reason() -> None:
+    """What is small there makes its channel large."""
+    constants = {"s": weights(2), "b": weights(2), "m": weights(2), "v": np.array([1e-6, 1], np.float32)}
+    built = model(
+        [node("BatchNormalization", "x s b m v", "y", "norm")],
+        [tensor("x", ["N", 2])],
+        [tensor("y", ["N", 2])],
+        constants,
+    )
+    assert "'v' holds 1e-06" in kept(convert(built))["norm"]
 
 
 def layer_norm(*, decomposed: bool) -> onnx.ModelProto:
@@ -326,10 +350,22 @@ def test_constants_in_nodes_are_converted() -> None:
     ]
     built = model(nodes, [tensor("x", ["N", 2])], [tensor("y", ["N", 2])])
     made = convert(built)
-    assert operators(made.model) == ["Cast", "Mul", "Cast"]
+    assert operators(made.model) == ["Cast", "Mul", "Cast"] and "Constant" not in operators(made.emulated)
     np.testing.assert_array_equal(
         compute(loaded(made.emulated), x=np.ones((1, 2), np.float32))[0], np.float32(np.float16(0.1))
     )
+
+
+def test_constants_in_nodes_that_are_no_floats_stay() -> None:
+    shape = numpy_helper.from_array(np.array([-1, 1], np.int64))
+    nodes = [
+        helper.make_node("Constant", [], ["s"], "shape", value=shape),
+        node("Relu", "x", "r", "relu"),
+        node("Reshape", "r s", "y", "reshape"),
+    ]
+    built = model(nodes, [tensor("x", ["N", 2])], [tensor("y", ["M", 1])])
+    (answer,) = compute(loaded(convert(built).model), x=np.array([[1, 2]], np.float32))
+    assert answer.tolist() == [[1], [2]]
 
 
 def test_an_operator_of_another_domain_stays() -> None:
@@ -347,6 +383,13 @@ def test_an_older_model_is_brought_to_the_opset_of_bfloat16() -> None:
     made = convert(network(), PrecisionRequest("bf16"))
     assert "brought from opset 17 to 22: bf16 needs that" in made.report.notes
     assert loaded(made.model).opset_import[0].version == 22
+
+
+def test_constants_that_an_old_model_does_not_list_as_inputs() -> None:
+    """Version 3 of the format wants that; onnxruntime does without."""
+    old = network()
+    old.ir_version, old.opset_import[0].version = 3, 9
+    assert loaded(convert(old, PrecisionRequest("bf16")).model).opset_import[0].version == 22
 
 
 def test_the_same_model_gives_the_same_bytes() -> None:

@@ -100,6 +100,9 @@ def test_opt_is_the_largest_unless_it_is_given() -> None:
         PlanProblem, match="min ≤ opt ≤ max is needed, not 1x3x32x32 ≤ 16x3x32x320 ≤ 8x3x32x320"
     ):
         plan_profiles(RECOGNISER, declared("1x3x32x32", "8x3x32x320", "16"))
+    with pytest.raises(PlanProblem) as caught:
+        plan_profiles(RECOGNISER, declared("1x3x32x32", "8x3x32x320", "4x3x32x16"))
+    assert caught.value.key == "opt"
 
 
 def test_a_profile_that_holds_less_than_triton_sends_is_raised() -> None:
@@ -113,9 +116,40 @@ def test_a_profile_that_holds_less_than_triton_sends_is_raised() -> None:
     assert any(note.startswith("at most 8 of 3x32x512 go into one call") for note in split.notes)
 
 
-def test_sizes_between_profiles_are_told() -> None:
+def test_what_is_fast_stays_fast_in_a_profile_that_is_raised() -> None:
+    plan = plan_profiles(CLASSIFIER, declared("1", "8", "4"), max_batch=32)
+    assert [tuple(shape[0] for shape in shapes) for shapes in ranges(plan)] == [(1, 4, 32)]
+
+
+def test_sizes_between_profiles_go_to_the_larger_one() -> None:
     plan = plan_profiles(RECOGNISER, declared("1x3x32x32;1x3x32x320", "8x3x32x64;8x3x32x512"))
-    assert plan.notes == ("no profile holds 'x0' with 65 to 319 in dimension 3: pad to 320",)
+    assert plan.holding(((8, 3, 32, 65),)) == plan.holding(((1, 3, 32, 319),)) == [1]
+    assert plan.notes == ("min 1x3x32x320 is 1x3x32x65 now: sizes between profiles were in none",)
+
+
+ANY_SIZE = taking(("N", 3, "H", "W"))
+
+
+def test_sizes_whose_combination_no_profile_has() -> None:
+    """Each of height and width alone is without a hole."""
+    plan = plan_profiles(ANY_SIZE, declared("1x3x32x32;1x3x64x64", "8x3x64x64;8x3x512x512"))
+    assert plan.holding(((1, 3, 40, 500),)) == plan.holding(((1, 3, 500, 40),)) == [1]
+    assert len(plan.notes) == 1
+    plan = plan_profiles(ANY_SIZE, declared("1x3x32x32;1x3x32x32", "8x3x512x64;8x3x64x512"))
+    (note,) = plan.notes
+    sizes = "'x0' with 65 to 512 in dimension 2 and 'x0' with 65 to 512 in dimension 3"
+    assert note == f"no profile holds {sizes}: raise 'max' if such sizes come"
+    two = taking(("N", "S"), ("N", "K"))
+    plan = plan_profiles(two, declared("1x2,1x1;1x8,1x1", "8x4,8x5;8x16,8x8"))
+    assert plan.holding(((3, 3), (3, 7))) == plan.holding(((3, 6), (3, 1))) == [1]
+
+
+def test_more_combinations_than_can_be_looked_at() -> None:
+    many = taking(("N", "A", "B", "C", "D", "E", "F"))
+    low = ";".join("x".join(["1"] * 1 + [str(10 * i + 1)] * 6) for i in range(6))
+    high = ";".join("x".join(["1"] * 1 + [str(10 * i + 5)] * 6) for i in range(6))
+    plan = plan_profiles(many, declared(low, high))
+    assert plan.holding(((1, 8, 8, 8, 8, 8, 8),)) == [1]
 
 
 def test_buckets_lower_the_minimum_of_the_next_larger_profile() -> None:
@@ -167,7 +201,7 @@ def test_no_request_falls_between_profiles(
         taking(("N", 3, "W")), given_, max_batch=extra, buckets=[((3, w),) for w in sorted(widths)]
     )
     largest = max([extra, *(b1 for (_, b1), _ in profiles)])
-    held = {w for _, (w0, w1) in profiles for w in range(w0, w1 + 1)}
+    held = range(min(w0 for _, (w0, _) in profiles), widest + 1)
     for width, batch in product(widths or held, range(1, largest + 1)):
         assert plan.holding(((batch, 3, width),)), (batch, width)
     for profile in plan.profiles:

@@ -182,6 +182,8 @@ def test_what_cannot_be_quantised() -> None:
     plain = model([node("Relu", "x", "y")], [tensor("x", ["N", 2])], [tensor("y", ["N", 2])])
     with pytest.raises(ModelError, match="no layer to quantise"):
         quantize(plain, samples=[{"x": np.zeros((1, 2), np.float32)}])
+    with pytest.raises(ModelError, match="no layer is left to quantise: precision::fp32 keeps all"):
+        quantize(network(), Int8Request(keep=("",)))
     with pytest.raises(ModelError, match="needs samples"):
         quantize(network(), samples=[])
     with pytest.raises(ModelError, match="onnxruntime can't quantise"):

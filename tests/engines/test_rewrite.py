@@ -165,6 +165,15 @@ def test_matrix_products(tmp_path: Path, op: str, bias: str) -> None:
     assert report.inserted == (("mean",) if kind == "MatMul" else ())
 
 
+def test_a_bias_that_differs_from_item_to_item_takes_no_mean(tmp_path: Path) -> None:
+    constants = {"w": weights(5, 4), "b": weights(2, 4)}
+    built = model([node("Gemm", "x w b", "y")], [tensor("x", [2, 5])], [tensor("y", [2, 4])], constants)
+    wanted = ModelRewrite("x", mean=(1, 2, 3, 4, 5))
+    report = check_equal(save(built, tmp_path / "m.onnx"), wanted, pixels(2, 5))
+    assert report.inserted == ("mean",)
+    assert "differs from item to item" in report.why[0]
+
+
 def test_several_readers(tmp_path: Path) -> None:
     constants = {"w": weights(2, 3, 3, 3), "v": weights(2, 3, 1, 1), "b": weights(2)}
     nodes = [

@@ -22,10 +22,10 @@ MODEL = (
 )
 
 
-def graph(folder: Path, text: str, target: str = "cpu") -> Graph:
+def graph(folder: Path, text: str, target: str = "cpu", **options: str) -> Graph:
     write_models(folder)
     (folder / "p.toml").write_text(text)
-    return check(folder / "p.toml", BuildOptions(target=target, cores=2)).compiled[0].graph
+    return check(folder / "p.toml", BuildOptions(target=target, cores=2, **options)).compiled[0].graph
 
 
 def cost(folder: Path, text: str, target: str = "cpu", rate: float | None = None, cores: int = 2) -> Cost:
@@ -47,6 +47,16 @@ def test_time_follows_the_sizes_of_images(tmp_path: Path) -> None:
         assert found.ms == pytest.approx(stage.ms + CLIENT_MS * (height * width + side * side) * 3 / 1e6)
         assert not found.assumed
         assert [one.size for one in found.edges] == [height * width * 3, side * side * 3]
+
+
+def test_pixels_are_counted_without_the_channels(tmp_path: Path) -> None:
+    """Wherever these are."""
+    figure = KERNELS["tensor:float_tensor"]
+    text = (
+        '[pipeline]\nname = "p"\ninputs = {data = "uint8[3,200,500] CHW bgr"}\n[a]\nbackend = "FloatTensor"\n'
+    )
+    (stage,) = cost(tmp_path, text).stages
+    assert stage.ms == pytest.approx(STAGE_MS + figure.ms + (figure.read + figure.written) * 200 * 500 / 1e6)
 
 
 def test_unknown_sizes_are_assumed_and_that_is_noted(tmp_path: Path) -> None:
@@ -81,6 +91,28 @@ def test_what_crosses_the_bus(tmp_path: Path) -> None:
     into = edges["p__a__before", "p__a"]
     assert (into.size, into.over) == (224 * 224 * 3, "bus")  # as uint8: the cast is in the model
     assert {one.over for one in cost(tmp_path, MODEL).edges} == {"memory"}
+
+
+def test_what_stays_on_the_gpu_limits_nothing(tmp_path: Path) -> None:
+    """No figure is known of it, so no rate is named."""
+    text = MODEL.replace('name = "p"', 'name = "p"\npreprocess = "gpu"').replace("cvtColorMat,", "")
+    found = cost(tmp_path, text.replace('color = "rgb"\n', "").replace("rgb.onnx", "any.onnx"), "gpu")
+    inside = [one for one in found.edges if one.over == "gpu"]
+    assert inside and not {f"{one.source} -> {one.target}" for one in inside} & set(found.rates)
+
+
+def test_a_model_of_its_own_costs_what_it_computes(tmp_path: Path) -> None:
+    """With what stands around it in its node, which the caller does."""
+    text = (
+        '[pipeline]\nname = "p"\ninputs = {data = "float32[3,8,8] rgb"}\n'
+        '[a]\nbackend = "Identity"\nnext = ["b", "c"]\n[c]\nbackend = "Identity"\n'
+        '[b]\nbackend = "S[ContiguousTensor,Onnx,Softmax]"\nmodel = "convolution.onnx"\nmax = 4\n'
+    )
+    placed = graph(tmp_path, text, fuse="none")
+    found = cost_of(placed, cores=2, target="cpu", engine_rate=None)
+    (called,) = (one.name for one in placed.stages if one.is_called)
+    (stage,) = (one for one in found.stages if one.stage == called)
+    assert [one.operator for one in stage.calls] == ["TensorrtTensor"]
 
 
 def test_what_nobody_measured_is_named(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from small_models import write_models
 from test_contract import RUNTIME, expected_keywords, method
-from tpgen.driver import BuildOptions, BuildResult, build
+from tpgen.driver import BuildOptions, BuildResult, build, check
 from tpgen.driver.deploy import deployment_of
 from tpgen.driver.explain import explain
 from tpgen.driver.explain_text import explanation_text
@@ -212,6 +212,40 @@ def test_only_one_stage_of_a_pipeline_is_on_the_gpu(models: Path) -> None:
     (found,) = (one for one in result.diagnostics if one.code == "TP917")
     assert "another stage of the pipeline is there" in found.message
     assert sorted(kind == GPU for kind, _ in kinds(models).values()) == [False, True]
+
+
+def test_instances_of_a_stage_on_the_gpu_are_told_at_their_line(models: Path) -> None:
+    text = IMAGES.replace("resize_h", "instance_num = 4\n    resize_h")
+    (found,) = (
+        one for one in built(models, text, head='instances = "as-written"').diagnostics if one.code == "TP917"
+    )
+    assert found.span is not None and found.span.text == "4"
+    assert "'prepare' has one instance on each GPU, not 4" in found.message
+    assert not any(one.code == "TP917" for one in built(models, text).diagnostics)
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "told"),
+    [
+        ("", "", True),
+        ("gpus = [0, 1]", "gpus = [1]", True),
+        ("gpus = [0]", "", True),
+        ("gpus = [0]", "gpus = [1]", False),
+    ],
+)
+def test_stages_of_two_pipelines_on_one_gpu_take_turns(
+    own: str, others: str, told: bool, models: Path, tmp_path: Path
+) -> None:
+    options, paths = BuildOptions(target="gpu", cores=4), []
+    for name, gpus in (("one", own), ("two", others)):
+        paths.append(models / f"{name}.toml")
+        paths[-1].write_text(f'{gpus}\n[pipeline]\npreprocess = "gpu"\n{dedent(IMAGES)}')
+    together = check(paths, options).diagnostics
+    alone, beside = (build(path, tmp_path / "repository", options).diagnostics for path in paths)
+    for found, wanted in ((together, told), (alone, False), (beside, told)):
+        said = [one.message for one in found if one.code == "TP917"]
+        assert bool(said) == wanted
+        assert all("'one__decode' and 'two__decode'" in message for message in said)
 
 
 def test_on_the_cpu_target_it_has_no_effect_and_explain_says_so(models: Path) -> None:

@@ -456,3 +456,34 @@ def test_a_provider_of_a_node_that_a_models_graph_does_is_refused(folder: Path) 
     text = text.replace("max = 4", "max = 4\nnext = 'best'")
     text += '[best]\nbackend = "ArgMax"\nexecution_provider = "cuda"\n'
     assert ("TP922", "error", 11, "execution_provider") in findings(folder, text, target="gpu")
+
+
+def in_one_stage(above: str, first: str, second: str) -> str:
+    """Two nodes of one stage, each with keys."""
+    head = f'{above}[pipeline]\ninputs = {{data = "float32[4]"}}\n'
+    return f'{head}[a]\nbackend = "Softmax"\nnext = "b"\n{first}[b]\nbackend = "ArgMax"\n{second}'
+
+
+def test_a_nodes_own_value_stands_above_that_of_all_nodes(folder: Path) -> None:
+    text = in_one_stage("max_queue_size = 9\n", "", "max_queue_size = 3\n")
+    assert config(folder, text, "p").dynamic_batching.default_queue_policy.max_queue_size == 3
+    assert not [one for one in findings(folder, text) if one[0] == "TP921"]
+
+
+def test_of_two_own_values_the_first_holds(folder: Path) -> None:
+    text = in_one_stage("max_queue_size = 9\n", "max_queue_size = 5\n", "max_queue_size = 3\n")
+    assert config(folder, text, "p").dynamic_batching.default_queue_policy.max_queue_size == 5
+    assert ("TP921", "warning", 10, "max_queue_size") in findings(folder, text)
+
+
+def test_keys_about_priorities_come_from_one_node(folder: Path) -> None:
+    policy = "priority_queue_policy = {3 = {max_queue_size = 2}}\n"
+    second = f"priority_levels = 3\ndefault_priority_level = 1\n{policy}"
+    batching = config(folder, in_one_stage("", "", second), "p").dynamic_batching
+    assert (batching.priority_levels, batching.default_priority_level) == (3, 1)
+    text = in_one_stage("", "priority_levels = 2\n", second)
+    batching = config(folder, text, "p").dynamic_batching
+    assert (batching.priority_levels, batching.default_priority_level) == (2, 2)
+    assert not batching.priority_queue_policy
+    lost = ["priority_levels", "default_priority_level", "priority_queue_policy"]
+    assert sorted(one[3] for one in findings(folder, text) if one[0] == "TP921") == sorted(lost)

@@ -13,17 +13,16 @@ if TYPE_CHECKING:
     from .report import Report
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+_NEW_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command("encrypt")
 @click.argument("model", type=_FILE, required=False)
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="The file to write; by default MODEL.encrypted."
-)
+@click.option("-o", "--output", type=_NEW_FILE, help="The file to write; by default MODEL.encrypted.")
 @click.option("--key", type=_FILE, help="The file with the key; by default that of the environment.")
 @click.option(
     "--new-key",
-    type=click.Path(path_type=Path),
+    type=_NEW_FILE,
     metavar="FILE",
     help="Write a new key there, which only you can read; a file is never replaced.",
 )
@@ -39,6 +38,10 @@ def command(
     """
     if new_key is None and model is None:
         raise click.UsageError("name a model, or write a key with --new-key FILE")
+    if new_key is not None and key is not None:
+        raise click.UsageError("--key names a key that is there, --new-key writes one: give one of them")
+    if output is not None and model is None:
+        raise click.UsageError("--output is for an encrypted model, and no model is named")
     from ..driver.encrypting import encrypt_model, write_key
 
     if new_key is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -63,7 +64,12 @@ def plan_command(report: Report, path: Path, options: BuildOptions) -> None:
 @click.argument("directory", type=_REPOSITORY, metavar="DIR")
 @_cache_option
 @click.option("--gpu-name", metavar="NAME", help="The GPU's name [default: what nvidia-smi says].")
-@click.option("--compute-capability", metavar="X.Y", help="The GPU's compute capability, likewise.")
+@click.option(
+    "--compute-capability",
+    metavar="X.Y",
+    callback=lambda _ctx, _param, text: _checked_capability(text),
+    help="The GPU's compute capability, likewise.",
+)
 @json_option
 @click.pass_obj
 def build_command(
@@ -196,6 +202,12 @@ def prune_command(
     report.put(folder=str(cache.folder), removed=removed, kept=[request.key() for request in keep])
     plans = sum(name.endswith(".plan") for name in removed)
     report.say(f"{cache.folder}: {plans} engines removed, {len(keep)} kept")
+
+
+def _checked_capability(text: str | None) -> str | None:
+    if text is not None and not re.fullmatch(r"[1-9]\d*\.\d", text):
+        raise click.BadParameter(f"{text!r} is no compute capability, such as 8.9")
+    return text
 
 
 def _cache(folder: Path | None) -> EngineCache:

@@ -26,11 +26,13 @@ from .compile import AfterPass, Compiled, compile_pipeline
 from .encrypted import note_encrypted, scratch_folder
 from .engines import plan_engines
 from .files import file_contents, named_files
+from .gpu_turns import note_turns
+from .lowered import Lowered
 from .models import model_contents
 from .needs import cuda_pool_of
 from .options import BuildOptions
 from .packages import note_missing_packages
-from .precision import TENSORRT, Lowered, lower_models, note_builder_keys, note_default, sample_hashes
+from .precision import TENSORRT, lower_models, note_builder_keys, note_default, sample_hashes
 from .refused import report_refused
 from .shown import counted
 
@@ -78,6 +80,7 @@ def check(
         )
     bag.raise_if_errors()
     _note_pending(plans, None, bag)
+    note_turns(plans, None, bag)
     return BuildResult(tuple(p.pipeline for p in plans), tuple(bag.diagnostics), compiled=tuple(compiled))
 
 
@@ -101,6 +104,7 @@ def build(
         bag.raise_if_errors()
         written = write(plans, target)
     _note_pending(plans, target, bag)
+    note_turns(plans, target, bag)
     return BuildResult(
         tuple(p.pipeline for p in plans),
         (*bag.diagnostics, *written.diagnostics),
@@ -240,6 +244,20 @@ def _lint_overridden(planned: RepoPlan, compiled: Compiled, inputs: Inputs, scra
             from ..emit.lint.merged import lint_merged  # with the rules, which most builds have no use for
 
             bag.extend(lint_merged(models[stage.name], overrides, inputs.target_triton, scratch))
+        if stage.is_python and parse(_text_of(models[stage.name])).response_cache.enable:
+            _warn_of_cache(overrides, bag)
+
+
+def _warn_of_cache(overrides: Sequence[Override], bag: Bag) -> None:
+    """A raw field switches the cache on in front of a Python stage; the key of the node does not."""
+    path = ("response_cache", "enable")
+    depth, span, node = max(((*one.nearest(path), one.node) for one in overrides), key=lambda one: one[0])
+    if depth:
+        message = f"'response_cache' of '{node}' answers a bad item as an empty one the second time"
+        hint = (
+            "Triton 24.10 keeps an answer that is an error without the error; leave it out of Python stages"
+        )
+        bag.warning("TP922", message, span, hint=hint, node=node)
 
 
 def _text_of(model: ModelPlan) -> str:

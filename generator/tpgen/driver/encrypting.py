@@ -48,14 +48,13 @@ def encrypt_model(model: Path, target: Path, key_file: Path | None = None) -> in
         ToolMissing: the package for it is not installed.
     """
     try:
-        key = encryption.file_key(key_file) if key_file else encryption.environment_key(model)
+        key = encryption.file_key(key_file) if key_file else _environment_key(model)
         if encryption.is_encrypted(model):
             raise _wrong(f"'{model}' is encrypted already", "name the model as it was", model)
         if target.resolve() == model.resolve():
             raise _wrong(f"'{target}' is the model itself", "choose another name with -o", model)
         data = _whole(model)
         sealed = encryption.encrypt(data, model.name, key)
-        _write(target, sealed)
     except encryption.EncryptionProblem as problem:
         raise _wrong(problem.message, problem.hint, model) from None
     except ModelError as problem:
@@ -63,8 +62,21 @@ def encrypt_model(model: Path, target: Path, key_file: Path | None = None) -> in
             [Diagnostic(problem.code, Severity.ERROR, str(problem), hint=problem.hint, file=str(model))]
         ) from None
     except OSError as problem:
-        raise _wrong(f"'{problem.filename}': {problem.strerror}", None, model) from None
+        raise _wrong(f"'{problem.filename}' can't be read: {problem.strerror}", None, model) from None
+    try:
+        _write(target, sealed)
+    except OSError as problem:
+        raise _wrong(
+            f"'{target}' can't be written: {problem.strerror}", "name another with -o", model
+        ) from None
     return len(sealed)
+
+
+def _environment_key(model: Path) -> bytes:
+    if not encryption.names_key():
+        hint = "--new-key FILE writes one and takes it, --key FILE takes one that is there, as does"
+        raise _wrong(f"there is no key to encrypt '{model}' with", f"{hint} TPGEN_MODEL_KEY_FILE", model)
+    return encryption.environment_key(model)
 
 
 def _whole(model: Path) -> bytes:

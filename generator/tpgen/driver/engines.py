@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,14 +11,16 @@ from ..emit.native_model import Engine
 from ..emit.repo_plan import CopyFrom
 from ..engines.commands import polygraphy, trtexec
 from ..engines.plan_files import MODEL, PLAN
-from ..engines.profiles import Declared, PlanProblem, ProfilePlan, Shapes, plan_profiles
+from ..engines.profiles import Declared, PlanProblem, Profile, ProfilePlan, Shapes, plan_profiles
 from ..engines.requests import EngineRequest, Flags, Hardware
 from ..frontend.batches import parse_shapes
 from ..frontend.values import ValueProblem
 from ..ir.graph import Call, Graph, Node, Stage
+from ..ir.signature import ModelSignature
 from ..types import Array
 from .compile import Compiled
-from .precision import Contents, Lowered, engine_calls, tensor_of
+from .lowered import Lowered
+from .precision import Contents, engine_calls, tensor_of
 
 
 def plan_engines(
@@ -38,10 +40,10 @@ def plan_engines(
         try:
             profiles = _profiles(graph, stage, node, call)
         except (PlanProblem, ValueProblem) as problem:
-            span, hint = node.spans.get("max", call.span), _HINT
-            if "opt" in call.spans and _can_do_without_opt(graph, stage, node, call):
-                span, hint = call.spans["opt"], "it is a batch, or a whole shape, from 'min' to 'max'"
-            bag.error("TP412", f"no engine can be planned: {problem}", span, hint=hint, node=node.title)
+            key = problem.key if isinstance(problem, PlanProblem) else "opt"
+            span = call.spans.get(key) or node.spans.get(key) or node.spans.get("max", call.span)
+            message = f"no engine can be planned: {problem}"
+            bag.error("TP412", message, span, hint=problem.hint, node=node.title)
             continue
         for note in profiles.notes:
             bag.note("TP907", note, node.spans.get("max", call.span), node=node.title)
@@ -92,30 +94,48 @@ def _workspace(op: Any) -> int | None:
     return int(text) if text else None
 
 
-_HINT = 'write the smallest and the largest shape, as min = "1x3x32x32" and max = "8x3x32x512"'
-
-
 def _profiles(graph: Graph, stage: Stage, node: Node, call: Call) -> ProfilePlan:
+    """The profiles of a call's engine; what is said of them is in the order that the TOML has.
+
+    Raises:
+        PlanProblem: they can't be planned.
+        ValueProblem: 'opt' is no shape.
+    """
     op: Any = call.op
+    is_turned = call.rewrite is not None and call.rewrite.layout == "HWC"  # the passes moved the channels
+    signature = _channels_first(op.signature) if is_turned else op.signature
     arriving = _arriving(graph, call)
-    declared = [
-        Declared(_completed(one.low, arriving), _completed(one.high, arriving), _opt(op.opt, arriving))
-        for group in node.settings.groups
-        for one in group.profiles
-    ]
+    if is_turned:
+        arriving = tuple(shape and _first(shape) for shape in arriving)
+    profiles = [one for group in node.settings.groups for one in group.profiles]
+    declared = []
+    for one, opt in zip(profiles, _opts(op.opt, len(profiles)), strict=True):
+        sizes = (one.low, one.high)
+        low, high = (
+            (tuple(_first(s) if len(s) == 4 else s for s in given) for given in sizes) if is_turned else sizes
+        )
+        declared.append(Declared(*(_completed(shapes, arriving) for shapes in (low, high, opt) if shapes)))
     is_known = bool(arriving) and all(shape is not None for shape in arriving)
     buckets = [tuple(shape for shape in arriving if shape is not None)] if is_known else []
-    return plan_profiles(op.signature, declared, max_batch=stage.max_batch, buckets=buckets)
+    found = plan_profiles(signature, declared, max_batch=stage.max_batch, buckets=buckets)
+    return replace(found, profiles=tuple(map(_last_in, found.profiles))) if is_turned else found
 
 
-def _can_do_without_opt(graph: Graph, stage: Stage, node: Node, call: Call) -> bool:
-    """True if ``opt`` is all that is in the way of a plan."""
-    op: Any = call.op
-    try:
-        _profiles(graph, stage, node, replace(call, op=replace(op, opt="")))
-    except (PlanProblem, ValueProblem):
-        return False
-    return True
+def _first(shape: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A shape whose channels came last, with the channels where the model's file has them."""
+    return (*shape[:-3], shape[-1], *shape[-3:-1])
+
+
+def _last_in(profile: Profile) -> Profile:
+    def last(shape: tuple[int, ...]) -> tuple[int, ...]:
+        return (shape[0], *shape[2:], shape[1])
+
+    return tuple(replace(one, low=last(one.low), opt=last(one.opt), high=last(one.high)) for one in profile)
+
+
+def _channels_first(signature: ModelSignature) -> ModelSignature:
+    (info,) = signature.inputs
+    return replace(signature, inputs=(replace(info, shape=_first(info.shape)),))
 
 
 def _arriving(graph: Graph, call: Call) -> tuple[tuple[int, ...] | None, ...]:
@@ -140,5 +160,10 @@ def _completed(shapes: Shapes, arriving: tuple[tuple[int, ...] | None, ...]) -> 
     )
 
 
-def _opt(text: str, arriving: tuple[tuple[int, ...] | None, ...]) -> Shapes:
-    return _completed(parse_shapes("opt", text)[0], arriving) if text else ()
+def _opts(text: str, count: int) -> Sequence[Shapes]:
+    """The shapes in 'opt' for each profile; nothing where it is not given."""
+    found = parse_shapes("opt", text) if text else ((),)
+    if len(found) not in (1, count):
+        message = f"'opt' is for {len(found)} profiles (;), but 'min' and 'max' for {count}"
+        raise PlanProblem(message, "opt", "give one value for all, or one for each")
+    return found * count if len(found) == 1 else found

@@ -301,16 +301,24 @@ def _overruled(compiled: Compiled) -> Iterator[IgnoredKey]:
         )
     if compiled.options.instances == "auto":
         reasons["instance_num"] = _INSTANCES
-    light = {name for stage in compiled.graph.stages if _is_light(stage, compiled) for name in stage.nodes}
+    special: dict[str, str] = {}
+    for stage in compiled.graph.stages:
+        if _is_light(stage, compiled) or not stage.is_python:
+            why = _LIGHT if stage.is_python else _ON_GPU if stage.on_gpu else _ON_CPU
+            special |= dict.fromkeys(compiled.graph.titles(stage.nodes), why)
     for path, place in load_toml(compiled.source).spans.items():
         is_node = len(path) == 2 and path[0] in compiled.graph.nodes
         if (len(path) == 1 or is_node) and path[-1] in reasons:
-            is_light = path[-1] == "instance_num" and path[0] in light
-            yield IgnoredKey(path[-1], _place(place.key), _LIGHT if is_light else reasons[path[-1]])
+            own = special.get(path[0]) if path[-1] == "instance_num" else None
+            yield IgnoredKey(path[-1], _place(place.key), own or reasons[path[-1]])
 
 
 _AS_WRITTEN = '[pipeline] instances = "as-written" keeps the number'
 _INSTANCES = f"a stage has an instance per core, one that only hands data on has a single one; {_AS_WRITTEN}"
+_ON_GPU = (
+    f"the model has one on each GPU, as larger batches fill it better; {_AS_WRITTEN}"
+)
+_ON_CPU = f"the model has an instance per core; {_AS_WRITTEN}"
 _LIGHT = f"the stage only hands data on, and has a single instance; {_AS_WRITTEN}"
 
 

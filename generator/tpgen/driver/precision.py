@@ -24,13 +24,14 @@ from ..ir.decisive import Decisive
 from ..ir.graph import Call, Graph, Node, Port, Stage
 from ..ir.op import Trait, attributes_of
 from ..ir.serving import PROVIDER
+from ..ir.signature import TensorInfo
 from ..ops.inference import TensorrtTensor
 from ..source import Span
-from ..types import Array
+from ..types import Array, DType
 from .decisive import decisive_parts
+from .lowered import Lowered, names_in, tell
 
 if TYPE_CHECKING:
-    from ..engines.gates import Gate
     from ..engines.ranges import Sample
 
 # The samples of a folder for a call, as inputs of these names and types.
@@ -69,19 +70,6 @@ class Asked:
     layer_norm_fp32: bool = False
     samples: str = ""
     most_lost: float | None = None
-
-
-@dataclass(frozen=True)
-class Lowered:
-    """The precision that an engine's ONNX file is in now, and what became of its layers, line by line.
-
-    ``compared`` are the lines on how its answers compare with the original's, which ``report`` has, too.
-    """
-
-    precision: str
-    report: tuple[str, ...] = ()
-    compared: tuple[str, ...] = ()
-    failed: tuple[Gate, ...] = ()
 
 
 def engine_calls(graph: Graph) -> list[tuple[Stage, Node, Call]]:
@@ -138,8 +126,8 @@ def note_builder_keys(graph: Graph, written: Sequence[tuple[str, Span, str]], ba
 def asked_of(call: Call) -> Asked:
     """What a call asks of its engine."""
     op: Any = call.op
-    keep = (*_names(op.precision_fp32), *_names(op.output_fp32))
-    only = _names(op.precision_fp16)
+    keep = (*names_in(op.precision_fp32), *names_in(op.output_fp32))
+    only = names_in(op.precision_fp16)
     lost: float | None = op.max_precision_loss
     layer_norm = op.force_layer_norm_pattern_fp32.strip().lower() not in ("", "0", "false")
     if op.precision in ("", "fp32"):
@@ -229,21 +217,8 @@ def lower_models(
             bag.error("TP413", str(problem), where, hint=_SAMPLES_HINT, node=node.title)
         except ModelError as problem:
             bag.error(problem.code, str(problem), span, hint=problem.hint, node=node.title)
-        _tell(node, asked, done[stage.name], span, bag)
+        tell(node, call, done[stage.name], span, bag)
     return changed, done
-
-
-def _tell(node: Node, asked: Asked, lowered: Lowered, span: Span, bag: Bag) -> None:
-    """Say how the answers compare; an error if too much is lost."""
-    if lowered.compared:
-        message = f"'{node.title}' in {lowered.precision}, on the samples: {'; '.join(lowered.compared)}"
-        bag.note("TP920", message, span, node=node.title)
-    for gate in lowered.failed:
-        more = "more samples set the ranges better; " if asked.precision == "int8" else ""
-        hint = f"{more}{_GATE_HINT}; max_precision_loss = {gate.accepts:g} accepts this"
-        bag.error(
-            "TP910", f"'{node.title}' in {asked.precision}: {gate.figure}", span, hint=hint, node=node.title
-        )
 
 
 _SAMPLES_HINT = (
@@ -253,7 +228,7 @@ _SAMPLES_HINT = (
 _NO_ENGINE_HINT = (
     'leave the key out; the provider tensorrt takes precision_mode = "FP16" in execution_provider_options'
 )
-_GATE_HINT = "precision::fp32 keeps the layers that matter in fp32"
+_RANDOM_COUNT = 2  # inputs
 
 
 @dataclass(frozen=True)
@@ -296,7 +271,7 @@ def _converted(model: bytes, task: _Task) -> tuple[bytes, Lowered]:
     from ..engines.comparing import compare
     from ..engines.gates import gates_of
     from ..engines.precision import convert_precision
-    from ..engines.quantize import Int8Request, quantize_int8
+    from ..engines.quantize import FEW, Int8Request, quantize_int8
 
     asked, folder = task.asked, task.base / task.asked.samples
     inputs = tuple(map(tensor_of, task.stage.inputs))
@@ -310,15 +285,45 @@ def _converted(model: bytes, task: _Task) -> tuple[bytes, Lowered]:
             wanted = PrecisionRequest(half, asked.keep, asked.only, asked.layer_norm_fp32)
             done = convert_precision(model, wanted, samples)
         pair = _compared(model, done.emulated, task.call)
-        comparisons = compare(*pair, samples, task.decisive) if samples else ()
+        tried = samples or _random_inputs(pair[0], inputs)
+        comparisons = compare(*pair, tried, task.decisive) if tried else ()
     except RunFailed as problem:
+        if not asked.samples:  # the original can
+            message = f"in {asked.precision} the model can't be computed: {problem.reason}"
+            raise ModelError(REWRITE, message, "keep it in fp32") from None
         message = f"the model can't be computed on the samples in {folder}: {problem.reason}"
         raise BadSamples(message) from None
     gates = gates_of(comparisons, asked.precision, asked.most_lost)
     compared = tuple(one.text() for one in comparisons)
-    report = (*done.report.text().splitlines(), *compared, *(gate.text() for gate in gates))
-    failed = tuple(gate for gate in gates if not gate.passed)
-    return done.model, Lowered(asked.precision, report, compared, failed)
+    report = tuple(done.report.text().splitlines())
+    if samples:  # figures of random inputs say nothing of the engine, and are not kept
+        report += (*compared, *(gate.text() for gate in gates))
+        if asked.precision == "int8" and len(samples) < FEW:
+            compared += (f"{len(samples)} samples set the ranges, where a few hundred are usual",)
+    lowered = Lowered(
+        asked.precision,
+        report,
+        compared,
+        tuple(gate for gate in gates if not gate.passed),
+        bool(samples),
+        done.report.unmatched,
+        done.report.layers,
+    )
+    return done.model, lowered
+
+
+def _random_inputs(model: bytes, inputs: tuple[Tensor, ...]) -> list[Sample]:
+    """Inputs to try a conversion on where there are no samples; none if the model takes no random ones."""
+    from ..engines.probe import random_items
+    from ..engines.session import open_session
+
+    session = open_session(model)
+    infos = [TensorInfo(one.name, DType(one.dtype), one.shape) for one in inputs]
+    try:
+        found = random_items(session, infos, [one.name for one in session.get_outputs()], _RANDOM_COUNT)
+    except RunFailed:
+        return []
+    return list(found.feeds)
 
 
 def _compared(original: bytes, converted: bytes, call: Call) -> tuple[bytes, bytes]:
@@ -341,10 +346,6 @@ def tensor_of(port: Port) -> Tensor:
     assert isinstance(type_, Array)
     dims = (dim if isinstance(dim, int) else None for dim in type_.shape)
     return Tensor(port.key, type_.dtype.value, (None, *dims))
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name for part in text.split(",") if (name := part.strip()))
 
 
 def _sha256(path: Path) -> str:

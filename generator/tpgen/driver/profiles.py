@@ -18,9 +18,11 @@ def profiles_fit(node: Node, signature: ModelSignature, bag: Bag) -> bool:
             for key, shapes in (("min", profile.low), ("max", profile.high)):
                 problem = _problem(shapes, signature)
                 if problem is not None:
-                    span = node.spans.get(key, node.span)
+                    # Of the two, the one that is written says what the other one is.
+                    span = node.spans.get(key) or node.spans.get("max") or node.spans.get("min", node.span)
                     hint = "a shape is the batch size, then the model's dimensions; the batch size alone does"
-                    message = f"'{key}' does not fit the model: {problem}"
+                    written = key if key in node.spans else "max"
+                    message = f"'{written}' does not fit the model: {problem}"
                     bag.error(CODE, message, span, hint=hint, node=node.title)
                     return False
     return True
@@ -28,7 +30,8 @@ def profiles_fit(node: Node, signature: ModelSignature, bag: Bag) -> bool:
 
 def _problem(shapes: Sequence[tuple[int, ...]], signature: ModelSignature) -> str | None:
     if len(shapes) > len(signature.inputs):
-        return f"{len(shapes)} shapes for {len(signature.inputs)} inputs"
+        count = len(signature.inputs)
+        return f"{len(shapes)} shapes (,) for {count} input{'s' * (count != 1)}"
     for shape, info in zip(shapes, signature.inputs, strict=False):
         wanted = signature.item_shape(info)
         if len(shape) == 1:

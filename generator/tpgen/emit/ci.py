@@ -122,7 +122,7 @@ def _cpu_job(pipelines: Sequence[Checked], options: Sequence[str], *, is_for_gpu
 
 
 _SYSTEM_PIP = "PIP_BREAK_SYSTEM_PACKAGES=1 /usr/bin/python3 -m pip"  # of the Python that the models run in
-# The version of the container's TensorRT: engines are read by that one only.
+# The version of the container's TensorRT, which alone reads its engines; CUDA_VERSION is set there, too.
 _TENSORRT = r"$(basename /usr/lib/*-linux-gnu/libnvinfer.so.*.*.* | sed 's/^libnvinfer\.so\.//')"
 
 
@@ -131,7 +131,8 @@ def _gpu_job(pipelines: Sequence[Checked], options: Sequence[str], gpus: Gpus) -
     install = ['python -m pip install "$TPGEN"']
     steps = []
     if any(one.has_engines for one in pipelines):
-        install += [f"tensorrt={_TENSORRT}", 'python -m pip install "tensorrt-cu12==$tensorrt"']
+        package = 'python -m pip install "tensorrt-cu${cuda%%.*}==$tensorrt"'
+        install += [f"tensorrt={_TENSORRT}", "cuda=${CUDA_VERSION:-12}", package]
         build = f"tpgen engines build {GPU_REPOSITORY} --cache {ENGINES}"
         steps.append(Step("Build the engines that are missing", (build,)))
     serve = [

@@ -5,14 +5,25 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from ..resources import docker_dir
 from .dashboard import ServedEntry, dashboard
 from .features import Features
+from .findings import failure
+from .manifest import NAME as MANIFEST
+from .owned_files import refuse_foreign
 from .render import render_text
 from .versions import DEFAULT_TARGET, parse_release
 
 IMAGE_FILES = ("Dockerfile", "Dockerfile.cpu", "install", "entrypoint", "healthcheck")
+_GENERATED = (
+    "compose.yaml",
+    "prometheus.yml",
+    "grafana/provisioning/datasources/prometheus.yaml",
+    "grafana/provisioning/dashboards/pipelines.yaml",
+    "grafana/dashboards/pipelines.json",
+)
 PROGRAMS = frozenset({"install", "entrypoint", "healthcheck"})
 NGC, CPU = "Dockerfile", "Dockerfile.cpu"
 _MIB = 1 << 20
@@ -88,15 +99,35 @@ def cuda_pool_flag(size: int) -> str:
 def deployment_files(deployment: Deployment) -> dict[str, bytes]:
     """All files, by path in the folder; a function of the deployment alone."""
     shown = dashboard(", ".join(deployment.pipelines), deployment.entries)
-    texts = {
-        "compose.yaml": _compose(deployment),
-        "prometheus.yml": render_text("docker/prometheus.yml.j2"),
-        "grafana/provisioning/datasources/prometheus.yaml": render_text("docker/datasource.yaml.j2"),
-        "grafana/provisioning/dashboards/pipelines.yaml": render_text("docker/dashboards.yaml.j2"),
-        "grafana/dashboards/pipelines.json": json.dumps(shown, indent=2) + "\n",
-    }
-    files = {name: (docker_dir() / name).read_bytes() for name in IMAGE_FILES}
-    return files | {name: text.encode() for name, text in texts.items()}
+    texts = (
+        _compose(deployment),
+        render_text("docker/prometheus.yml.j2"),
+        render_text("docker/datasource.yaml.j2"),
+        render_text("docker/dashboards.yaml.j2"),
+        json.dumps(shown, indent=2) + "\n",
+    )
+    return _image_files() | {name: text.encode() for name, text in zip(_GENERATED, texts, strict=True)}
+
+
+def check_folder(folder: Path, *, force: bool = False) -> None:
+    """See that the files of a deployment may be written into a folder, before anything is built for them.
+
+    Raises:
+        PipelineError: TP617, a server's repository would hold them; TP615, without ``force``, a file that
+            tpgen did not write is in the way.
+    """
+    path = folder.resolve()
+    for above in (path, *path.parents):
+        if (above / MANIFEST).is_file():
+            message = f"the files of a container can't lie in the model repository '{above}'"
+            hint = "tritonserver takes every folder there for a model: name a folder beside it with -o"
+            raise failure("TP617", message, hint=hint, file=folder)
+    if not force:
+        refuse_foreign(folder, {**dict.fromkeys(_GENERATED), **_image_files()})
+
+
+def _image_files() -> dict[str, bytes]:
+    return {name: (docker_dir() / name).read_bytes() for name in IMAGE_FILES}
 
 
 def _compose(deployment: Deployment) -> str:

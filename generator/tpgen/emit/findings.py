@@ -38,8 +38,8 @@ def note(code: str, message: str, *, hint: str | None = None, model: str | None 
 
 
 @contextmanager
-def disk_errors(directory: Path) -> Iterator[None]:
-    """Turns an OSError inside the block into a located diagnostic about writing `directory`."""
+def disk_errors(directory: Path, what: str = "a model repository") -> Iterator[None]:
+    """Turns an OSError in the block into a located diagnostic about writing `directory`; ``what`` it is."""
     try:
         yield
     except OSError as error:
@@ -54,6 +54,6 @@ def disk_errors(directory: Path) -> Iterator[None]:
             hint = "build into a directory that you may write to, with -o"
             raise failure("TP602", message, hint=hint, file=directory) from error
         if error.errno in _NO_DIRECTORY:
-            message = f"'{directory}' can't be a model repository: {reason}{place}"
+            message = f"'{directory}' can't be {what}: {reason}{place}"
             raise failure("TP601", message, hint="name another place with -o", file=directory) from error
         raise failure("TP603", f"'{directory}' can't be written: {reason}{place}", file=directory) from error

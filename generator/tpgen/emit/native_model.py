@@ -10,6 +10,7 @@ from ..ir.graph import Port, Stage
 from ..types import Array
 from .config_pbtxt import messages
 from .configs import Batching, set_batching
+from .names import literal
 from .repo_plan import ENCRYPTED, Content
 from .vendor import program_files
 
@@ -88,4 +89,4 @@ def tensor_code(port: Port) -> str:
     type_ = port.type
     assert isinstance(type_, Array)
     scalar = "" if type_.shape else ", is_scalar=True"
-    return f"native.Tensor({port.key!r}, {type_.dtype.value!r}{scalar})"
+    return f"native.Tensor({literal(port.key)}, {literal(type_.dtype.value)}{scalar})"

@@ -12,6 +12,7 @@ from pathlib import Path
 from .findings import disk_errors, failure
 
 RECORD = ".tpgen-files.json"
+_WHAT = "a folder for these files"
 
 
 def write_owned(
@@ -33,11 +34,10 @@ def write_owned(
             TP603, the disk.
     """
     owned = _record(folder / RECORD)
-    with disk_errors(folder):
+    if not force:
+        refuse_foreign(folder, files)
+    with disk_errors(folder, _WHAT):
         changed = {name: data for name, data in files.items() if _digest(folder / name) != _sha(data)}
-        foreign = [name for name in changed if _digest(folder / name) not in (None, owned.get(name))]
-        if foreign and not force:
-            refuse(folder, foreign)
         marked = set(programs)
         for name, data in changed.items():
             replace_file(folder / name, data, mode=0o755 if name in marked else 0o644)
@@ -46,6 +46,19 @@ def write_owned(
         if record != owned:
             replace_file(folder / RECORD, text.encode())
     return tuple(changed)
+
+
+def refuse_foreign(folder: Path, files: Mapping[str, bytes | None]) -> None:
+    """Raises TP615 for files that tpgen did not write; ``files`` has what it would (None: not known yet)."""
+    owned = _record(folder / RECORD)
+    with disk_errors(folder, _WHAT):
+        foreign = [
+            name
+            for name, data in files.items()
+            if _digest(folder / name) not in (None, owned.get(name), None if data is None else _sha(data))
+        ]
+    if foreign:
+        refuse(folder, foreign)
 
 
 def write_marked(path: Path, body: str, author: str, *, force: bool = False) -> bool:
@@ -61,7 +74,7 @@ def write_marked(path: Path, body: str, author: str, *, force: bool = False) -> 
         PipelineError: as in `write_owned`.
     """
     text = f"# Written by {author}: {_mark(body)}\n{body}"
-    with disk_errors(path.parent):
+    with disk_errors(path.parent, _WHAT):
         present = path.read_bytes().decode("utf-8", "replace") if path.exists() else None
         if present == text:
             return False

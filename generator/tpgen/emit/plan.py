@@ -211,6 +211,10 @@ def _dali_model(graph: Graph, stage: Stage, inputs: Inputs, bag: Bag) -> list[Mo
         )
         return []
     bag.note("TP915", "; ".join(chain.notes), calls[0].span, model=stage.name)
+    for call in (one for one in calls if "max_pixels" in one.spans):
+        message = f"'max_pixels' of '{graph.title(call.node)}' has no effect: DALI decodes whatever it gets"
+        hint = 'preprocess = "opencv" refuses larger images before it decodes them'
+        bag.warning("TP915", message, call.spans["max_pixels"], hint=hint, node=graph.title(call.node))
     threads = stage.instances
     code = dali_code(
         chain,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
 from ..diagnostics import ToolMissing
-from .commands import needs_native_instance_norm, polygraphy, trtexec
+from .commands import needs_native_instance_norm
 from .requests import EngineRequest, Tensor, model_hash
 
 _INSTALL = "pip install 'tpgen[trt]'"
@@ -52,16 +51,6 @@ def version_of(trt: ModuleType) -> str:
     return ".".join(str(trt.__version__).split(".")[:3])
 
 
-def commands(request: EngineRequest, model: str, plan: str) -> dict[str, tuple[str, ...]]:
-    """What builds the same engine by hand, by tool."""
-    return {"trtexec": trtexec(request, model, plan), "polygraphy": polygraphy(request, model, plan)}
-
-
-def command_text(line: tuple[str, ...]) -> str:
-    """A command line as a shell takes it."""
-    return shlex.join(line)
-
-
 def build_engine(
     trt: ModuleType, request: EngineRequest, model: bytes, timing_cache: bytes = b""
 ) -> tuple[bytes, bytes]:
@@ -89,7 +78,7 @@ def build_engine(
     _set_flags(trt, request, config)
     _add_profiles(builder, request, config)
     cache = config.create_timing_cache(timing_cache)
-    if not config.set_timing_cache(cache, False):
+    if cache is None or not config.set_timing_cache(cache, False):  # damaged, or of another machine
         config.set_timing_cache(config.create_timing_cache(b""), False)
     plan = builder.build_serialized_network(network, config)
     if plan is None:

@@ -33,7 +33,7 @@ def sample_files(folder: Path) -> list[Path]:
         BadSamples: there is no such folder, nothing to read in it, or both kinds.
     """
     if not folder.is_dir():
-        raise BadSamples(f"there is no folder {folder}")
+        raise BadSamples(f"{folder} is no folder" if folder.exists() else f"there is no folder {folder}")
     present = sorted(path for path in folder.iterdir() if path.is_file())
     arrays = [path for path in present if path.suffix.lower() in _ARRAYS]
     images = [path for path in present if is_image(path)]
@@ -99,4 +99,8 @@ def fitted(path: Path, array: NDArray[np.generic], wanted: Tensor) -> NDArray[np
         shape = ",".join("?" if size is None else str(size) for size in wanted.shape)
         message = f"{path} is {array.dtype}{list(array.shape)}, and '{wanted.name}' of the engine"
         raise BadSamples(f"{message} {wanted.dtype}[{shape}]")
+    if not array.size:
+        raise BadSamples(f"{path} holds no values ({array.dtype}{list(array.shape)})")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise BadSamples(f"{path} holds NaN or infinite values, which say nothing of the ranges of others")
     return array.astype(wanted.dtype, copy=False)

@@ -1,7 +1,7 @@
 """Engines that were built, in a folder: one per key, whole or not there, whoever builds at the same time.
 
-``<key>.plan`` is the engine, ``<key>.json`` its request, ``<key>.lock`` is held while it is built, and
-``timing-<version>-<gpu>.cache`` is what TensorRT learnt of a GPU.
+``<key>.plan`` is the engine, ``<key>.json`` its request and its hash, ``<key>.lock`` is held while it is
+built, and ``timing-<version>-<gpu>.cache`` is what TensorRT learnt of a GPU.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..system import lock
+from .plan_files import read_built
 from .requests import BadRequest, EngineRequest, read_request
 
 _KEY = re.compile(r"[0-9a-f]{64}")
@@ -52,7 +53,7 @@ class EngineCache:
         return plan if plan.is_file() and plan.with_suffix(".json").is_file() else None
 
     def get(self, request: EngineRequest, build: Build) -> Path:
-        """The plan that a request asks for, built if it is not there.
+        """The plan that a request asks for, built if it is not there, or not as it was when it was built.
 
         ``build`` gets the request and the timing cache so far, and returns the plan and the timing cache. Of
         several processes that ask for one engine the first builds it and the others wait.
@@ -66,12 +67,13 @@ class EngineCache:
         key = request.key()
         with _locked(self._folder / f"{key}.lock"):
             found = self.find(request)
-            if found is not None:
+            if found is not None and _is_as_built(found):
                 return found
             plan, timings = build(request, self._timings(request))
             target = self._folder / f"{key}.plan"
             write_whole(target, plan)
-            write_whole(target.with_suffix(".json"), request.text().encode())
+            about = {"plan_sha256": hashlib.sha256(plan).hexdigest()}
+            write_whole(target.with_suffix(".json"), request.text(about=about).encode())
             write_whole(self._timing_file(request), timings)
             return target
 
@@ -132,6 +134,16 @@ def write_whole(path: Path, content: bytes) -> None:
     except BaseException:
         os.unlink(name)
         raise
+
+
+def _is_as_built(plan: Path) -> bool:
+    """False for a plan that was changed or cut off since, as by a copy of the folder that was interrupted."""
+    try:
+        built = read_built(plan.with_suffix(".json").read_text(encoding="utf-8"))
+        with plan.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == built.sha256
+    except (OSError, ValueError, BadRequest):
+        return False
 
 
 def _removed(path: Path) -> str:

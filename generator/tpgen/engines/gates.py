@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from .comparing import Comparison
@@ -77,9 +77,3 @@ def _gates(found: Comparison, is_int8: bool, most: float | None) -> Iterator[Gat
 def accuracy_gate(original: float, converted: float) -> Gate:
     """The limit of int8: at most a point of accuracy (both 0 to 1) is lost."""
     return Gate("accuracy lost", original - converted, ACCURACY_LOST)
-
-
-def gates_text(comparisons: Sequence[Comparison], gates: Sequence[Gate]) -> str:
-    """Comparisons and verdicts, a line each."""
-    lines = [comparison.text() for comparison in comparisons] + [gate.text() for gate in gates]
-    return "".join(f"{line}\n" for line in lines)

@@ -60,11 +60,10 @@ def convert_precision(
     elif request.half == "fp16":
         notes.append("no samples were given, so layers that overflow were not looked for")
     choice = Choice(GraphEditor(original, Path("model.onnx")), request, ranges)
-    notes += [f"no layer's name holds '{pattern}'" for pattern in choice.unmatched()]
     lowered = lowered_model(original, choice.chosen, request.half)
     _check(lowered, original, request)
     emulated = lowered_model(original, choice.chosen, request.half, emulate=True)
-    report = PrecisionReport(request.half, *_layers(original, choice), tuple(notes))
+    report = PrecisionReport(request.half, *_layers(original, choice), tuple(notes), choice.unmatched())
     return Converted(_bytes(lowered), _bytes(emulated), report)
 
 
@@ -101,6 +100,9 @@ def at_opset(model: ModelProto, opset: int, why: str) -> tuple[ModelProto, list[
     found = max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=opset)
     if found >= opset:
         return model, []
+    model.ir_version = max(
+        model.ir_version, 4
+    )  # before it constants are inputs, too: some exports forget that
     try:
         converted: ModelProto = version_converter.convert_version(model, opset)
     except Exception as error:  # noqa: BLE001 (the converter raises what its C++ code does)

@@ -38,6 +38,12 @@ def named(patterns: Iterable[str], name: str) -> str | None:
     return next((pattern for pattern in patterns if pattern in name), None)
 
 
+def unmatched(patterns: Iterable[str], nodes: Iterable[NodeProto]) -> tuple[str, ...]:
+    """The patterns that no layer's name contains."""
+    names = [layer_name(node) for node in nodes]
+    return tuple(pattern for pattern in patterns if not any(pattern in name for name in names))
+
+
 class Choice:
     """For each node of a graph, by position: what of it is put in half (`chosen`), or why not (`kept`).
 
@@ -69,9 +75,7 @@ class Choice:
 
     def unmatched(self) -> tuple[str, ...]:
         """The patterns of the request that no layer's name contains."""
-        names = [layer_name(node) for node in self._nodes]
-        patterns = (*self._request.keep, *self._request.only)
-        return tuple(p for p in patterns if not any(p in name for name in names))
+        return unmatched((*self._request.keep, *self._request.only), self._nodes)
 
     def _reason(self, node: NodeProto, found: Lowerable, whole: set[str]) -> str:
         checks: tuple[Callable[[], str], ...] = (

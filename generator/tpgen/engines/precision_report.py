@@ -45,12 +45,19 @@ class PrecisionReport:
         converted: layers that compute in that precision.
         kept: layers that compute in fp32 although they could be asked for less.
         notes: what else the user should know.
+        unmatched: parts of layer names that were asked for and that no layer's name holds.
     """
 
     precision: str
     converted: tuple[Layer, ...]
     kept: tuple[Layer, ...]
     notes: tuple[str, ...] = ()
+    unmatched: tuple[str, ...] = ()
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The names of all layers."""
+        return tuple(layer.name for layer in (*self.converted, *self.kept))
 
     def text(self) -> str:
         """The report in lines: counts, then the layers that stay, by reason."""
@@ -60,7 +67,8 @@ class PrecisionReport:
             reasons.setdefault(layer.reason, []).append(layer)
         for reason, layers in reasons.items():
             lines.append(f"fp32: {', '.join(f'{x.operator} {x.name!r}' for x in layers)}: {reason}")
-        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)]) + "\n"
+        unmatched = [f"no layer's name holds '{pattern}'" for pattern in self.unmatched]
+        return "\n".join([*lines, *(f"note: {note}" for note in (*self.notes, *unmatched))]) + "\n"
 
 
 def _counted(layers: Iterable[Layer]) -> str:

@@ -37,11 +37,25 @@ def sample_items(session: InferenceSession, signature: ModelSignature, count: in
     Raises:
         ModelError: none were found: every size fails, or the answers never differ.
     """
-    outputs = [output.name for output in signature.outputs]
+    try:
+        return random_items(session, signature.inputs, [output.name for output in signature.outputs], count)
+    except RunFailed as problem:
+        message = f"it can't be tried on random inputs ({problem.reason})"
+        raise ModelError(BLOCKED_BATCH, message) from None
+
+
+def random_items(
+    session: InferenceSession, inputs: Sequence[TensorInfo], outputs: Sequence[str], count: int
+) -> Items:
+    """As `sample_items`, of a model whose inputs have the batch as their first axis.
+
+    Raises:
+        RunFailed: none were found.
+    """
     failure = "it has no inputs"
     for draw in (_normal, _pixels, _wide):
-        for size in _SIZES if _varies(signature.inputs) else _SIZES[:1]:
-            feeds = tuple(_draw_item(signature.inputs, draw, size, seed) for seed in range(count))
+        for size in _SIZES if _varies(inputs) else _SIZES[:1]:
+            feeds = tuple(_draw_item(inputs, draw, size, seed) for seed in range(count))
             try:
                 answers = tuple(tuple(run(session, outputs, item)) for item in feeds)
             except RunFailed as problem:
@@ -51,7 +65,7 @@ def sample_items(session: InferenceSession, signature: ModelSignature, count: in
                 return Items(feeds, answers)
             failure = "its answers are the same for every random input"
             break
-    raise ModelError(BLOCKED_BATCH, f"it can't be tried on random inputs ({failure})")
+    raise RunFailed(failure)
 
 
 def prove_batches(

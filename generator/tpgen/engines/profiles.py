@@ -7,8 +7,10 @@ minima are widened until every batch of every bucket lies in a profile; what was
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise, product
 
 from ..ir.signature import BatchAxis, ModelSignature, TensorInfo
 
@@ -16,8 +18,22 @@ Shape = tuple[int, ...]
 Shapes = tuple[Shape, ...]  # one per model input
 
 
+_WHOLE = 'write the smallest and the largest shape, as min = "1x3x32x32" and max = "8x3x32x512"'
+_MOST_CELLS = 20_000  # combinations of sizes that are looked at together
+
+
 class PlanProblem(Exception):
-    """Sizes that no engine can be built for; the text names the input, the values and the way out."""
+    """Sizes that no engine can be built for; the text names the input and the values.
+
+    Attributes:
+        key: the key of the TOML that is wrong: ``min``, ``max`` or ``opt``.
+        hint: the way out, where the text doesn't say it.
+    """
+
+    def __init__(self, message: str, key: str = "max", hint: str | None = None) -> None:
+        super().__init__(message)
+        self.key = key
+        self.hint = hint
 
 
 @dataclass(frozen=True)
@@ -107,7 +123,8 @@ def plan_profiles(
     boxes = _merged([_completed(signature, one) for one in declared or [ones]], notes)
     first = 1 if signature.batch is BatchAxis.DYNAMIC else 0
     _include_buckets(boxes, buckets, first, notes)
-    _name_gaps(boxes, first, buckets, notes)
+    if not buckets:
+        _close_gaps(boxes, first, notes)
     if first == 1:
         _lower_batches(boxes, notes)
         largest = max([max_batch or 1, *(_batch(box)[1] for box in boxes)])
@@ -131,7 +148,9 @@ def _completed(signature: ModelSignature, one: Declared) -> Profile:
         opt = _shape(info, one.opt, position, "opt", batched, high) if one.opt else high
         if not all(a <= b <= c for a, b, c in zip(low, opt, high, strict=True)):
             sizes = " ≤ ".join(_text(shape) for shape in (low, opt, high))
-            raise PlanProblem(f"input '{info.name}': min ≤ opt ≤ max is needed, not {sizes}")
+            key = "opt" if one.opt and all(a <= c for a, c in zip(low, high, strict=True)) else "max"
+            hint = 'several profiles may have one each, as opt = "2;8"' if key == "opt" else None
+            raise PlanProblem(f"input '{info.name}': min ≤ opt ≤ max is needed, not {sizes}", key, hint)
         ranges.append(InputRange(info.name, low, opt, high))
     if batched and len({(r.low[0], r.opt[0], r.high[0]) for r in ranges}) > 1:
         found = ", ".join(f"'{r.name}' {r.low[0]} to {r.high[0]}" for r in ranges)
@@ -151,10 +170,12 @@ def _shape(
         first = given[0] if batched else _fixed(info, 0, key)
         return (first, *rest)
     model = "x".join(str(size) if size is not None else "?" for size in info.shape)
-    if len(given) != len(info.shape):
-        raise PlanProblem(f"'{key}' of input '{info.name}' is {_text(given)}, but the model takes {model}")
-    if any(isinstance(want, int) and want != size for want, size in zip(info.shape, given, strict=True)):
-        raise PlanProblem(f"'{key}' of input '{info.name}' is {_text(given)}, but the model takes {model}")
+    fits = len(given) == len(info.shape) and all(
+        not isinstance(want, int) or want == size for want, size in zip(info.shape, given, strict=True)
+    )
+    if not fits:
+        message = f"'{key}' of input '{info.name}' is {_text(given)}, but the model takes {model}"
+        raise PlanProblem(message, key, _WHOLE)
     return given
 
 
@@ -166,7 +187,9 @@ def _fixed(info: TensorInfo, axis: int, key: str) -> int:
     whole = "x".join("1" if not isinstance(s, int) else str(s) for s in info.shape)
     raise PlanProblem(
         f"dimension {axis}{name} of input '{info.name}' varies, and '{key}' does not say how much: "
-        f'write the whole shape, as {key} = "{whole}"'
+        f'write the whole shape, as {key} = "{whole}"',
+        key,
+        _WHOLE,
     )
 
 
@@ -189,7 +212,8 @@ def _merged(boxes: Sequence[Profile], notes: list[str]) -> list[Profile]:
     kept: list[Profile] = []
     for box in boxes:
         if box in kept:
-            notes.append(f"two profiles are the same ({_described(box)}): the engine has it once")
+            note = f"two profiles are the same ({_described(box)}): the engine has it once"
+            notes += [note] if note not in notes else []
         else:
             kept.append(box)
     return kept
@@ -210,23 +234,80 @@ def _include_buckets(boxes: list[Profile], buckets: Sequence[Shapes], first: int
             replace(r, low=(*r.low[:first], *map(min, r.low[first:], shape)))
             for r, shape in zip(before, bucket, strict=True)
         )
-        notes.append(f"widened {_described(before)} to {_described(boxes[chosen])}: it has to hold a bucket")
+        sizes = ", ".join(_text(shape) for shape in bucket)
+        notes.append(f"{_lowered(before, boxes[chosen])}: {sizes} arrives")
 
 
-def _name_gaps(boxes: Sequence[Profile], first: int, buckets: Sequence[Shapes], notes: list[str]) -> None:
-    """Say which sizes lie between profiles, where nothing is known of the sizes that come."""
-    if buckets:
+_Axis = tuple[int, int]  # an input's position, and an axis of it
+_Span = tuple[int, int]  # from and to, both included
+
+
+def _close_gaps(boxes: list[Profile], first: int, notes: list[str]) -> None:
+    """Lower minima until no size lies between profiles, where nothing is known of the sizes that come.
+
+    What only larger maxima could hold is named: they would take memory that nobody may need.
+    """
+    axes = [
+        (position, axis)
+        for position, one in enumerate(boxes[0])
+        for axis in range(first, len(one.low))
+        if len({_span(box, (position, axis)) for box in boxes}) > 1
+    ]
+    if not axes:
         return
-    for position, one in enumerate(boxes[0]):
-        for axis in range(first, len(one.low)):
-            reached = 0
-            for low, high in sorted((box[position].low[axis], box[position].high[axis]) for box in boxes):
-                if reached and low > reached + 1:
-                    sizes = f"{reached + 1} to {low - 1}"
-                    notes.append(
-                        f"no profile holds '{one.name}' with {sizes} in dimension {axis}: pad to {low}"
-                    )
-                reached = max(reached, high)
+    before, open_ = list(boxes), []
+    are_few = math.prod(len(_cuts(boxes, axis)) for axis in axes) <= _MOST_CELLS
+    for together in [axes] if are_few else [[axis] for axis in axes]:
+        for cell in product(*(_cuts(before, axis) for axis in together)):
+            if any(_reaches(box, together, cell) and _starts(box, together, cell) for box in boxes):
+                continue
+            large = [i for i, box in enumerate(boxes) if _reaches(box, together, cell)]
+            if not large:
+                open_.append(_named_cell(boxes[0], together, cell))
+                continue
+            chosen = min(large, key=lambda i: [r.high[first:] for r in boxes[i]])
+            boxes[chosen] = _down_to(boxes[chosen], together, cell)
+    for old, new in zip(before, boxes, strict=True):
+        if old != new:
+            notes.append(f"{_lowered(old, new)}: sizes between profiles were in none")
+    notes += [f"no profile holds {cell}: raise 'max' if such sizes come" for cell in open_[:3]]
+    if len(open_) > 3:
+        notes.append(f"{len(open_) - 3} more combinations of sizes are in no profile")
+
+
+def _span(box: Profile, axis: _Axis) -> _Span:
+    return box[axis[0]].low[axis[1]], box[axis[0]].high[axis[1]]
+
+
+def _cuts(boxes: Sequence[Profile], axis: _Axis) -> list[_Span]:
+    """The sizes of an axis from the smallest to the largest, cut wherever a profile begins or ends."""
+    spans = [_span(box, axis) for box in boxes]
+    cuts = sorted({cut for low, high in spans for cut in (low, high + 1)})
+    return [(low, after - 1) for low, after in pairwise(cuts)]
+
+
+def _reaches(box: Profile, axes: Sequence[_Axis], cell: Sequence[_Span]) -> bool:
+    return all(high <= _span(box, axis)[1] for axis, (_, high) in zip(axes, cell, strict=True))
+
+
+def _starts(box: Profile, axes: Sequence[_Axis], cell: Sequence[_Span]) -> bool:
+    return all(_span(box, axis)[0] <= low for axis, (low, _) in zip(axes, cell, strict=True))
+
+
+def _down_to(box: Profile, axes: Sequence[_Axis], cell: Sequence[_Span]) -> Profile:
+    found = list(box)
+    for (position, axis), (low, _) in zip(axes, cell, strict=True):
+        lows = list(found[position].low)
+        lows[axis] = min(lows[axis], low)
+        found[position] = replace(found[position], low=tuple(lows))
+    return tuple(found)
+
+
+def _named_cell(box: Profile, axes: Sequence[_Axis], cell: Sequence[_Span]) -> str:
+    return " and ".join(
+        f"'{box[position].name}' with {f'{low} to {high}' if low < high else low} in dimension {axis}"
+        for (position, axis), (low, high) in zip(axes, cell, strict=True)
+    )
 
 
 def _lower_batches(boxes: list[Profile], notes: list[str]) -> None:
@@ -297,6 +378,11 @@ def _at_most(one: Sequence[Shape], other: Sequence[Shape]) -> bool:
 
 def _text(shape: Shape) -> str:
     return "x".join(map(str, shape))
+
+
+def _lowered(before: Profile, after: Profile) -> str:
+    lows = (", ".join(_text(one.low) for one in box) for box in (before, after))
+    return "min {} is {} now".format(*lows)
 
 
 def _described(box: Profile) -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from .errors import REWRITE, ModelError
 from .precision import Converted, at_opset, convert_precision, parse_model
-from .precision_choice import layer_name, named
+from .precision_choice import layer_name, named, unmatched
 from .precision_report import Half, Layer, PrecisionReport, PrecisionRequest
 from .ranges import Sample
 from .session import open_session
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Method = Literal["minmax", "entropy"]
 
 _LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
-_FEW = 20  # samples: ranges of fewer are chance
+FEW = 20  # samples: ranges of fewer are chance
 _BINS = 2048  # of the histogram that limits are searched in
 _PER_CHANNEL_OPSET = 13
 _HALF_SCALE_OPSET = 19  # the first whose pairs can stand between half values
@@ -71,15 +71,20 @@ def quantize_int8(model: bytes, request: Int8Request, samples: Iterable[Sample])
     read = list(samples)
     if not read:
         raise ModelError(REWRITE, "int8 needs samples to calibrate with", "name a folder in calibrate_input")
-    original, notes = _prepared(parse_model(model))
+    parsed = parse_model(model)
+    vain = unmatched(request.keep, parsed.graph.node)  # before some are folded into others
+    original, notes = _prepared(parsed)
     chosen, kept = _layers(original, request.keep)
+    if not chosen and kept:
+        message = "no layer is left to quantise: precision::fp32 keeps all of them"
+        raise ModelError(REWRITE, message, 'name fewer layers, or write precision = "fp16"')
     if not chosen:
         raise ModelError(REWRITE, f"no layer to quantise (none of {', '.join(_LAYERS)})", "use fp16")
     quantized = _quantized(original, chosen, request.method, read)
-    if len(read) < _FEW:
+    if len(read) < FEW:
         notes.append(f"{len(read)} samples set the ranges; a few hundred are usual")
     notes.append(f"calibrated on {len(read)} samples ({request.method})")
-    report = PrecisionReport("int8", chosen, kept, tuple(notes))
+    report = PrecisionReport("int8", chosen, kept, tuple(notes), vain)
     if request.rest is None:
         return Converted(quantized, quantized, report)
     return _with_half_rest(quantized, request, request.rest, report, read)

@@ -77,7 +77,7 @@ class EngineRequest:
         inputs: as the ONNX file has them.
         outputs: likewise.
         profiles: min, opt and max of every input; none where all shapes are fixed.
-        precision: what the file was converted to; for people, and for the plan's name.
+        precision: what the file was converted to; for people.
         flags: how it is built.
         workspace_mib: the most memory that a layer may use while it computes; None: all there is.
         gpu: None where none is known yet.
@@ -112,13 +112,6 @@ class EngineRequest:
         content = {**self._described(), "gpu": _device(self), "format": FORMAT}
         text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()
-
-    def plan_name(self, stem: str = "model") -> str:
-        """The file name of the plan: ``model.trt10.13-sm90-fp16.plan``."""
-        if self.gpu is None or self.tensorrt is None:
-            return f"{stem}.plan"
-        version = ".".join(self.tensorrt.split(".")[:2])
-        return f"{stem}.trt{version}-sm{self.gpu.compute_capability.replace('.', '')}-{self.precision}.plan"
 
     def text(
         self, commands: Mapping[str, Sequence[str]] | None = None, about: Mapping[str, Any] | None = None

@@ -238,7 +238,7 @@ class Op:
 
     def role(self) -> str:
         """What generated code calls that which the kernel constructs at load, behind the node's name."""
-        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", self.name).lower()
+        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", self.name).lower()
 
     def buckets(self) -> str:
         """The sizes that images are padded to by this or a later operator, for explain; "" if none."""

@@ -125,6 +125,7 @@ def put_on_gpu(
         reasons = [_reason_against(graph, stage.nodes) for stage in own]
         if None in reasons:
             place = stages.index(own[reasons.index(None)])
+            _note_instances(graph, stages[place], context)
             chosen = replace(stages[place], on_gpu=True, instances=1)
             elsewhere = frozenset(label for stage in stages for label in stage.runs)
             context.decisions.extend(_decisions(graph, chosen, elsewhere))
@@ -139,6 +140,18 @@ def put_on_gpu(
         node=graph.title(root),
     )
     return stages
+
+
+def _note_instances(graph: Graph, stage: Stage, context: Context) -> None:
+    """Say that a stage on a GPU has one instance there, whatever its nodes ask for."""
+    if context.options.instances != "as-written":
+        return
+    for node in (graph.nodes[name] for name in stage.nodes):
+        number = node.settings.instance_num
+        if number > 1 and "instance_num" in node.spans:
+            message = f"'{node.title}' has one instance on each GPU, not {number}: processes take turns there"
+            hint = 'leave it out; preprocess = "opencv" prepares the images in as many processes as you say'
+            context.bag.warning("TP917", message, node.spans["instance_num"], hint=hint, node=node.title)
 
 
 def _reason_against(graph: Graph, names: Sequence[str]) -> str | None:

@@ -57,6 +57,9 @@ class FoldHeads:
                     head = _head(graph, node, position, context.options)
                     if not head.calls:
                         continue
+                    if _has_samples(call):
+                        context.decisions.append(_left(node, head))
+                        continue
                     changes |= {one.label: replace(one, op=neutral(), spans={}) for one in head.calls}
                     changes[call.label] = _changed(call, head)
                     context.decisions.append(_said(node, head))
@@ -76,9 +79,13 @@ def _takes_all(graph: Graph, entry: Entry, call: Call) -> bool:
     if not is_foldable(graph, call) or reason_to_stay(graph, call) is not None:
         return False
     is_free = call.filter == SWAP and not may_pass_by(graph, call) and not any(takes(graph, call))
-    # Samples are of what arrives by the TOML.
-    has_samples: str = call.op.calibrate_input  # type: ignore[attr-defined]
-    return is_free and not has_samples and DATA not in live_after_call(graph, entry, call.label)
+    return is_free and DATA not in live_after_call(graph, entry, call.label)
+
+
+def _has_samples(call: Call) -> bool:
+    """True if a model's input is known by samples, which are of what arrives by the TOML."""
+    op: Any = call.op
+    return bool(op.calibrate_input)
 
 
 @dataclass(frozen=True)
@@ -191,11 +198,19 @@ def _channels_last(signature: ModelSignature) -> ModelSignature:
     return replace(signature, inputs=(TensorInfo(info.name, info.dtype, (*lead, height, width, channels)),))
 
 
+def _left(node: Node, head: _Head) -> str:
+    why = "the samples of calibrate_input are of what arrives behind it"
+    return f"{node.title}: the work of {_names(head)} stays in front of the model's graph: {why}"
+
+
+def _names(head: _Head) -> str:
+    return " and ".join(call.op.name for call in reversed(head.calls))
+
+
 def _said(node: Node, head: _Head) -> str:
-    names = " and ".join(call.op.name for call in reversed(head.calls))
     order = f" and {head.swapped.value.upper()}" if head.swapped else ""
     arriving = f"; images go in as HWC{order}, without a copy in another order on the CPU" * head.turns
-    return f"{node.title}: the model's graph begins with what {names} did{arriving}"
+    return f"{node.title}: the model's graph begins with what {_names(head)} did{arriving}"
 
 
 def _turned_shapes(settings: Settings) -> Settings:

@@ -11,18 +11,24 @@ from ..ir.op import Trait
 from ..ir.serving import (
     CACHE,
     CPU_PROVIDERS,
+    DEFAULT_LEVEL,
     GPUS,
+    KEYS,
+    LEVEL_POLICY,
     LEVELS,
     PROVIDER,
     PROVIDER_OPTIONS,
+    TABLES,
     WARMUP,
     Asked,
+    Serving,
 )
 from ..source import Span
 from .base import Context
 
 _ONNX = "onnxruntime"
 _PROVIDED = (PROVIDER, PROVIDER_OPTIONS)
+_PRIORITIES = (DEFAULT_LEVEL, LEVEL_POLICY)  # beside LEVELS, which is before them in KEYS
 _NAME_PROVIDER = 'write execution_provider beside it: execution_provider = "cuda"'
 _WITHOUT_DALI = 'preprocess = "opencv" prepares the images in a stage that takes them'
 _ABOVE = (
@@ -42,23 +48,51 @@ def assign(graph: Graph, stages: Sequence[Stage], context: Context) -> list[Stag
     graph = replace(graph, stages=tuple(stages))
     found = []
     for stage in stages:
-        merged: dict[str, tuple[Asked, Node]] = {}
-        for node in _asking(graph, stage):
-            for key, asked in node.serving.items():
-                if why_without_effect(graph, stage, node, key) is not None:
-                    continue
-                first, other = merged.setdefault(key, (asked, node))
-                if first.value != asked.value:
-                    message = f"'{node.title}' runs in one model with '{other.title}', whose '{key}' holds"
-                    hint = f"give both the same {key}, or write it above the first node"
-                    context.bag.warning("TP921", message, asked.span, hint=hint, node=node.title)
-        serving = {key: asked for key, (asked, _) in merged.items()}
+        serving = _merged(graph, stage, context)
         said = [*_timeout(graph, stage, context), *([shown(serving)] if serving else [])]
         if said:
             context.decisions.append(f"model {stage.name}: {', '.join(said)}")
         found.append(replace(stage, serving=serving))
     _report(replace(graph, stages=tuple(found)), context)
     return found
+
+
+def _merged(graph: Graph, stage: Stage, context: Context) -> Serving:
+    """What holds for a stage: the first value that a node has of its own, else what stands above all nodes.
+
+    The keys about priorities say something together only, so they come from one node.
+    """
+    found: dict[str, Asked] = {}
+    leading: Node | None = None  # whose number of priorities holds
+    for key in KEYS:
+        asking = [
+            node
+            for node in _asking(graph, stage)
+            if key in node.serving and why_without_effect(graph, stage, node, key) is None
+        ]
+        if not asking:
+            continue
+        own = [node for node in asking if node.serving[key].is_own]
+        holder = (own or asking)[0]
+        if key in _PRIORITIES and leading is not None:
+            holder = leading
+        if key in holder.serving:
+            found[key] = holder.serving[key]
+        if key == LEVELS:
+            leading = holder
+        for node in own:
+            if key not in found:
+                _report_loser(node, holder, LEVELS, key, context)
+            elif node.serving[key].value != found[key].value:
+                _report_loser(node, holder, key, key, context)
+    return found
+
+
+def _report_loser(node: Node, holder: Node, holding: str, key: str, context: Context) -> None:
+    """TP921 for a key of a node, in whose place another node's holds."""
+    message = f"'{node.title}' runs in one model with '{holder.title}', whose '{holding}' holds"
+    hint = f"give both the same {key}" + ("" if key in TABLES else ", or write it above the first node")
+    context.bag.warning("TP921", message, node.serving[key].span, hint=hint, node=node.title)
 
 
 def _timeout(graph: Graph, stage: Stage, context: Context) -> Iterator[str]:
@@ -94,7 +128,7 @@ def report_gone(before: Graph, after: Graph, context: Context) -> None:
             context.bag.warning("TP922", message, span, hint=_ITS_MODEL, node=node.title)
 
 
-def shown(serving: dict[str, Asked]) -> str:
+def shown(serving: Serving) -> str:
     """The keys as somebody would write them."""
     return ", ".join(f"{key} = {_literal(asked.value)}" for key, asked in serving.items())
 
@@ -175,7 +209,8 @@ def _report(graph: Graph, context: Context) -> None:
             _report_no_model(node, key, span, context)
         elif why is not None:
             what, _, hint = f"'{key}' of '{node.title}' has no effect: {why}".partition("; ")
-            context.bag.warning("TP922", what, span, hint=hint or _ABOVE, node=node.title)
+            hint = hint or ("leave it out" if key in TABLES else _ABOVE)
+            context.bag.warning("TP922", what, span, hint=hint, node=node.title)
         elif key == LEVELS and stage.is_called:
             message = f"all requests to '{stage.name}' have the default_priority_level"
             hint = "the stage that calls it cannot give a request a priority"

@@ -102,6 +102,12 @@ def environment_key(path: Path) -> bytes:
     return key
 
 
+def names_key() -> bool:
+    """True if the environment says something of a key."""
+    runtime = _runtime("encrypted")
+    return any(os.environ.get(name) for name in (runtime.KEY, runtime.KEY_FILE))
+
+
 def file_key(path: Path) -> bytes:
     """The key in a file.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..diagnostics import Diagnostic, Severity
 from ..driver import BuildOptions, Compiled, build, check
 from ..driver.deploy import deployment_of
-from ..emit.deployment import PROGRAMS, Deployment, deployment_files
+from ..emit.deployment import PROGRAMS, Deployment, check_folder, deployment_files
 from ..emit.features import features_of
 from ..emit.owned_files import write_owned
 from .engines import find_engines
@@ -44,9 +44,10 @@ def write_deployment(
         engines that are still to be built.
 
     Raises:
-        PipelineError: as in `compiled_of`, `build` and `write_owned`.
+        PipelineError: as in `check_folder`, `compiled_of`, `build` and `write_owned`.
     """
     found: Sequence[Diagnostic] = ()
+    check_folder(folder, force=force)
     if target.is_dir():
         repository, compiled = target, compiled_of(target)
         found = tuple(_pending(repository))

@@ -103,14 +103,31 @@ def build_engines(
             if engine.request.flags.strip:
                 plan = with_weights(trt, plan, (engine.folder / MODEL).read_bytes())
             _put(repository, engine, plan)
-        except BuildFailed as problem:
-            message = f"the engine of '{engine.model}' was not built: {problem}"
-            found.append(Diagnostic("TP414", Severity.ERROR, message, model=engine.model))
+        except (BuildFailed, OSError) as problem:
+            message = f"the engine of '{engine.model}' was not built: {_said(problem)}"
+            hint = _way_out(problem, cache)
+            found.append(Diagnostic("TP414", Severity.ERROR, message, hint=hint, model=engine.model))
             outcomes.append(Outcome(engine, "failed"))
             continue
         outcomes.append(Outcome(engine, how))
         say(f"[{number}/{len(engines)}] {engine.model}: {how}, {len(plan) >> 10} KiB")
     return outcomes, found
+
+
+def _said(problem: BuildFailed | OSError) -> str:
+    if isinstance(problem, OSError) and problem.filename is not None:
+        return f"'{problem.filename}': {problem.strerror}"
+    return str(problem)
+
+
+def _way_out(problem: BuildFailed | OSError, cache: EngineCache) -> str | None:
+    if not isinstance(problem, OSError):
+        return None
+    if str(problem.filename).endswith(MODEL):
+        return "build the repository again: tpgen build PIPELINE.toml --target gpu"
+    if str(problem.filename).startswith(str(cache.folder)):
+        return "--cache FOLDER keeps engines in another place"
+    return None
 
 
 def _plan(
@@ -130,8 +147,12 @@ def _plan(
 
     plan = cache.get(engine.request, build).read_bytes()
     if engine.cache is not None and is_ours:
-        engine.cache.parent.mkdir(parents=True, exist_ok=True)
-        place(engine.cache, plan, engine.request)
+        try:
+            engine.cache.parent.mkdir(parents=True, exist_ok=True)
+            place(engine.cache, plan, engine.request)
+        except OSError as problem:
+            message = f"'{engine.cache}' (model::cache): the engine can't be kept there: {problem.strerror}"
+            found.append(Diagnostic("TP908", Severity.WARNING, message, model=engine.model))
     return plan, how
 
 

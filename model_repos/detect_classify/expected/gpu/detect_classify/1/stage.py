@@ -59,8 +59,8 @@ class PipelineStage(Stage):
         self.reader_model = remote.RemoteModel(
             "detect_classify__reader",
             where="pipeline.toml:39 [reader]",
-            inputs=(native.Tensor('image', 'uint8'),),
-            outputs=(native.Tensor('logits_index', 'int64', is_scalar=True),),
+            inputs=(native.Tensor("image", "uint8"),),
+            outputs=(native.Tensor("logits_index", "int64", is_scalar=True),),
             names=("logits_index",),
             max_batch=64,
         )

@@ -43,8 +43,8 @@ class PipelineStage(Stage):
         self.reader_model = remote.RemoteModel(
             "early_exit__reader",
             where="pipeline.toml:25 [reader]",
-            inputs=(native.Tensor('image', 'uint8'),),
-            outputs=(native.Tensor('logits_index', 'int64', is_scalar=True),),
+            inputs=(native.Tensor("image", "uint8"),),
+            outputs=(native.Tensor("logits_index", "int64", is_scalar=True),),
             names=("logits_index",),
             max_batch=8,
         )

@@ -38,8 +38,8 @@ class PipelineStage(Stage):
         self.reader_model = remote.RemoteModel(
             "logical__reader",
             where="pipeline.toml:16 [reader]",
-            inputs=(native.Tensor('image', 'uint8'),),
-            outputs=(native.Tensor('logits', 'float32'),),
+            inputs=(native.Tensor("image", "uint8"),),
+            outputs=(native.Tensor("logits", "float32"),),
             names=("logits",),
             max_batch=8,
         )
@@ -47,8 +47,8 @@ class PipelineStage(Stage):
         self.reader_2_model = remote.RemoteModel(
             "logical__reader",
             where="pipeline.toml:16 [reader.2]",
-            inputs=(native.Tensor('image', 'uint8'),),
-            outputs=(native.Tensor('logits', 'float32'),),
+            inputs=(native.Tensor("image", "uint8"),),
+            outputs=(native.Tensor("logits", "float32"),),
             names=("logits",),
             max_batch=8,
         )

@@ -93,7 +93,7 @@ class PipelineStage(Stage):
             threads=context.threads,
         )
         # pipeline.toml:89 characters.CTCGreedyDecode
-        self.characters_ctcgreedy_decode = text.CTCGreedyDecode(
+        self.characters_ctc_greedy_decode = text.CTCGreedyDecode(
             labels=context.path("keys.txt"),
             blank=0,
             space=False,
@@ -248,4 +248,4 @@ class PipelineStage(Stage):
         padding.count(self.recogniser)
 
     def _characters(self, item):
-        item["result"], item["score"] = self.characters_ctcgreedy_decode(item["data"])
+        item["result"], item["score"] = self.characters_ctc_greedy_decode(item["data"])

@@ -53,8 +53,8 @@ class PipelineStage(Stage):
         self.detector_model = remote.RemoteModel(
             "ocr__detector",
             where="pipeline.toml:15 [detector]",
-            inputs=(native.Tensor('image', 'uint8'),),
-            outputs=(native.Tensor('probability', 'float32'),),
+            inputs=(native.Tensor("image", "uint8"),),
+            outputs=(native.Tensor("probability", "float32"),),
             names=("probability",),
             max_batch=4,
         )
@@ -62,8 +62,8 @@ class PipelineStage(Stage):
         self.angle_model = remote.RemoteModel(
             "ocr__angle",
             where="pipeline.toml:61 [angle]",
-            inputs=(native.Tensor('image', 'uint8'),),
-            outputs=(native.Tensor('scores', 'float32'),),
+            inputs=(native.Tensor("image", "uint8"),),
+            outputs=(native.Tensor("scores", "float32"),),
             names=("scores",),
             max_batch=16,
         )
@@ -81,13 +81,13 @@ class PipelineStage(Stage):
         self.recogniser_model = remote.RemoteModel(
             "ocr__recogniser",
             where="pipeline.toml:76 [recogniser]",
-            inputs=(native.Tensor('image', 'uint8'),),
-            outputs=(native.Tensor('steps_best', 'float32'),),
+            inputs=(native.Tensor("image", "uint8"),),
+            outputs=(native.Tensor("steps_best", "float32"),),
             names=("steps_best",),
             max_batch=8,
         )
         # pipeline.toml:89 characters.CTCGreedyDecode
-        self.characters_ctcgreedy_decode = text.CTCGreedyDecode(
+        self.characters_ctc_greedy_decode = text.CTCGreedyDecode(
             labels=context.path("keys.txt"),
             blank=0,
             space=False,
@@ -243,4 +243,4 @@ class PipelineStage(Stage):
         padding.count(self.recogniser)
 
     def _characters(self, item):
-        item["result"], item["score"] = self.characters_ctcgreedy_decode(item["data"])
+        item["result"], item["score"] = self.characters_ctc_greedy_decode(item["data"])

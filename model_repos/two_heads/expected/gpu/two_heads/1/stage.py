@@ -32,8 +32,8 @@ class PipelineStage(Stage):
         self.reader_model = remote.RemoteModel(
             "two_heads__reader",
             where="pipeline.toml:17 [reader]",
-            inputs=(native.Tensor('image', 'uint8'),),
-            outputs=(native.Tensor('logits_softmax_top', 'float32'),),
+            inputs=(native.Tensor("image", "uint8"),),
+            outputs=(native.Tensor("logits_softmax_top", "float32"),),
             names=("logits_softmax_top",),
             max_batch=8,
         )

@@ -1,4 +1,4 @@
-"""Options of a node's execution provider: what can be none is told at its place."""
+"""Keys and raw fields with values that say something else than they seem to: told at their places."""
 
 from __future__ import annotations
 
@@ -47,3 +47,13 @@ def test_switches_and_numbers_are_text_in_the_configuration(tmp_path: Path, valu
     config = parse((tmp_path / "repository" / "p__net" / "config.pbtxt").read_text())
     (accelerator,) = config.optimization.execution_accelerators.gpu_execution_accelerator
     assert accelerator.parameters["gpu_mem_limit"] == text
+
+
+@pytest.mark.parametrize("field", ["response_cache = {enable = true}", "responseCache = {enable = true}"])
+def test_a_raw_cache_in_front_of_a_python_stage_is_warned_of(tmp_path: Path, field: str) -> None:
+    path = pipeline(tmp_path, "")
+    path.write_text(f"{path.read_text()}[pipeline.triton.net]\n{field}\n")
+    for target, told in (("cpu", [11]), ("gpu", [])):
+        found = check(path, BuildOptions(target=target, cores=2)).diagnostics
+        said = [one for one in found if "second time" in one.message]
+        assert [(one.code, one.span.line) for one in said if one.span] == [("TP922", line) for line in told]

@@ -1,12 +1,14 @@
-"""Why work behind a model stays outside its graph, as `explain` says it."""
+"""Why work around a model stays outside its graph, as `explain` says it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from engines.onnx_build import model, node, save, tensor
+from small_models import write_models
 from tpgen.driver import BuildOptions, check
 
 NET = """
@@ -42,12 +44,26 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
+PREPARED = """
+[pipeline.inputs]
+data = "uint8[8,8,3] bgr"
+[net]
+backend = "Sequential[Mat2Tensor,TensorrtTensor]"
+model = "convolution.onnx"
+max = 4
+"""
+
+
 def reasons(folder: Path, backend: str, file: str = "net.onnx") -> list[str]:
     """The decisions about work that stays outside."""
+    return kept(folder, NET.format(backend=backend, file=file))
+
+
+def kept(folder: Path, text: str) -> list[str]:
     path = folder / "p.toml"
-    path.write_text(NET.format(backend=backend, file=file))
+    path.write_text(text)
     (compiled,) = check(path, BuildOptions(target="gpu", cores=2)).compiled
-    return [one for one in compiled.decisions if "stays outside" in one]
+    return [one for one in compiled.decisions if "stays outside" in one or "stays in front" in one]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -65,3 +81,12 @@ def test_an_old_opset(folder: Path) -> None:
 def test_nothing_is_said_where_all_of_it_moves(folder: Path) -> None:
     assert not reasons(folder, "Sequential[TensorrtTensor,Softmax,TopK(k=2)]")
     assert not reasons(folder, "Sequential[TensorrtTensor,Softmax]")
+
+
+def test_samples_keep_what_stands_before_them_in_front(folder: Path) -> None:
+    write_models(folder)
+    (folder / "samples").mkdir()
+    np.save(folder / "samples" / "1.npy", np.zeros((3, 8, 8), np.uint8))
+    assert not kept(folder, PREPARED)
+    (said,) = kept(folder, PREPARED + 'precision = "fp16"\ncalibrate_input = "samples"\n')
+    assert said.startswith("net: the work of Mat2Tensor stays in front of the model's graph: the samples")
