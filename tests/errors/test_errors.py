@@ -31,6 +31,7 @@ NAMES = sorted(path.stem for path in HERE.glob("*.toml"))
 def write_models(folder: Path) -> None:
     """The models that the pipelines name."""
     small_models.write_models(folder)
+    small_models.write_torchscript(folder / "net.pt")
     (folder / "three.txt").write_text("a\nb\nc\n")
     (folder / "latin1.txt").write_bytes("a\né\n".encode("latin-1"))
     weighted = [node("MatMul", "x w", "y")]

@@ -43,5 +43,6 @@ def _check(graph: Graph, node: Node, call: Call, path: Path, bag: Bag) -> None:
     found = op.labels_problem(listed, classes if isinstance(classes, int) else None)
     if found is None:
         return
+    span = call.spans.get(found.attribute, span)
     report = bag.error if found.is_error else bag.warning
     report(CODE, f"{op.name}: {found.message}", span, hint=found.hint, node=node.title)

@@ -9,11 +9,15 @@ from ..ir.op import Op
 
 @dataclass(frozen=True)
 class LabelProblem:
-    """Why a file and the classes do not fit; of an error, items or the whole stage would fail."""
+    """Why a file and the classes do not fit; of an error, items or the whole stage would fail.
+
+    ``attribute`` is the one to change.
+    """
 
     message: str
     hint: str
     is_error: bool = True
+    attribute: str = "labels"
 
 
 class Labelled(Op):
@@ -46,7 +50,7 @@ def characters_problem(
     found = listed + 1 + has_space
     if blank >= found:
         message = f"blank is {blank}, but '{path}' makes {found} classes of its {listed} labels and the blank"
-        return LabelProblem(message, f"the blank is one of 0 to {found - 1}")
+        return LabelProblem(message, f"the blank is one of 0 to {found - 1}", attribute="blank")
     if classes is None or found == classes:
         return None
     space = " and the space" if has_space else ""
