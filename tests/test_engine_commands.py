@@ -115,6 +115,14 @@ def test_a_repository_without_engines(place: Place) -> None:
 
 
 @pytest.mark.usefixtures("no_tensorrt")
+def test_a_pipeline_without_engines(place: Place) -> None:
+    toml = place.folder / "pipeline.toml"
+    toml.write_text(TEXT)
+    (problem,) = place.run("plan", str(toml), "--runtime", "onnxruntime", status=1)["diagnostics"]
+    assert problem["code"] == "TP415" and problem["message"] == f"no model of '{toml}' runs on TensorRT"
+
+
+@pytest.mark.usefixtures("no_tensorrt")
 def test_without_tensorrt_the_plan_and_the_command_are_printed(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -408,6 +416,15 @@ def test_a_model_cache_that_cannot_be_written_costs_only_itself(place: Place, bl
 
 
 @pytest.mark.usefixtures("tensorrt")
+def test_no_engine_is_kept_under_the_name_of_an_encrypted_file(place: Place) -> None:
+    found = place.built(TEXT + '"model::cache" = "kept/net.trt.encrypted"\n').diagnostics
+    (warning,) = [one for one in found if one.code == "TP922"]
+    assert warning.span is not None and warning.span.text == '"kept/net.trt.encrypted"'
+    place.build_engines()
+    assert place.plan.is_file() and not (place.folder / "kept").exists()
+
+
+@pytest.mark.usefixtures("tensorrt")
 def test_files_that_cannot_be_read_or_written_are_named(place: Place) -> None:
     place.built()
     place.cache.write_text("a file where the folder would be")
@@ -586,6 +603,18 @@ def test_int8_is_calibrated_on_a_folder(place: Place) -> None:
     np.save(place.folder / "samples" / "0.npy", np.full((3, 8, 8), 9, np.float32))
     place.built(INT8)
     assert find_engines(place.repository)[0].request.model_sha256 != first
+
+
+def test_a_model_that_is_quantised_already_needs_no_samples(place: Place) -> None:
+    _samples(place.folder / "samples")
+    place.built(INT8)
+    quantised = onnx.load(place.plan.parent / "model.onnx")
+    onnx.save(quantised, place.folder / "quantised.onnx")
+    found = place.built(TEXT.replace("convolution", "quantised") + 'precision = "int8"\n')
+    assert not any(one.code == "TP413" for one in found.diagnostics)
+    (engine,) = find_engines(place.repository)
+    assert engine.request.precision == "int8"
+    assert any("brings the ranges of int8 itself" in line for line in engine.report)
 
 
 @pytest.mark.parametrize(

@@ -134,3 +134,22 @@ def test_sizes_are_told_in_the_order_of_the_model(tmp_path: Path) -> None:
     request = read_request((tmp_path / "repository" / "p__b" / "1" / "engine.json").read_text())
     ((one,),) = request.profiles
     assert (one.low, one.high) == ((1, 32, 48, 3), (8, 96, 128, 3))
+
+
+def test_profiles_of_ocr_hold_every_line(tmp_path: Path) -> None:
+    """The profiles of TorchPipe's OCR: of one width each, some from a larger batch on, some to a smaller."""
+    text = (
+        '[pipeline]\nname = "p"\ninputs = {data = "float32[3,32,W] rgb"}\n[a]\nbackend = "TensorrtTensor"\n'
+    )
+    text += 'model = "any.onnx"\nmin = "1x3x32x32;4x3x32x64;1x3x32x320;8x3x32x512"\n'
+    text += 'max = "32x3x32x32;32x3x32x64;16x3x32x320;8x3x32x512"\n'
+    write_models(tmp_path)
+    (tmp_path / "pipeline.toml").write_text(text)
+    build(tmp_path / "pipeline.toml", tmp_path / "repository", GPU)
+    (place,) = (tmp_path / "repository").glob("*/1/engine.json")
+    request = read_request(place.read_text())
+    listed = parse((place.parents[1] / "config.pbtxt").read_text()).instance_group[0].profile
+    assert [int(one) for one in listed] == list(range(len(request.profiles)))
+    for batch in range(1, 33):
+        for width in (*range(32, 513, 15), 64, 320, 512):
+            assert any(one.holds((batch, 3, 32, width)) for (one,) in request.profiles), (batch, width)

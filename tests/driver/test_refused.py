@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tpgen.cli import run_command
 from tpgen.diagnostics import PipelineError
 from tpgen.driver import BuildOptions, check, pipe, reference
+from tpgen.emit.warmup import grey_jpeg
 from tpgen.engines import known_operators
 
 TOML = '[pipeline]\ninputs = {data = "float32[4]"}\n[net]\nbackend = "TensorrtTensor"\nmodel = "net.onnx"\n'
@@ -118,3 +120,18 @@ def test_a_model_that_breaks_only_when_it_is_loaded_is_named(
     for more in ([], ["--reference"]):
         assert run_command([*arguments, *more], io.StringIO()) == 1
         assert "p.toml:5:9: error[TP405]" in capsys.readouterr().err
+
+
+def test_a_package_that_operators_need_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "p.toml").write_text(
+        '[a]\nbackend = "Sequential[DecodeMat,PillowResizeMat]"\nresize_h = 8\nresize_w = 8\n'
+    )
+    (tmp_path / "image").write_bytes(grey_jpeg())
+    monkeypatch.chdir(tmp_path)  # where names of what is no file must not be taken for the user's
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    monkeypatch.delitem(sys.modules, "tpgen_runtime.pillow", raising=False)
+    for more in ([], ["--reference"]):
+        assert run_command(["run", "p.toml", "--input", "data=@image", *more], io.StringIO()) == 3
+        assert "pip install 'pillow" in capsys.readouterr().err

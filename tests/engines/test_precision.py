@@ -385,6 +385,13 @@ def test_an_older_model_is_brought_to_the_opset_of_bfloat16() -> None:
     assert loaded(made.model).opset_import[0].version == 22
 
 
+def test_a_model_without_layers_in_float32() -> None:
+    whole = [tensor("x", ["N", 4], TensorProto.FLOAT16)], [tensor("y", ["N", 4], TensorProto.FLOAT16)]
+    made = convert(model([node("Relu", "x", "y")], *whole), PrecisionRequest("bf16"))
+    assert made.report.doubts == ("no layer was put in bf16",)
+    assert convert(network()).report.doubts == ()
+
+
 def test_constants_that_an_old_model_does_not_list_as_inputs() -> None:
     """Version 3 of the format wants that; onnxruntime does without."""
     old = network()

@@ -116,6 +116,16 @@ def test_a_profile_that_holds_less_than_triton_sends_is_raised() -> None:
     assert any(note.startswith("at most 8 of 3x32x512 go into one call") for note in split.notes)
 
 
+@pytest.mark.parametrize("shape", [("N", 4), (2, 4)])
+@pytest.mark.parametrize("dtype", [DType.FLOAT64, DType.UINT16, DType.INT16, DType.UINT32, DType.UINT64])
+def test_types_that_tensorrt_lacks(dtype: DType, shape: tuple[int | str, ...]) -> None:
+    known, other = TensorInfo("x", DType.FLOAT32, shape), TensorInfo("other", dtype, shape)
+    for signature in (ModelSignature((other,), (known,)), ModelSignature((known,), (other,))):
+        with pytest.raises(PlanProblem, match=f"'other' is {dtype.value}, which TensorRT lacks") as caught:
+            plan_profiles(signature, ())
+        assert caught.value.key == "model" and "--runtime onnxruntime" in (caught.value.hint or "")
+
+
 def test_what_is_fast_stays_fast_in_a_profile_that_is_raised() -> None:
     plan = plan_profiles(CLASSIFIER, declared("1", "8", "4"), max_batch=32)
     assert [tuple(shape[0] for shape in shapes) for shapes in ranges(plan)] == [(1, 4, 32)]

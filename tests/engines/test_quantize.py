@@ -170,7 +170,7 @@ def test_samples_may_differ_in_size() -> None:
     samples = [{"x": RNG.standard_normal((1, 3, 8, width)).astype(np.float32)} for width in (8, 12, 30)]
     for method in ("minmax", "entropy"):
         made = quantize(built, Int8Request(method=method), samples)
-        assert "3 samples set the ranges; a few hundred are usual" in made.report.notes
+        assert "3 samples set the ranges, where a few hundred are usual" in made.report.doubts
 
 
 def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
@@ -188,3 +188,49 @@ def test_what_cannot_be_quantised() -> None:
         quantize(network(), samples=[])
     with pytest.raises(ModelError, match="onnxruntime can't quantise"):
         quantize(network(), samples=[{"x": np.zeros((1, 3, 9, 9), np.float32)}])
+
+
+def _pairs(content: bytes) -> list[tuple[str, ...]]:
+    nodes = loaded(content).graph.node
+    return [tuple(n.input) for n in nodes if n.op_type in ("QuantizeLinear", "DequantizeLinear")]
+
+
+@pytest.mark.parametrize("samples", [[], SAMPLES[:2]])
+def test_a_model_that_is_quantised_already_keeps_its_ranges(samples: list[Any]) -> None:
+    given = loaded(quantize(network()).model)
+    kept = quantize(given, samples=samples)
+    assert loaded(kept.model) == given and "the model brings the ranges of int8 itself" in kept.report.text()
+    made = quantize(given, Int8Request(rest="fp16"), samples)
+    assert len(_pairs(made.model)) == len(_pairs(kept.model)) > 0
+    before, after = constants(kept.model), constants(made.model)
+    scales = {name for pair in _pairs(kept.model) for name in pair[1:2]}
+    assert all(np.allclose(before[name], after[name], rtol=1e-3) for name in scales & set(after))
+    assert TensorProto.FLOAT16 in {t.data_type for t in loaded(made.model).graph.initializer}
+    x = SAMPLES[0]["x"]
+    (wanted,), (found,) = compute(given, x=x), compute(loaded(made.emulated), x=x)
+    assert np.abs(found - wanted).max() < 0.02 * np.ptp(wanted)
+    assert "samples set the ranges" not in made.report.text()
+
+
+@pytest.mark.parametrize(
+    ("zero", "problem"),
+    [(np.uint8(0), "has uint8"), (np.int8(3), "a zero point that is not 0"), (np.int32(0), "has int32")],
+)
+def test_pairs_that_tensorrt_refuses(zero: np.generic, problem: str) -> None:
+    given = loaded(quantize(network()).model)
+    name = next(n.input[2] for n in given.graph.node if n.op_type == "DequantizeLinear")
+    (tensor_,) = [t for t in given.graph.initializer if t.name == name]
+    tensor_.CopyFrom(numpy_helper.from_array(np.full(tuple(tensor_.dims), zero), name))
+    with pytest.raises(ModelError, match=f"TensorRT takes int8 around 0 only, .*{problem}") as caught:
+        quantize(given, samples=[])
+    assert "symmetric" in (caught.value.hint or "")
+
+
+def test_weights_in_half_precision_are_not_quantised() -> None:
+    half = loaded(network().SerializeToString())
+    for one in half.graph.initializer:
+        one.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(one).astype(np.float16), one.name))
+    for value in (*half.graph.input, *half.graph.output):
+        value.type.tensor_type.elem_type = TensorProto.FLOAT16
+    with pytest.raises(ModelError, match="int8 is made of float32, and the weights of 'conv1' are in half"):
+        quantize(half, samples=[{"x": SAMPLES[0]["x"].astype(np.float16)}])

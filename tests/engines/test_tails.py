@@ -220,6 +220,33 @@ def _retype(path: Path, dtype: str) -> None:
     onnx.save(proto, path)
 
 
+@pytest.mark.parametrize("inside", ["value", "weight", "node", "read by a branch"])
+def test_the_name_of_a_tail_may_be_in_the_model_already(inside: str, tmp_path: Path) -> None:
+    constants = {"best" if inside == "weight" else "w": np.array([1, -1, 2], np.float32)}
+    value = "best" if inside in ("value", "read by a branch") else "v"
+    nodes = [
+        node("Mul", f"x {next(iter(constants))}", value, "best" if inside == "node" else "first"),
+        node("Neg", value, "scores", "second"),
+    ]
+    if inside == "read by a branch":
+        branch = onnx.helper.make_graph([node("Neg", "best", "out")], "b", [], [tensor("out", ["N", 3])])
+        nodes[1:] = [node("If", "yes", "scores", then_branch=branch, else_branch=branch)]
+        constants["yes"] = np.array(True)
+    built = model(nodes, [tensor("x", ["N", 3])], [tensor("scores", ["N", 3])], constants)
+    path = save(onnx.shape_inference.infer_shapes(built), tmp_path / "scores.onnx")
+    found = _run(path, Tail("index", "best"), tmp_path, np.array([[1, 2, 3], [3, -8, 1]], np.float32))
+    assert found.tolist() == [1, 2]
+
+
+def test_an_input_that_is_called_as_the_tail_is_refused(tmp_path: Path) -> None:
+    save(
+        model([node("Relu", "best", "y")], [tensor("best", ["N", 4])], [tensor("y", ["N", 4])]),
+        tmp_path / "m",
+    )
+    with pytest.raises(ModelError, match="has an input 'best'"):
+        can_fold(tmp_path / "m", ModelRewrite("best", tails=(Tail("index", "best"),)))
+
+
 def test_a_model_with_several_outputs_is_refused(tmp_path: Path) -> None:
     nodes = [node("Relu", "x", "up"), node("Neg", "x", "down")]
     outputs = [tensor("up", ["N", 4]), tensor("down", ["N", 4])]

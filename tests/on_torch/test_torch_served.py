@@ -122,7 +122,8 @@ def compiled(folder: Path) -> dict[str, Compiled]:
     for name in ("chain", "two", "digits/pipeline", "detect_classify/pipeline"):
         runtime = "python" if name == "two" else "onnxruntime"
         result = build(folder / f"{name}.toml", target, BuildOptions(runtime=runtime, cores=1))
-        assert not [one for one in result.diagnostics if one.code == "TP917"]
+        on_cpu = [one for one in result.diagnostics if one.code == "TP917" and "turns" not in one.message]
+        assert not on_cpu
         found[result.compiled[0].graph.name] = result.compiled[0]
     stand_in(target)
     on_gpu = 0

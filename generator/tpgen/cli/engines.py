@@ -56,7 +56,7 @@ def plan_command(report: Report, path: Path, options: BuildOptions) -> None:
     from ..services.engine_builds import known_place
 
     with _repository(path, report, options) as directory:
-        engines = _engines(directory, known_place())
+        engines = _engines(directory, known_place(), path)
         _show(report, engines, with_commands=True)
 
 
@@ -234,10 +234,14 @@ def _repository(path: Path, report: Report, options: BuildOptions) -> Iterator[P
         yield directory
 
 
-def _engines(directory: Path, place: Place | None = None) -> list[Engine]:
+def _engines(directory: Path, place: Place | None = None, asked: Path | None = None) -> list[Engine]:
+    """The engines of a repository, or an error; ``asked`` is what the user named, which may be a pipeline."""
     from ..services.engines import find_engines
 
     engines = find_engines(directory, place)
+    if not engines and asked is not None and asked.is_file():
+        hint = "with --target gpu TensorrtTensor does, if its model can; tpgen explain says where each runs"
+        fail("TP415", f"no model of '{asked}' runs on TensorRT", hint=hint)
     if not engines:
         hint = "tpgen build PIPELINE.toml --target gpu writes one"
         fail("TP415", f"'{directory}' holds no model that runs on TensorRT", hint=hint)

@@ -58,10 +58,24 @@ def plan_engines(
             workspace_mib=workspace,
         )
         lines = {tool.__name__: tool(request, MODEL, PLAN) for tool in (trtexec, polygraphy)}
-        about = {"notes": profiles.notes, "report": lowered[stage.name].report, "cache": op.model_cache}
+        cache = "" if _would_be_secret(node, call, bag) else op.model_cache
+        about = {"notes": profiles.notes, "report": lowered[stage.name].report, "cache": cache}
         text = request.text(lines, {name: value for name, value in about.items() if value})
         found[stage.name] = Engine(profiles.indices, profiles.allocation, text)
     return found
+
+
+def _would_be_secret(node: Node, call: Call, bag: Bag) -> bool:
+    """True, and said, if the name of a cache promises what an engine in it would not keep."""
+    op: Any = call.op
+    if not op.model_cache.lower().endswith((".encrypted", ".enc")):
+        return False
+    message = (
+        "no engine is kept in 'model::cache': its name is that of an encrypted file, and engines are in plain"
+    )
+    hint = 'name a plain file, such as "engines/net.plan"; it holds the weights of the model'
+    bag.warning("TP922", message, call.spans.get("model_cache", call.span), hint=hint, node=node.title)
+    return True
 
 
 def _flags(op: Any) -> Flags:

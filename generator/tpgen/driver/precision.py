@@ -203,7 +203,7 @@ def lower_models(
         done[stage.name] = Lowered(asked.precision)
         span = call.spans.get("precision", call.span)
         try:
-            if asked.precision == "int8" and not asked.samples:
+            if asked.precision == "int8" and not asked.samples and not _brings_ranges(base, call):
                 raise BadSamples("int8 needs samples to find ranges with: name a folder in calibrate_input")
             if asked.samples:
                 sample_files(base / asked.samples)
@@ -219,6 +219,14 @@ def lower_models(
             bag.error(problem.code, str(problem), span, hint=problem.hint, node=node.title)
         tell(node, call, done[stage.name], span, bag)
     return changed, done
+
+
+def _brings_ranges(base: Path, call: Call) -> bool:
+    """True if a model is quantised already."""
+    from ..engines.given_pairs import is_quantised
+
+    op: Any = call.op
+    return is_quantised(base / op.model)
 
 
 _SAMPLES_HINT = (
@@ -271,7 +279,7 @@ def _converted(model: bytes, task: _Task) -> tuple[bytes, Lowered]:
     from ..engines.comparing import compare
     from ..engines.gates import gates_of
     from ..engines.precision import convert_precision
-    from ..engines.quantize import FEW, Int8Request, quantize_int8
+    from ..engines.quantize import Int8Request, quantize_int8
 
     asked, folder = task.asked, task.base / task.asked.samples
     inputs = tuple(map(tensor_of, task.stage.inputs))
@@ -298,8 +306,7 @@ def _converted(model: bytes, task: _Task) -> tuple[bytes, Lowered]:
     report = tuple(done.report.text().splitlines())
     if samples:  # figures of random inputs say nothing of the engine, and are not kept
         report += (*compared, *(gate.text() for gate in gates))
-        if asked.precision == "int8" and len(samples) < FEW:
-            compared += (f"{len(samples)} samples set the ranges, where a few hundred are usual",)
+    compared += done.report.doubts
     lowered = Lowered(
         asked.precision,
         report,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import shlex
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from ..diagnostics import Bag, PipelineError, ToolMissing
+from ..emit.vendor import REQUIREMENTS
 from ..engines.errors import REFUSED, ModelError
 from ..engines.known_operators import check_loads, doubts_about
 from ..ir.graph import PYTHON, Call, Node, Stage
@@ -48,7 +50,7 @@ def refused_models(compiled: Compiled) -> Iterator[None]:
 
     Raises:
         PipelineError: such a model; what else breaks passes through.
-        ToolMissing: the models are PyTorch's, which is not installed.
+        ToolMissing: a package is not installed that operators, or models of PyTorch, need.
     """
     _require_torch(compiled)
     try:
@@ -57,6 +59,12 @@ def refused_models(compiled: Compiled) -> Iterator[None]:
         raise
     except Exception as problem:
         bag = Bag()
+        if isinstance(problem, ModuleNotFoundError) and problem.name in REQUIREMENTS:
+            requirement = REQUIREMENTS[problem.name]
+            raise ToolMissing(
+                f"operators of '{compiled.source.path}' need {requirement}, which is not installed",
+                shlex.join(["pip", "install", requirement]),
+            ) from problem
         if (refusal := refusal_of(problem)) is not None:
             _report_torch(compiled, refusal, bag)
             raise PipelineError(bag.diagnostics) from problem

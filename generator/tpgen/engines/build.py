@@ -9,20 +9,10 @@ from typing import Any
 from ..diagnostics import ToolMissing
 from .commands import needs_native_instance_norm
 from .requests import EngineRequest, Tensor, model_hash
+from .tensorrt_api import DTYPES
 
 _INSTALL = "pip install 'tpgen[trt]'"
 _MAJORS = (10, 11)
-
-_DTYPES = {
-    "BF16": "bfloat16",
-    "BOOL": "bool",
-    "FLOAT": "float32",
-    "HALF": "float16",
-    "INT32": "int32",
-    "INT64": "int64",
-    "INT8": "int8",
-    "UINT8": "uint8",
-}
 
 
 class BuildFailed(Exception):
@@ -199,7 +189,7 @@ def _check_interface(trt: ModuleType, request: EngineRequest, network: Any) -> N
 
 
 def _tensor(trt: ModuleType, tensor: Any) -> Tensor:
-    names = {getattr(trt.DataType, name): dtype for name, dtype in _DTYPES.items()}
+    names = {getattr(trt.DataType, name): dtype for name, dtype in DTYPES.items()}
     shape = tuple(None if size < 0 else int(size) for size in tensor.shape)
     return Tensor(str(tensor.name), names.get(tensor.dtype, str(tensor.dtype)), shape)
 

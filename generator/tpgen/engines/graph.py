@@ -49,6 +49,18 @@ class GraphEditor:
         self._names.add(chosen)
         return chosen
 
+    def free(self, name: str) -> None:
+        """Give what has a name inside the graph another one, so that an output can have it."""
+        other = self.fresh(name)
+        for node in self.graph.node:
+            _replace(node.output, name, other)
+        self.redirect(name, other)
+        for named in (*self.graph.node, *self.graph.initializer, *self.graph.value_info):
+            if named.name == name:
+                named.name = other
+        self._initializers = {tensor.name: tensor for tensor in self.graph.initializer}
+        self._names.add(name)
+
     def producer(self, value: str) -> NodeProto | None:
         """The node that computes a value; None for inputs and initializers."""
         return next((node for node in self.graph.node if value in node.output), None)

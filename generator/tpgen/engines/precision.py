@@ -63,7 +63,11 @@ def convert_precision(
     lowered = lowered_model(original, choice.chosen, request.half)
     _check(lowered, original, request)
     emulated = lowered_model(original, choice.chosen, request.half, emulate=True)
-    report = PrecisionReport(request.half, *_layers(original, choice), tuple(notes), choice.unmatched())
+    is_free = not (request.keep or request.only)
+    none = f"no layer was put in {request.half}"
+    doubts = (none,) if is_free and not choice.chosen else ()
+    layers = _layers(original, choice)
+    report = PrecisionReport(request.half, *layers, tuple(notes), choice.unmatched(), doubts)
     return Converted(_bytes(lowered), _bytes(emulated), report)
 
 

@@ -45,6 +45,7 @@ class PrecisionReport:
         converted: layers that compute in that precision.
         kept: layers that compute in fp32 although they could be asked for less.
         notes: what else the user should know.
+        doubts: notes that a build says, too, not its record alone.
         unmatched: parts of layer names that were asked for and that no layer's name holds.
     """
 
@@ -53,6 +54,7 @@ class PrecisionReport:
     kept: tuple[Layer, ...]
     notes: tuple[str, ...] = ()
     unmatched: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -68,7 +70,9 @@ class PrecisionReport:
         for reason, layers in reasons.items():
             lines.append(f"fp32: {', '.join(f'{x.operator} {x.name!r}' for x in layers)}: {reason}")
         unmatched = [f"no layer's name holds '{pattern}'" for pattern in self.unmatched]
-        return "\n".join([*lines, *(f"note: {note}" for note in (*self.notes, *unmatched))]) + "\n"
+        return (
+            "\n".join([*lines, *(f"note: {note}" for note in (*self.notes, *self.doubts, *unmatched))]) + "\n"
+        )
 
 
 def _counted(layers: Iterable[Layer]) -> str:

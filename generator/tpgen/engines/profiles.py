@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise, product
 
 from ..ir.signature import BatchAxis, ModelSignature, TensorInfo
+from .tensorrt_api import DTYPES
 
 Shape = tuple[int, ...]
 Shapes = tuple[Shape, ...]  # one per model input
@@ -23,10 +24,10 @@ _MOST_CELLS = 20_000  # combinations of sizes that are looked at together
 
 
 class PlanProblem(Exception):
-    """Sizes that no engine can be built for; the text names the input and the values.
+    """Sizes or types that no engine can be built for; the text names the input and the values.
 
     Attributes:
-        key: the key of the TOML that is wrong: ``min``, ``max`` or ``opt``.
+        key: the key of the TOML that is wrong: ``min``, ``max``, ``opt`` or ``model``.
         hint: the way out, where the text doesn't say it.
     """
 
@@ -114,8 +115,10 @@ def plan_profiles(
     need not be raised (which costs memory); the notes say how much that is.
 
     Raises:
-        PlanProblem: a size is missing, or does not fit the model, or a bucket is too large.
+        PlanProblem: a size is missing, or does not fit the model, or a bucket is too large; or TensorRT has
+            no such element type.
     """
+    _check_types(signature)
     if not any(_is_dynamic(info) for info in signature.inputs):
         return ProfilePlan(())
     notes: list[str] = []
@@ -130,6 +133,13 @@ def plan_profiles(
         largest = max([max_batch or 1, *(_batch(box)[1] for box in boxes)])
         _raise_batches(boxes, largest, buckets, caller_splits, notes)
     return ProfilePlan(tuple(_merged(boxes, notes)), tuple(notes))
+
+
+def _check_types(signature: ModelSignature) -> None:
+    for info in (*signature.inputs, *signature.outputs):
+        if info.dtype.value not in DTYPES.values():
+            hint = "export the model in float32; --runtime onnxruntime runs it as it is, without an engine"
+            raise PlanProblem(f"'{info.name}' is {info.dtype.value}, which TensorRT lacks", "model", hint)
 
 
 # --- what the TOML leaves out ---

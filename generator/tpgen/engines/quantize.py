@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from .errors import REWRITE, ModelError
+from .given_pairs import PAIR, check_pairs, has_pairs, quantised_layers
 from .precision import Converted, at_opset, convert_precision, parse_model
 from .precision_choice import layer_name, named, unmatched
 from .precision_report import Half, Layer, PrecisionReport, PrecisionRequest
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 Method = Literal["minmax", "entropy"]
 
 _LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
-FEW = 20  # samples: ranges of fewer are chance
+_FEW = 20  # samples: ranges of fewer are chance
 _BINS = 2048  # of the histogram that limits are searched in
 _PER_CHANNEL_OPSET = 13
 _HALF_SCALE_OPSET = 19  # the first whose pairs can stand between half values
@@ -63,15 +64,18 @@ class Int8Request:
 def quantize_int8(model: bytes, request: Int8Request, samples: Iterable[Sample]) -> Converted:
     """Quantise a model's convolutions and products with the ranges that its values take on samples.
 
-    ``samples`` are the model's inputs by name, with their batch axis: what the pipeline gives it.
+    ``samples`` are the model's inputs by name, with their batch axis: what the pipeline gives it. A model
+    that is quantised already keeps its ranges, and needs none.
 
     Raises:
         ModelError: not an ONNX model, no layer to quantise, no samples, or onnxruntime can't do it.
     """
     read = list(samples)
+    parsed = parse_model(model)
+    if has_pairs(parsed):
+        return _as_given(parsed, model, request, read)
     if not read:
         raise ModelError(REWRITE, "int8 needs samples to calibrate with", "name a folder in calibrate_input")
-    parsed = parse_model(model)
     vain = unmatched(request.keep, parsed.graph.node)  # before some are folded into others
     original, notes = _prepared(parsed)
     chosen, kept = _layers(original, request.keep)
@@ -80,14 +84,40 @@ def quantize_int8(model: bytes, request: Int8Request, samples: Iterable[Sample])
         raise ModelError(REWRITE, message, 'name fewer layers, or write precision = "fp16"')
     if not chosen:
         raise ModelError(REWRITE, f"no layer to quantise (none of {', '.join(_LAYERS)})", "use fp16")
+    _check_types(original, chosen)
     quantized = _quantized(original, chosen, request.method, read)
-    if len(read) < FEW:
-        notes.append(f"{len(read)} samples set the ranges; a few hundred are usual")
+    few = f"{len(read)} samples set the ranges, where a few hundred are usual"
     notes.append(f"calibrated on {len(read)} samples ({request.method})")
-    report = PrecisionReport("int8", chosen, kept, tuple(notes), vain)
+    doubts = (few,) if len(read) < _FEW else ()
+    report = PrecisionReport("int8", chosen, kept, tuple(notes), vain, doubts)
     if request.rest is None:
         return Converted(quantized, quantized, report)
     return _with_half_rest(quantized, request, request.rest, report, read)
+
+
+def _as_given(parsed: ModelProto, model: bytes, request: Int8Request, samples: list[Sample]) -> Converted:
+    """A model whose pairs stay: to quantise it once more would round twice."""
+    check_pairs(parsed)
+    layers = tuple(Layer(layer_name(node), node.op_type) for node in quantised_layers(parsed))
+    note = "the model brings the ranges of int8 itself: they stay"
+    report = PrecisionReport("int8", layers, (), (note,), unmatched(request.keep, parsed.graph.node))
+    if request.rest is None:
+        return Converted(model, model, report)
+    return _with_half_rest(model, request, request.rest, report, samples)
+
+
+def _check_types(model: ModelProto, layers: tuple[Layer, ...]) -> None:
+    """Check that the weights of layers are float32: the pairs are made of nothing else."""
+    from onnx import TensorProto
+
+    names = {layer.name for layer in layers}
+    half = {
+        t.name for t in model.graph.initializer if t.data_type in (TensorProto.FLOAT16, TensorProto.BFLOAT16)
+    }
+    for node in model.graph.node:
+        if node.name in names and half & set(node.input):
+            message = f"int8 is made of float32, and the weights of '{node.name}' are in half precision"
+            raise ModelError(REWRITE, message, 'export the model in float32, or write precision = "fp16"')
 
 
 def _prepared(model: ModelProto) -> tuple[ModelProto, list[str]]:
@@ -216,7 +246,7 @@ def _with_half_rest(
     """Put what lies between the quantised layers in half precision; scales too, which set its type."""
     model, notes = at_opset(parse_model(quantized), _HALF_SCALE_OPSET, "int8 beside half precision")
     wanted = PrecisionRequest(half, keep=request.keep, layer_norm_fp32=request.layer_norm_fp32)
-    rest = convert_precision(model.SerializeToString(), wanted, samples)
+    rest = convert_precision(model.SerializeToString(), wanted, samples or None)
     small = next((layer for layer in rest.report.kept if _is_pair(layer)), None)
     if small is not None:  # a cast between a pair and its layer would make TensorRT compute that in float
         note = f"layers that are not quantised stay in fp32: '{small.name}': {small.reason}"
@@ -226,4 +256,4 @@ def _with_half_rest(
 
 
 def _is_pair(layer: Layer) -> bool:
-    return layer.operator in ("QuantizeLinear", "DequantizeLinear")
+    return layer.operator in PAIR

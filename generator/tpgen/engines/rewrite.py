@@ -118,8 +118,8 @@ class _Job:
         return job
 
     def _check(self, batched: bool) -> None:
-        if self.rewrite.tails:
-            check_tail(self.editor, self.path)
+        for tail in self.rewrite.tails:
+            check_tail(self.editor, tail, self.path)
         rank, wanted = len(self.info.shape), self.rewrite
         if any(output.name == self.info.name for output in self.editor.graph.output):
             raise self._misfit("is an output of the model too; put an Identity node between them")

@@ -21,19 +21,22 @@ _GREATER_OR_EQUAL = 12  # the first opset that has it
 _BOX = 4  # numbers of a box
 
 
-def check_tail(editor: GraphEditor, path: Path) -> None:
-    """See that a model can end in something else.
+def check_tail(editor: GraphEditor, tail: Tail, path: Path) -> None:
+    """See that a model can end in a tail.
 
     Raises:
-        ModelError: it has several outputs.
+        ModelError: it has several outputs, or an input of that name.
     """
     if (count := len(editor.graph.output)) != 1:
         raise ModelError(REWRITE, f"model '{path}' has {count} outputs; only one can be reduced")
+    if any(value.name == tail.name for value in editor.graph.input):
+        raise ModelError(REWRITE, f"model '{path}' has an input '{tail.name}', so no output can be called so")
 
 
 def append_tail(editor: GraphEditor, tail: Tail, path: Path) -> None:
     """Let a model end in ``tail``, whose name its output gets. Items have a batch axis in front."""
-    check_tail(editor, path)
+    check_tail(editor, tail, path)
+    editor.free(tail.name)
     (output,) = editor.graph.output
     tensor = output.type.tensor_type
     batch, *dims = tensor.shape.dim

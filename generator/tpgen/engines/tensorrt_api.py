@@ -54,6 +54,18 @@ PROPERTIES: Final[dict[str, tuple[str, ...]]] = {
     "IBuilderConfig": ("builder_optimization_level", "hardware_compatibility_level"),
 }
 
+# The element types of inputs and outputs: their names in TensorRT, and ours.
+DTYPES: Final[dict[str, str]] = {
+    "BF16": "bfloat16",
+    "BOOL": "bool",
+    "FLOAT": "float32",
+    "HALF": "float16",
+    "INT32": "int32",
+    "INT64": "int64",
+    "INT8": "int8",
+    "UINT8": "uint8",
+}
+
 _BOTH: Final[dict[str, tuple[str, ...]]] = {
     "BuilderFlag": (
         "EXCLUDE_LEAN_RUNTIME",
@@ -64,7 +76,7 @@ _BOTH: Final[dict[str, tuple[str, ...]]] = {
         "VERSION_COMPATIBLE",
         "WEIGHT_STREAMING",
     ),
-    "DataType": ("BF16", "BOOL", "FLOAT", "HALF", "INT32", "INT64", "INT8", "UINT8"),
+    "DataType": tuple(DTYPES),
     "HardwareCompatibilityLevel": ("AMPERE_PLUS", "NONE", "SAME_COMPUTE_CAPABILITY"),
     "MemoryPoolType": ("WORKSPACE",),
     "OnnxParserFlag": ("NATIVE_INSTANCENORM",),

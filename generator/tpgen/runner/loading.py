@@ -62,7 +62,8 @@ def _place(problem: BaseException, folder: Path) -> tuple[Path, int] | None:
     calls = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(problem.__traceback__)]
     if isinstance(problem, SyntaxError):  # of a module that is imported: it has no frame of its own
         calls.append((problem.filename or "", problem.lineno))
-    for name, line in reversed(calls):
+    files = [call for call in calls if not call[0].startswith("<")]  # others are no files: <frozen ...>
+    for name, line in reversed(files):
         path = os.path.realpath(name)
         if path.startswith(root + os.sep):
             return Path(os.path.relpath(path, root)), line or 1
