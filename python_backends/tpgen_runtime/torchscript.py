@@ -44,6 +44,8 @@ class TorchScriptModel(Model):
             try:
                 answer = self._modules[group](*map(self._as_tensor, arrays))
             except RuntimeError as problem:
+                if isinstance(problem, self._torch.cuda.OutOfMemoryError) or "CUDA error" in str(problem):
+                    raise  # it is the GPU's, whatever the input
                 raise ItemError(f"the model does not take this input: {_reason(problem)}") from None
         outputs = answer if isinstance(answer, (tuple, list)) else (answer,)
         if len(outputs) != len(self._outputs):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -258,3 +259,13 @@ def test_a_model_repository_is_no_folder_for_them(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(PipelineError, match="can't be a folder for these files"):
         write_deployment(path, tmp_path / "file")
+
+
+@pytest.mark.parametrize("record", ["{", "[]", '{"pipelines": []}', '{"pipelines": {"p": 3}}'])
+def test_health_check_says_in_a_line_what_it_cannot_read(record: str, tmp_path: Path) -> None:
+    (tmp_path / "tpgen.json").write_text(record)
+    command = [sys.executable, str(docker_dir() / "healthcheck")]
+    environment = {**os.environ, "MODEL_REPOSITORY": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.startswith(f"cannot read {tmp_path / 'tpgen.json'}")

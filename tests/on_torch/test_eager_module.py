@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -138,6 +139,28 @@ def test_the_stage_answers_as_the_module_does(folder: Path) -> None:
             assert isinstance(found, dict)
             np.testing.assert_allclose(found["total"], wanted, atol=1e-5)
             np.testing.assert_array_equal(found["kept"], item["left"])
+
+
+@HAS_TORCH
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        ("RuntimeError('sizes differ')", "the model does not take this input: sizes differ"),
+        ("torch.cuda.OutOfMemoryError('out of memory')", "OutOfMemoryError: out of memory"),
+        ("RuntimeError('CUDA error: assert\\nsee the manual')", "RuntimeError: CUDA error: assert"),
+    ],
+)
+def test_what_fails_on_the_gpu_is_not_the_inputs_fault(folder: Path, raised: str, said: str) -> None:
+    _save(folder)
+    (folder / "nets.py").write_text(NETS.replace("assert not torch.is_grad_enabled()", f"raise {raised}"))
+    item = {key: np.zeros(3, np.float32) for key in ("left", "right")}
+    options = BuildOptions(target="cpu", cores=1)
+    with (
+        pipe(folder / "pipeline.toml", options) as run,
+        pytest.raises(Exception, match=re.escape(said)) as caught,
+    ):
+        run(item)
+    assert ("does not take" in str(caught.value)) == (raised == "RuntimeError('sizes differ')")
 
 
 @HAS_TORCH

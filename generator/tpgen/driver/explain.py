@@ -315,9 +315,7 @@ def _overruled(compiled: Compiled) -> Iterator[IgnoredKey]:
 
 _AS_WRITTEN = '[pipeline] instances = "as-written" keeps the number'
 _INSTANCES = f"a stage has an instance per core, one that only hands data on has a single one; {_AS_WRITTEN}"
-_ON_GPU = (
-    f"the model has one on each GPU, as larger batches fill it better; {_AS_WRITTEN}"
-)
+_ON_GPU = f"the model has one on each GPU, as larger batches fill it better; {_AS_WRITTEN}"
 _ON_CPU = f"the model has an instance per core; {_AS_WRITTEN}"
 _LIGHT = f"the stage only hands data on, and has a single instance; {_AS_WRITTEN}"
 
