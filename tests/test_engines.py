@@ -153,3 +153,15 @@ def test_profiles_of_ocr_hold_every_line(tmp_path: Path) -> None:
     for batch in range(1, 33):
         for width in (*range(32, 513, 15), 64, 320, 512):
             assert any(one.holds((batch, 3, 32, width)) for (one,) in request.profiles), (batch, width)
+
+
+def test_images_that_are_larger_than_every_profile(tmp_path: Path) -> None:
+    text = (
+        '[pipeline]\nname = "p"\ninputs = {data = "float32[3,64,64] rgb"}\n[a]\nbackend = "TensorrtTensor"\n'
+    )
+    write_models(tmp_path)
+    (tmp_path / "pipeline.toml").write_text(f'{text}model = "any.onnx"\nmax = "8x3x32x96"\n')
+    with pytest.raises(PipelineError, match="no profile is large enough for 3x64x64: raise 'max'") as caught:
+        build(tmp_path / "pipeline.toml", tmp_path / "repository", GPU)
+    (problem,) = caught.value.diagnostics
+    assert problem.span is not None and problem.span.text == '"8x3x32x96"'

@@ -41,10 +41,11 @@ def shown(directory: Path) -> dict[str, str]:
 
 
 def _without_hashes(manifest: str) -> str:
-    """The manifest without what the bytes of models and of the runtime change, and places of models."""
+    """The manifest without what the bytes of models and of the runtime change, and places of files."""
     document = json.loads(_HASH.sub('"..."', manifest))
     for pipeline in document["pipelines"].values():
         pipeline["record"]["options"].pop("models", None)
+        pipeline.pop("path", None)  # where this checkout is not far from the temporary folder
     return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 

@@ -20,9 +20,12 @@ from random_pipelines import Maker, Pipeline, make_item, make_pipeline, read_pip
 from small_models import write_torchscript
 from standins import stand_in
 from tpgen.driver import BuildOptions, build, pipe
+from tpgen.driver.check_repository import check_repository
 from tpgen.driver.explain import explain
 from tpgen.driver.explain_text import explanation_text
 from tpgen.emit.config_pbtxt import parse
+from tpgen.engines.requests import read_request
+from tpgen.engines.tensorrt_api import DTYPES
 
 SEEDS = range(1, 21)
 
@@ -95,6 +98,30 @@ def test_what_moves_to_the_end_of_a_model_answers_the_same(
     check(made, folder, name, random.Random(3))
     built = build(folder / f"{name}.toml", folder / "other", BuildOptions(target="gpu", cores=2))
     assert any("graph ends in" in decision for decision in built.compiled[0].decisions)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int32", "float16", "float64"])
+@pytest.mark.parametrize(("image", "norm"), [("", ""), (" rgb", "mean = [1,2,3]\nstd = [2,3,4]")])
+def test_arrays_of_another_type_than_the_model_takes(dtype: str, image: str, norm: str, folder: Path) -> None:
+    """A server hands tensors on as they are, and refuses an ensemble whose types differ."""
+    text = f"""
+[pipeline.inputs]
+data = "{dtype}[3,8,8]{image}"
+[a]
+model = "small.onnx"
+max = 8
+backend = "TensorrtTensor"
+{norm}
+"""
+    name = f"types_{dtype}_{bool(norm)}"
+    made = read_pipeline(text, folder, name)
+    check(made, folder, name, random.Random(5))
+    place = folder / f"{name}_gpu"
+    built = build(folder / f"{name}.toml", place, BuildOptions(target="gpu", cores=2))
+    assert not [one for one in built.diagnostics if one.severity == "error"]
+    assert not [one for one in check_repository(place).diagnostics if one.severity == "error"]
+    (request,) = (read_request(path.read_text()) for path in place.glob("*/1/engine.json"))
+    assert {one.dtype for one in request.inputs} <= set(DTYPES.values()) - {"int8"}
 
 
 BEFORE = (

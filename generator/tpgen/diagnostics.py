@@ -203,6 +203,9 @@ def render(diagnostic: Diagnostic, *, color: bool = False) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
+_SHORT = 3  # letters
+
+
 def did_you_mean(word: str, candidates: Iterable[str]) -> str | None:
     """The candidate that looks most like the word, upper and lower case being alike; None if none is near."""
     folded = word.casefold()
@@ -218,6 +221,9 @@ def did_you_mean(word: str, candidates: Iterable[str]) -> str | None:
     # A misspelt name shares its start and end with the right one; comparing thousands takes too long.
     likely = heapq.nlargest(50, by_folded, key=lambda name: _shared_ends(folded, name))
     near = difflib.get_close_matches(folded, likely, n=1, cutoff=0.7)
+    if not near and len(folded) <= _SHORT:  # `kk` and `k` are two thirds alike, but so are `tpu` and `gpu`
+        others = [name for name in likely if len(name) != len(folded)]
+        near = difflib.get_close_matches(folded, others, n=1, cutoff=0.66)
     return by_folded[near[0]] if near else None
 
 

@@ -13,6 +13,8 @@ from .toml_errors import explain
 from .toml_scan import KeyPath, Place, ScanLimit, scan, string_offsets
 
 MAX_BYTES = 16 * 1024 * 1024
+_HEAD = 1024  # bytes at the start of a file that show whether it is text
+_NO_TEXT = (".onnx", ".encrypted", ".engine", ".plan", ".trt", ".pt", ".pth", ".jpg", ".jpeg", ".png", ".npy")
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,8 @@ def read_source(path: str | os.PathLike[str]) -> SourceFile:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise TomlError(f"can't read this file: {reason}", code="TP001", path=name) from None
     if len(data) > MAX_BYTES:
+        if name.lower().endswith(_NO_TEXT):
+            raise _no_text(name)
         raise TomlError(
             f"this file is larger than {MAX_BYTES >> 20} MiB, so it is no pipeline description",
             code="TP001",
@@ -182,10 +186,14 @@ def _decoded(path: str, data: bytes) -> str:
         raise TomlError(
             "this file is UTF-16", code="TP002", path=path, hint="save it as UTF-8, as TOML wants it"
         )
+    if b"\0" in data[:_HEAD]:
+        raise _no_text(path)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         # A strict decoder's offset counts from behind the byte order mark that `error.object` lacks as well.
+        if path.lower().endswith(_NO_TEXT):
+            raise _no_text(path) from None
         source = SourceFile(path, error.object.decode("utf-8", errors="replace"))
         at = len(error.object[: error.start].decode("utf-8"))
         raise TomlError(
@@ -195,6 +203,15 @@ def _decoded(path: str, data: bytes) -> str:
             path=path,
             hint="save the file as UTF-8",
         ) from None
+
+
+def _no_text(path: str) -> TomlError:
+    return TomlError(
+        "this is no TOML file: it holds no text",
+        code="TP002",
+        path=path,
+        hint="name the pipeline's TOML file; a model goes behind --model: --model NODE=PATH",
+    )
 
 
 def load_toml(source: SourceFile) -> TomlDocument:

@@ -88,6 +88,9 @@ def _not_a_value(case: _Case, start: int) -> Complaint:
     value = case.text[start:end]
     if not value:
         return Complaint("a value is missing here", start, start, 'write one, or "" for an empty text')
+    if value.startswith("="):
+        rest = value.lstrip("= ")
+        return Complaint("two '=' follow this key", start, start + 1, f"one '=' is enough: = {rest}")
     if value.lower() in ("true", "false"):
         return Complaint(f"'{value}' is not a TOML value", start, end, f"write {value.lower()}")
     if re.fullmatch(r"[-+]?[0-9.]+(\s*,\s*[-+]?[0-9.]+)+", value):

@@ -99,6 +99,7 @@ def test_verify_names_the_pipeline_that_a_repository_lacks(repository: Path, tmp
     shutil.copy(tmp_path / "first" / "pipeline.toml", tmp_path / "second")
     built = program("build", tmp_path / "first" / "pipeline.toml", "-o", tmp_path / "second" / "repository")
     assert built.status == 0, built.err
+    (tmp_path / "first" / "pipeline.toml").unlink()
     done = program("verify", tmp_path / "second" / "repository")
     assert done.status == 1
     assert "pipeline.toml makes 'second', which" in done.err

@@ -158,7 +158,8 @@ def test_verify_sees_another_pipeline(serving: Serving, photo: Path, tmp_path: P
     arguments = ["--input", f"data=@{photo}", "--url", serving.document["http"]]
     done = program("verify", tmp_path / "photo.toml", *arguments, "--json")
     assert done.status == 1, done.err
-    assert [record["code"] for record in done.document["diagnostics"]] == ["TP724"]
+    (record,) = done.document["diagnostics"]
+    assert record["code"] == "TP724" and "tpgen run with and without --reference" in record["hint"]
 
 
 @pytest.mark.slow
@@ -185,8 +186,15 @@ def test_perf_of_a_pipeline_without_inputs(folder: Path, tmp_path: Path) -> None
     assert done.document["rows"][0]["throughput"] > 0
 
 
-def test_perf_without_inputs_of_several_entries(repository: Path, tmp_path: Path) -> None:
-    done = program("perf", repository, "-o", tmp_path / "out")
+def test_perf_without_inputs_of_a_repository_without_a_toml(repository: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "here"
+    shutil.copytree(repository, moved / "repository")
+    for name in ("photo", "wide"):
+        shutil.copy(repository.parent / f"{name}.toml", moved)
+    record = json.loads((moved / "repository" / "tpgen.json").read_text())
+    record["pipelines"]["two_inputs"].pop("path", None)  # is it known where this checkout is?
+    (moved / "repository" / "tpgen.json").write_text(json.dumps(record))
+    done = program("perf", moved / "repository", "-o", tmp_path / "out")
     assert done.status == 1
     assert "error[TP711]" in done.err, "the TOML of an example is not beside the repository"
     assert "two_inputs" in done.err
@@ -274,6 +282,7 @@ def test_serving_a_pipeline_leaves_nothing(number: int) -> None:
     places = _served_repository(processes)
     done = running.end(number)
     assert done.status == 0, done.err
+    assert "stopping: the server ends its Python processes (" in done.err
     assert "Traceback" not in done.err
     assert [pid for pid in processes if Path(f"/proc/{pid}").exists()] == []
     assert [name for name in os.listdir("/dev/shm") if name.startswith(prefix)] == []

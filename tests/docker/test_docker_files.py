@@ -212,6 +212,34 @@ def test_a_repository_is_enough_where_its_toml_is_beside_it(tmp_path: Path) -> N
     assert again[1] == ()
 
 
+def test_a_repository_of_another_folders_pipeline_finds_its_toml(tmp_path: Path) -> None:
+    folder = tmp_path / "pipelines" / "hello"
+    folder.mkdir(parents=True)
+    (folder / "pipeline.toml").write_text(examples.pipeline("hello").read_text())
+    repository = tmp_path / "model_repository"
+    build(folder / "pipeline.toml", repository, BuildOptions(cores=2))
+    assert write_deployment(repository, tmp_path / "docker")[0].repository == "../model_repository"
+    assert not build(folder / "pipeline.toml", repository, BuildOptions(cores=2)).changed
+    (folder / "pipeline.toml").write_text(folder.joinpath("pipeline.toml").read_text() + "# other\n")
+    with pytest.raises(PipelineError, match="another state"):
+        write_deployment(repository, tmp_path / "docker")
+
+
+def test_the_toml_of_another_pipeline_in_the_current_folder_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("mine", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "pipeline.toml").write_text('[a]\nbackend = "Identity"\n')
+    build(tmp_path / "mine" / "pipeline.toml", tmp_path / "repository", BuildOptions(cores=2))
+    (tmp_path / "mine" / "pipeline.toml").unlink()
+    monkeypatch.chdir(tmp_path / "other")
+    with pytest.raises(PipelineError, match=r"makes 'other', which .* does not hold") as caught:
+        write_deployment(Path("../repository"), tmp_path / "docker")
+    assert "it holds 'mine'" in str(caught.value.diagnostics[0].hint)
+    assert not (tmp_path / "docker").exists()
+
+
 def test_engines_that_are_still_to_be_built_are_said(tmp_path: Path) -> None:
     write_models(tmp_path)
     text = '[pipeline]\ninputs = {data = "float32[3,8,8]"}\n[net]\nbackend = "TensorrtTensor"\n'

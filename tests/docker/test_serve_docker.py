@@ -79,7 +79,7 @@ def test_a_repository_without_its_toml_gets_plenty(
     (repository.parent / "hello.toml").unlink()
     assert run_command(["serve", str(repository), "--docker"]) == 0
     assert "--shm-size=1g" in calls(notes)[1]
-    assert "are not beside it" in capsys.readouterr().err
+    assert "are not found as they were built" in capsys.readouterr().err
 
 
 TWO_MODELS = """

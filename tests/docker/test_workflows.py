@@ -104,6 +104,24 @@ def test_options_with_values_are_passed_on(checkout: Path) -> None:
     assert line.endswith("-o model_repository --target cpu --fuse none")
 
 
+def test_answers_are_compared_for_the_users_inputs(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (checkout / "one.toml").write_text('[a]\nbackend = "Identity"\n')
+    (checkout / "a photo.jpg").write_bytes(examples.photo(1))
+    monkeypatch.chdir(checkout / "my models")
+    pipelines = ["../one.toml", "two.toml"]
+    assert run_command(["ci", "github", *pipelines, "--input", "data=@../a photo.jpg", "--gpu", "l4"]) == 0
+    lines = (checkout / ".github/workflows/tpgen.yml").read_text().splitlines()
+    compared = [line.strip() for line in lines if "tpgen verify" in line]
+    assert compared[0] == "tpgen verify one.toml --input 'data=@a photo.jpg' --isolated"
+    assert len(compared) == 6 and all("--input 'data=@a photo.jpg'" in line for line in compared)
+    for text, code in (("data=@../gone.jpg", "TP721"), ("date=1", "TP722"), ("data=@/dev/null", "TP616")):
+        assert run_command(["ci", "github", *pipelines, "--input", text, "-o", "new.yml"]) == 1
+        assert f"error[{code}]" in capsys.readouterr().err
+    assert not Path("new.yml").exists()
+
+
 def test_its_own_file_is_replaced_and_no_other(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = written("github", checkout)
     first = path.read_bytes()

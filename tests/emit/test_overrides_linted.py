@@ -105,6 +105,13 @@ _WRONG = {
         "triton.first.dynamic_batching.default_queue_policy.default_timeout_microseconds = 0",
         ("TP851", "warning", 1, "default_queue_policy"),
     ),
+    "a sample that the stage fails on": (
+        (
+            '[[pipeline.triton.first.model_warmup]]\nname = "w"\nbatch_size = 1\n'
+            'inputs.data = {data_type = "TYPE_STRING", dims = [1], zero_data = true}'
+        ),
+        ("TP924", "warning", 4, "zero_data"),
+    ),
     "a file that can be put there": (
         (
             '[[pipeline.triton.first.model_warmup]]\nname = "w"\nbatch_size = 1\n'
@@ -144,10 +151,6 @@ def test_of_two_nodes_in_one_model_the_one_that_counts_is_named(tmp_path: Path) 
         "triton.first.dynamic_batching.preferred_batch_size = [4, 8]",
         'triton.first.instance_group = [{kind = "KIND_CPU", count = 3}]',
         "triton.first.dynamic_batching.default_queue_policy.max_queue_size = 0",
-        (
-            '[[pipeline.triton.first.model_warmup]]\nname = "w"\nbatch_size = 1\n'
-            'inputs.data = {data_type = "TYPE_STRING", dims = [1], zero_data = true}'
-        ),
     ],
 )
 def test_nothing_is_said_about_good_fields(text: str, tmp_path: Path) -> None:

@@ -60,6 +60,42 @@ def test_first_write_makes_the_planned_tree(repo: Path) -> None:
     assert litter(repo) == []
 
 
+@pytest.mark.parametrize(
+    ("place", "recorded"),
+    [
+        ("work/ocr.toml", None),  # beside the repository, where it is looked for anyhow
+        ("work/pipelines/ocr.toml", "../pipelines/ocr.toml"),
+        ("ocr.toml", "../../ocr.toml"),
+        ("work/models/../deep/er/ocr.toml", "../deep/er/ocr.toml"),
+        ("work/gone.toml", None),
+    ],
+)
+def test_the_place_of_a_toml_is_seen_from_the_repository(
+    tmp_path: Path, place: str, recorded: str | None
+) -> None:
+    repo, source = tmp_path / "work" / "models", tmp_path / place
+    repo.mkdir(parents=True)
+    if "gone" not in place:
+        (tmp_path / "work" / "deep" / "er").mkdir(parents=True)
+        source.parent.mkdir(exist_ok=True)
+        source.write_text("")
+    ocr = plan("ocr", [model("ocr")], source=str(source))
+    write([ocr], repo)
+    document = json.loads((repo / "tpgen.json").read_text())
+    assert document["pipelines"]["ocr"].get("path") == recorded
+    assert not write([ocr], repo).changed
+    manifest = read_manifest(repo)
+    assert manifest is not None and manifest.pipelines["ocr"].path == (recorded or "")
+
+
+def test_the_place_of_a_toml_far_away_is_not_recorded(tmp_path: Path) -> None:
+    repo, source = tmp_path / "a" / "b" / "c" / "models", tmp_path / "ocr.toml"
+    repo.mkdir(parents=True)
+    source.write_text("")
+    write([plan("ocr", [model("ocr")], source=str(source))], repo)
+    assert "path" not in json.loads((repo / "tpgen.json").read_text())["pipelines"]["ocr"]
+
+
 def test_manifest_lists_every_file_with_its_hash_and_no_path_of_this_machine(
     repo: Path, tmp_path: Path
 ) -> None:

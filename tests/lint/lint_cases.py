@@ -19,6 +19,7 @@ CASES: tuple[Case, ...] = (
     *scheduling.SCHEDULER,
     *scheduling.SEQUENCES,
     *fields.INSTANCES,
+    *fields.RESOURCES,
     *fields.WARMUP,
     *fields.PARAMETERS,
     *native.DEPLOYED,

@@ -127,6 +127,13 @@ STEPS = (
     Case(
         "s_output_unknown", "TP885 error", Server.REFUSES, ensemble(step(writes=(("Y", "y"),))), ("lib_step",)
     ),
+    Case(
+        "s_no_input",
+        "TP885 error",
+        Server.REFUSES,
+        ensemble(step("lib_no_input"), batch=""),
+        ("lib_no_input",),
+    ),
     Case("s_input_missing", "TP886 error", Server.REFUSES, ensemble(step("lib_two")), ("lib_two",)),
     Case(
         "s_optional_missing",
@@ -206,7 +213,30 @@ TENSORS = (
         ensemble(step(), output=tensors("output", "y", "x")),
         ("lib_step",),
     ),
+    Case(
+        "t_input_is_other_output",
+        "TP891 warning",
+        Server.WORKS,
+        ensemble(step(), output=tensors("output", "y", f"x {_INTS}")),
+        ("lib_step",),
+    ),
+    Case(
+        "t_input_is_larger_output",
+        "TP891 warning",
+        Server.WORKS,
+        ensemble(step(), output=tensors("output", "y", "x data_type: TYPE_FP32 dims: [5]")),
+        ("lib_step",),
+    ),
 )
+
+
+def _rows(count: int) -> dict[str, str | bytes | None]:
+    """An ensemble that does not batch, with so many rows for a step that does."""
+    rows = f"data_type: TYPE_FP32 dims: [{count},4]"
+    return ensemble(
+        step(), batch="", input=tensors("input", f"x {rows}"), output=tensors("output", f"y {rows}")
+    )
+
 
 TYPES = (
     Case("j_type_of_output", "TP891 error", Server.REFUSES, ensemble(step("lib_int")), ("lib_int",)),
@@ -271,6 +301,8 @@ TYPES = (
         ),
         ("lib_step",),
     ),
+    Case("j_nine_in_eight", "TP893 error", Server.FAILS, _rows(9), ("lib_step",)),
+    Case("j_eight_in_eight", None, Server.WORKS, _rows(8), ("lib_step",)),
     Case("j_batch_too_large", "TP893 error", Server.REFUSES, ensemble(step("lib_small")), ("lib_small",)),
     Case(
         "j_batch_smaller",

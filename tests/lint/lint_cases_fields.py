@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from lint_repositories import Case, Server, good, python, refused, tensorrt, tensors, warned, x
+from lint_repositories import (
+    FAILING,
+    Case,
+    Server,
+    good,
+    python,
+    refused,
+    tensorrt,
+    tensors,
+    warned,
+    x,
+)
 
 
 def _instances(*groups: str) -> str:
@@ -19,9 +30,22 @@ _STRATEGY = "execution_context_allocation_strategy"
 _ON_CHANGE = f'parameters {{ key: "{_STRATEGY}" value {{ string_value: "ON_PROFILE_CHANGE" }} }}'
 
 INSTANCES = (
+    refused("group_with_blank", "TP803", instances=_instances('name: "a b" kind: KIND_CPU')),
+    Case(
+        "group_with_quote",
+        "TP803 error",
+        Server.HANGS,
+        python(instances=_instances('name: "a\'b" kind: KIND_CPU')),
+    ),
+    good("group_named", instances=_instances('name: "a.b/c-1" kind: KIND_CPU')),
     refused("cpu_with_gpus", "TP855", instances=_instances("kind: KIND_CPU gpus: [0]")),
     refused("model_with_gpus", "TP855", instances=_instances("kind: KIND_MODEL gpus: [0]")),
     tensorrt("gpu_with_gpus", None, instances=_instances("kind: KIND_GPU gpus: [0]")),
+    tensorrt("engine_on_cpu", "TP855 error", instances=_instances("kind: KIND_CPU")),
+    tensorrt("engine_of_auto", None, instances=_instances("count: 2")),
+    Case("gpu_of_python", "TP879 note", Server.NEEDS_GPU, python(instances=_instances("kind: KIND_GPU"))),
+    Case("auto_with_gpus", "TP879 note", Server.NEEDS_GPU, python(instances=_instances("gpus: [0]"))),
+    good("auto_for_all", instances=_instances("count: 1")),
     refused("profile_of_python", "TP856", instances=_instances('kind: KIND_CPU profile: ["0"]')),
     tensorrt("profile_name", "TP856 error", instances=_instances('kind: KIND_GPU profile: ["a"]')),
     tensorrt("profile_index", None, instances=_instances('kind: KIND_GPU profile: ["1"]')),
@@ -45,6 +69,20 @@ INSTANCES = (
         more=("TP879",),
     ),
     Case("resource_each", "TP879 note", Server.WORKS, python(instances=_resources("S"))),
+)
+
+
+def _shared(resource: str) -> dict[str, str | bytes | None]:
+    return python(
+        instances=_instances(f"kind: KIND_CPU rate_limiter {{ resources [{{ {resource} count: 1 }}] }}")
+    )
+
+
+# A server with --rate-limit=execution_count refuses that of the first two which it loads last.
+RESOURCES = (
+    Case("share_all", "TP859 warning", Server.WORKS, _shared('name: "R" global: true'), more=("TP879",)),
+    Case("share_each", "TP859 warning", Server.WORKS, _shared('name: "R"'), more=("TP879",)),
+    Case("share_another", "TP879 note", Server.WORKS, _shared('name: "S"')),
 )
 
 _VALUE = "data_type: TYPE_FP32 dims: [4] zero_data: true"
@@ -96,6 +134,13 @@ WARMUP = (
     refused("warmup_no_type", "TP864", more=_without("data_type: TYPE_FP32")),
     refused("warmup_no_data", "TP864", more=_without("zero_data: true")),
     good("warmup_of_varying", more=_warmup(), input=_VARYING),
+    Case("warmup_failures", "TP924 warning", Server.WORKS, python(FAILING, more=_warmup())),
+    Case(
+        "warmup_no_failures",
+        None,
+        Server.WORKS,
+        {**python(FAILING, more=_warmup(_FILE)), "warmup/f": "\0" * 16},
+    ),
     refused("warmup_no_file", "TP865", more=_warmup(_FILE)),
     Case(
         "warmup_short_file",
@@ -142,6 +187,12 @@ PARAMETERS = (
     ),
     Case("environment_bare", "TP868 error", Server.REFUSES, {**python(more=_environment(_OWN)), "env/x": ""}),
     Case(
+        "environment_text",
+        "TP868 error",
+        Server.REFUSES,
+        {**python(more=_environment(f"{_OWN}.tar.gz")), "env.tar.gz": "a readme"},
+    ),
+    Case(
         "environment_there",
         None,
         Server.WORKS,
@@ -160,6 +211,13 @@ PARAMETERS = (
     Case("tag_reserved", "TP870 error", Server.DIES, python(more=_tag("__a"))),
     good("tag_good", more=_tag("data_center")),
     Case("metric_no_buckets", "TP872 error", Server.UNSEEN, python(more=_metric("")), target="24.11"),
+    Case(
+        "metric_no_family",
+        "TP872 error",
+        Server.UNSEEN,
+        python(more=_metric("buckets: [ 1, 2 ]").replace('"f"', '""')),
+        target="24.11",
+    ),
     Case("metric_buckets", None, Server.UNSEEN, python(more=_metric("buckets: [ 1, 2 ]")), target="24.11"),
     warned("accelerator_of_python", "TP871", more=f"optimization {{ {_ACCELERATORS} }}"),
     good("memory_of_python", more="optimization { input_pinned_memory { enable: false } }"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from lint_repositories import (
     MODEL,
     SENDER,
@@ -137,6 +139,10 @@ def _method(text: str) -> str:
     return f"{MODEL}\n    {text}\n"
 
 
+def _answering(text: str) -> str:
+    return MODEL.replace("return [self.one(request) for request in requests]", text)
+
+
 _WORKER = SENDER.replace("execute", "work").replace("TritonPythonModel", "Worker")
 _DELEGATES = """\
 from worker import Worker
@@ -172,10 +178,23 @@ CODE = (
         Server.WORKS,
         {"config.pbtxt": config(more='default_model_filename: "sub/m-2.py"'), "1/sub/m-2.py": MODEL},
     ),
+    Case(
+        "module_blank",
+        "TP829 error",
+        Server.HANGS,
+        {"config.pbtxt": config(more='default_model_filename: "a b.py"'), "1/a b.py": MODEL},
+    ),
     Case("code_syntax", "TP832 error", Server.REFUSES, python("def f(:\n")),
     Case("code_null", "TP832 error", Server.REFUSES, python(b"\0" + MODEL.encode())),
     Case("code_escape", None, Server.WORKS, python(MODEL + '\nPATTERN = "\\d"\n')),
     Case("class_missing", "TP833 error", Server.REFUSES, python(MODEL.replace("TritonPythonModel", "Model"))),
+    Case(
+        "class_in_function",
+        "TP833 error",
+        Server.REFUSES,
+        python("def make():\n" + textwrap.indent(MODEL, "    ")),
+    ),
+    Case("class_in_branch", None, Server.WORKS, python("if True:\n" + textwrap.indent(MODEL, "    "))),
     Case("class_empty_file", "TP833 error", Server.REFUSES, python("")),
     Case(
         "class_assigned",
@@ -236,6 +255,33 @@ CODE = (
         python(_method("@staticmethod\n    def auto_complete_config(config): return config")),
     ),
     Case(
+        "complete_nothing",
+        "TP820 error",
+        Server.REFUSES,
+        python(
+            _method("@staticmethod\n    def auto_complete_config(config): return config"),
+            output=tensors("output", "y data_type: TYPE_FP32"),
+        ),
+    ),
+    Case(
+        "complete_output",
+        None,
+        Server.WORKS,
+        python(
+            _method(
+                "@staticmethod\n    def auto_complete_config(config):\n        config.add_output("
+                '{"name": "y", "data_type": "TYPE_FP32", "dims": [4]})\n        return config'
+            ),
+            output=tensors("output", "y data_type: TYPE_FP32"),
+        ),
+    ),
+    Case(
+        "complete_no_return",
+        "TP835 error",
+        Server.REFUSES,
+        python(_method("@staticmethod\n    def auto_complete_config(config): pass")),
+    ),
+    Case(
         "complete_of_class",
         None,
         Server.WORKS,
@@ -252,6 +298,23 @@ CODE = (
         "TP836 error",
         Server.HANGS,
         python("class TritonPythonModel:\n    def execute(self, requests):\n        answers = [1]\n"),
+    ),
+    Case("answer_yielded", "TP836 error", Server.FAILS, python(_answering("yield self.one(requests[0])"))),
+    Case(
+        "answer_tuple",
+        "TP836 error",
+        Server.FAILS,
+        python(_answering("return self.one(requests[0]),")),
+    ),
+    Case(
+        "answer_of_inner",
+        None,
+        Server.WORKS,
+        python(
+            _answering(
+                "def each():\n            yield from map(self.one, requests)\n        return list(each())"
+            )
+        ),
     ),
     Case(
         "answer_sent", None, Server.LOADS, python(SENDER, more="model_transaction_policy { decoupled: true }")

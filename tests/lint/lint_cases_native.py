@@ -117,11 +117,14 @@ DEPLOYED = (
     Case("hop_after", None, Server.UNSEEN, _AFTER, ("lib_engine",)),
 )
 
+_CPU_ONE = "instance_group [{ kind: KIND_CPU }]"
 _CPU = "instance_group [{ kind: KIND_CPU count: 2 }]"
 _NAMED = {"input": tensors("input", "INPUT__0"), "output": tensors("output", "OUTPUT__0")}
 
 
 def _native(backend: str, name: str, finding: str | None, files: tuple[str, ...], **parts: str) -> Case:
+    if backend == "tensorrt" or "gpu_execution_accelerator" in parts.get("more", ""):
+        parts = {"instances": "", **parts}
     own: Files = {"config.pbtxt": config(backend=f'backend: "{backend}"', **parts)}
     return Case(name, finding, Server.UNSEEN, {**own, **{f"1/{file}": "" for file in files}})
 
@@ -139,12 +142,16 @@ def _engine(name: str, finding: str | None, *files: str, **parts: str) -> Case:
     return _native("tensorrt", name, finding, files, **parts)
 
 
-def _accelerator(name: str, *options: tuple[str, str], processor: str = "gpu") -> str:
+def _accelerator(name: str, *options: tuple[str, str], processor: str = "gpu", warm: bool = True) -> str:
     given = " ".join(f'parameters {{ key: "{key}" value: "{value}" }}' for key, value in options)
     listed = f'{processor}_execution_accelerator [{{ name: "{name}" {given} }}]'
-    return f"optimization {{ execution_accelerators {{ {listed} }} }}"
+    warmup = _WARMUP if warm and name == "tensorrt" else ""
+    return f"optimization {{ execution_accelerators {{ {listed} }} }} {warmup}"
 
 
+_SAMPLE = 'inputs { key: "x" value { data_type: TYPE_FP32 dims: [4] zero_data: true } }'
+_WARMUP = f'model_warmup [{{ name: "w" batch_size: 1 {_SAMPLE} }}]'
+_STATE = 'input_name: "s" output_name: "t" data_type: TYPE_FP32 dims: [4]'
 _CACHED = ("trt_engine_cache_enable", "true")
 _RAGGED = tensors("input", "x data_type: TYPE_FP32 dims: [-1] allow_ragged_batch: true")
 _ENDS = 'kind: BATCH_ACCUMULATED_ELEMENT_COUNT target_name: "n" data_type: TYPE_INT32 source_input: "x"'
@@ -174,6 +181,13 @@ NATIVE = (
     ),
     _onnx("ort_precision", "TP866 error", more=_accelerator("tensorrt", _CACHED, ("precision_mode", "fp16"))),
     _onnx("ort_cached", None, more=_accelerator("tensorrt", _CACHED, ("precision_mode", "FP16"))),
+    _onnx("ort_cold", "TP876 note", more=_accelerator("tensorrt", _CACHED, warm=False)),
+    _onnx(
+        "ort_cold_of_shapes",
+        None,
+        more=_accelerator("tensorrt", _CACHED, ("trt_profile_opt_shapes", "x:1x4"), warm=False),
+    ),
+    _onnx("ort_accelerated_cpu", "TP871 warning", instances=_CPU_ONE, more=_accelerator("cuda")),
     _onnx("ort_not_cached", "TP876 warning", more=_accelerator("tensorrt")),
     *(
         replace(
@@ -198,6 +212,7 @@ NATIVE = (
     _onnx("ort_threads_number", None, instances=_CPU, more=_parameter("intra_op_thread_count", "2")),
     _onnx("ort_threads_of_two", "TP876 warning", instances=_CPU),
     _onnx("ort_bfloat16", "TP839 error", input=_BF16),
+    _onnx("ort_state", None, batching=f"sequence_batching {{ state [{{ {_STATE} }}] }}"),
     _onnx("ort_level_99", "TP866 warning", more="optimization { graph { level: 99 } }"),
     _onnx("ort_level_1", None, more="optimization { graph { level: 1 } }"),
     _onnx("ort_cuda_graphs", "TP871 warning", more="optimization { cuda { graphs: true } }"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from lint_repositories import SENDER, Case, Server, good, loaded, python, refused, warned
+from typing import Any
+
+from lint_repositories import FAILING, SENDER, Case, Server, good, loaded, python, refused, warned
 
 _CACHE = "response_cache { enable: true }"
 _DECOUPLED = "model_transaction_policy { decoupled: true }"
@@ -24,6 +26,12 @@ def _ordered(text: str) -> str:
 
 def _default(policy: str) -> str:
     return f"default_queue_policy {{ {policy} }}"
+
+
+def _waiting(timeout: int, policy: str = "", delay: int = 5000) -> str:
+    """Requests wait `delay` microseconds for others, and are given up after `timeout`."""
+    waits = f"max_queue_delay_microseconds: {delay}"
+    return _dynamic(f"{waits} {_default(f'default_timeout_microseconds: {timeout} {policy}')}")
 
 
 SCHEDULER = (
@@ -51,6 +59,8 @@ SCHEDULER = (
     ),
     refused("cache_sequences", "TP844", batching="sequence_batching { }", more=_CACHE),
     Case("cache_good", "TP879 note", Server.WORKS, python(more=_CACHE)),
+    Case("cache_failures", "TP844 warning", Server.WORKS, python(FAILING, more=_CACHE), more=("TP879",)),
+    Case("cache_no_failures", None, Server.WORKS, python(FAILING, more="response_cache { }")),
     loaded("cache_off", batching="sequence_batching { }", more="response_cache { }"),
     Case(
         "batching_without_batch",
@@ -66,6 +76,10 @@ SCHEDULER = (
         "override_timeout",
         batching=_dynamic(_default("allow_timeout_override: true default_timeout_microseconds: 9000000")),
     ),
+    Case("timeout_in_delay", "TP925 warning", Server.LOADS, python(batching=_waiting(1000))),
+    Case("timeout_of_milliseconds", "TP925 warning", Server.LOADS, python(batching=_waiting(20, delay=0))),
+    good("timeout_after_delay", batching=_waiting(9000000)),
+    good("timeout_delays", batching=_waiting(1000, "timeout_action: DELAY")),
     warned("default_without_levels", "TP852", batching=_dynamic("default_priority_level: 3")),
     warned("policy_without_levels", "TP852", batching=_dynamic(_level(3))),
 )
@@ -89,10 +103,23 @@ def _id(kind: str) -> str:
     return _controls(f'{{ name: "ID" control [{{ kind: CONTROL_SEQUENCE_CORRID data_type: {kind} }}] }}')
 
 
-def _state(initial: str) -> str:
-    tensor = "data_type: TYPE_FP32 dims: [4]"
-    first = f'initial_state {{ name: "i" {tensor} {initial} }}'
-    return _sequence(f'state [{{ input_name: "s" output_name: "t" {tensor} {first} }}]')
+_VECTOR = "data_type: TYPE_FP32 dims: [4]"
+
+
+def _state(initial: str, *, value: str = _VECTOR, names: str = 'input_name: "s"', count: int = 1) -> str:
+    first = f'initial_state {{ name: "i" {value} {initial} }} ' * count
+    return _sequence(f'state [{{ {names} output_name: "t" {_VECTOR} {first} }}]')
+
+
+def _two_states(values: int) -> str:
+    """Two states with the same input, of which so many begin with data."""
+    initial = f'initial_state {{ name: "i" {_VECTOR} zero_data: true }}'
+    states = (f'{{ input_name: "s" {_VECTOR} {initial if n < values else ""} }}' for n in range(2))
+    return _sequence(f"state [{', '.join(states)}]")
+
+
+def _wrong_state(name: str, server: Server = Server.REFUSES, **parts: Any) -> Case:
+    return Case(name, "TP847 error", server, python(batching=_state("zero_data: true", **parts)))
 
 
 SEQUENCES = (
@@ -112,13 +139,27 @@ SEQUENCES = (
     refused("control_two_types", "TP846", batching=_controls(_BOTH)),
     refused("id_float", "TP846", batching=_id("TYPE_FP32")),
     refused("id_values", "TP846", batching=_id("TYPE_INT64 int32_false_true: [0, 1]")),
+    loaded("control_without_input", input="", batching=_controls(_START)),
     loaded("id_good", batching=_id("TYPE_UINT64")),
+    _wrong_state("state_rank", value="data_type: TYPE_FP32 dims: [4,1]"),
+    _wrong_state("state_size", value="data_type: TYPE_FP32 dims: [5]"),
+    _wrong_state("state_varies", value="data_type: TYPE_FP32 dims: [-1]"),
+    _wrong_state("state_type", value="data_type: TYPE_INT32 dims: [4]"),
+    _wrong_state("state_two_values", count=2),
+    _wrong_state("state_no_name", Server.DIES, names=""),
+    refused(
+        "state_value_no_name",
+        "TP847",
+        batching=_state("zero_data: true").replace('name: "i"', ""),
+    ),
+    refused("state_twice", "TP847", batching=_two_states(2)),
+    Case("state_twice_one_value", "TP847 warning", Server.LOADS, python(batching=_two_states(1))),
     refused("state_no_data", "TP847", batching=_state("")),
     refused("state_no_file", "TP847", batching=_state('data_file: "zeros"')),
-    loaded("state_zeros", batching=_state("zero_data: true")),
+    Case("state_zeros", "TP847 warning", Server.LOADS, python(batching=_state("zero_data: true"))),
     Case(
         "state_file",
-        None,
+        "TP847 warning",
         Server.LOADS,
         {**python(batching=_state('data_file: "zeros"')), "initial_state/zeros": "\0" * 16},
     ),

@@ -36,6 +36,12 @@ class TritonPythonModel:
             sender.send(pb.InferenceResponse([pb.Tensor("y", value)]))
             sender.send(flags=pb.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
 """
+FAILING = MODEL.replace(
+    "        return pb.InferenceResponse([",
+    """        if value.min() < 0:
+            return pb.InferenceResponse(error=pb.TritonError("no negative numbers"))
+        return pb.InferenceResponse([""",
+)
 _PARTS = {
     "name": 'name: "{name}"',
     "backend": 'backend: "python"',
@@ -58,6 +64,7 @@ class Server(Enum):
     DIES = "ends"
     HANGS = "never finishes to load it, or to answer"
     REFUSES_OR_DIES = "does not load it, or ends"
+    NEEDS_GPU = "does not load it without a GPU"
     UNSEEN = "can't be seen on a server without GPU and without that backend"
 
 
@@ -121,7 +128,8 @@ def warned(case: str, code: str, **parts: str) -> Case:
 
 def tensorrt(name: str, finding: str | None, **parts: str) -> Case:
     """A TensorRT model, which has no server here."""
-    files = {"config.pbtxt": config(backend='backend: "tensorrt"', **parts), "1/model.plan": ""}
+    own = {"instances": "instance_group [{ kind: KIND_GPU }]", **parts}
+    files = {"config.pbtxt": config(backend='backend: "tensorrt"', **own), "1/model.plan": ""}
     return Case(name, finding, Server.UNSEEN, files)
 
 
@@ -177,6 +185,7 @@ LIBRARY: dict[str, dict[str, str | bytes | None]] = {
         batching="",
         input=tensors("input", "x", "o data_type: TYPE_FP32 dims: [4] optional: true"),
     ),
+    "lib_no_input": python(input="", batch="", batching=""),
     "lib_two": python(input=tensors("input", "x", "z")),
     "lib_pair": python(output=tensors("output", "y", "z")),
     "lib_int": python(output=tensors("output", "y data_type: TYPE_INT32 dims: [4]")),

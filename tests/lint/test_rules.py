@@ -13,7 +13,7 @@ from lint_repositories import Case, Server, write
 from tpgen.diagnostics import Diagnostic
 from tpgen.emit.lint import DIRECTORY_RULES, MODEL_RULES, lint_repository
 
-_NEED_EACH_OTHER = ("circle_", "lib_dali", "dali_", "glue_", "hop_")
+_NEED_EACH_OTHER = ("circle_", "lib_dali", "dali_", "glue_", "hop_", "share_")
 
 
 def found(case: Case, folder: Path) -> list[Diagnostic]:

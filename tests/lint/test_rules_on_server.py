@@ -13,6 +13,7 @@ import random
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,16 @@ from tritonclient.utils import InferenceServerException
 
 from lint_cases import CASES
 from lint_cases_native import DEPLOYED
-from lint_repositories import Case, Server, write
+from lint_repositories import FAILING, MODEL, Case, Server, write
 from tpgen.services.server import ServerError, TritonServer
 
 pytestmark = pytest.mark.triton
 
-_SEEN = [case for case in CASES if case.server in (Server.WORKS, Server.LOADS, Server.REFUSES, Server.FAILS)]
+_REFUSED = (Server.REFUSES, Server.NEEDS_GPU)
+_SEEN = [case for case in CASES if case.server in (Server.WORKS, Server.LOADS, Server.FAILS, *_REFUSED)]
 _DEADLY = [case for case in CASES if case.server in (Server.DIES, Server.REFUSES_OR_DIES)]
 # Those of TP807 too, but after a minute only.
-_STUCK = [case for case in CASES if case.server is Server.HANGS and case.code in ("TP803", "TP809")]
+_STUCK = [case for case in CASES if case.server is Server.HANGS and case.code in ("TP803", "TP809", "TP829")]
 # Models whose process has to be started take more than a second each, so a run has a sample of them. These
 # are the errors that the server finds before, and at once.
 _FOUND_AT_ONCE = frozenset(
@@ -99,7 +101,8 @@ def request(server: TritonServer, name: str, *, batch: int = 1, without: str = "
         kind = tensor["data_type"].removeprefix("TYPE_")
         inputs[tensor["name"]] = {"name": tensor["name"], "shape": full, "datatype": kind, "data": data}
     inputs.pop(without, None)
-    return {"inputs": list(inputs.values())}
+    sequence = {"sequence_id": 1, "sequence_start": True} if "sequence_batching" in config else {}
+    return {"inputs": list(inputs.values()), "parameters": sequence}
 
 
 def infer(server: TritonServer, name: str, document: dict[str, Any]) -> tuple[int, str]:
@@ -109,7 +112,7 @@ def infer(server: TritonServer, name: str, document: dict[str, Any]) -> tuple[in
 @pytest.mark.parametrize("case", _sampled(_SEEN))
 def test_the_server_treats_a_case_as_expected(case: Case, server: TritonServer) -> None:
     status, text = load(server, case.name)
-    assert (status != 200) == (case.server is Server.REFUSES), text
+    assert (status != 200) == (case.server in _REFUSED), text
     if case.server in (Server.WORKS, Server.FAILS):
         status, text = infer(server, case.name, request(server, case.name))
         assert (status == 200) == (case.server is Server.WORKS), text
@@ -169,6 +172,80 @@ def test_a_server_never_finishes_to_load_a_case(case: Case, tmp_path: Path) -> N
     ):
         pass
     assert f"'{case.name}' is not ready" in str(raised.value)
+
+
+def _of(values: list[float], **parameters: Any) -> dict[str, Any]:
+    tensor = {"name": "x", "shape": [1, 4], "datatype": "FP32", "data": values}
+    return {"inputs": [tensor], "parameters": parameters}
+
+
+def test_a_request_that_failed_is_cached_as_an_answer(server: TritonServer) -> None:
+    """TP844, beside a model without a cache; what succeeds is cached as it is."""
+    for name, cached in (("cache_failures", True), ("cache_no_failures", False)):
+        assert load(server, name)[0] == 200
+        assert infer(server, name, _of([-1] * 4))[0] == 500
+        status, text = infer(server, name, _of([-1] * 4))
+        assert (status == 200) == cached, text
+        assert not cached or json.loads(text)["outputs"] == []
+        for _ in range(2):
+            status, text = infer(server, name, _of([1] * 4))
+            assert status == 200 and json.loads(text)["outputs"][0]["data"] == [1] * 4
+
+
+_REFUSES_ZEROS = FAILING.replace("value.min() < 0", "not value.any()")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "code", [_REFUSES_ZEROS, MODEL.replace("value = np", "raise ValueError\n        value = np")]
+)
+def test_a_sample_that_fails_ends_the_model_or_the_server(code: str, tmp_path: Path) -> None:
+    """TP924: which of the two is chance; the same model does well with data that it answers."""
+    (made_up,) = (case for case in CASES if case.name == "warmup_failures")
+    (from_file,) = (case for case in CASES if case.name == "warmup_no_failures")
+    zeros = replace(made_up, files={**made_up.files, "1/model.py": code})
+    good = replace(from_file, files={**from_file.files, "1/model.py": _REFUSES_ZEROS, "warmup/f": "\1" * 16})
+    write(tmp_path / "models", [zeros, good])
+    with TritonServer(tmp_path / "models", extra_args=_EXPLICIT) as running:
+        assert load(running, good.name)[0] == 200
+        assert load(running, zeros.name)[0] != 200
+
+
+@pytest.mark.slow
+def test_a_resource_of_two_scopes_is_refused(tmp_path: Path) -> None:
+    """TP859; other servers in these tests have the rate limiter off."""
+    write(tmp_path / "models", [case for case in CASES if case.name.startswith("share_")])
+    flags = (*_EXPLICIT[:2], "--rate-limit=execution_count")
+    with TritonServer(tmp_path / "models", extra_args=flags) as running:
+        assert [load(running, f"share_{name}")[0] for name in ("all", "another", "each")] == [200, 200, 400]
+
+
+@pytest.mark.slow
+def test_a_lone_request_times_out_while_it_waits_for_others(server: TritonServer) -> None:
+    """TP925."""
+    for name, works in (("timeout_in_delay", False), ("timeout_after_delay", True), ("timeout_delays", True)):
+        assert load(server, name)[0] == 200
+        status, text = infer(server, name, _of([1] * 4))
+        assert (status == 200) == works, text
+        assert works or "timeout expired" in text
+
+
+@pytest.mark.slow
+def test_python_models_get_no_batch_input_and_write_no_state(tmp_path: Path) -> None:
+    """TP825 and TP847; the tensors of controls do reach them."""
+    given = "[tensor.name() for tensor in request.inputs()]"
+    names = f'np.array([[name in {given} for name in ("x", "n", "s", "START")]], np.float32)'
+    state = 'pb.Tensor("t", np.ones((1, 4), np.float32))'
+    code = MODEL.replace('pb.Tensor("y", value)', f'pb.Tensor("y", {names}), {state}')
+    chosen = [case for case in CASES if case.name in ("batch_input", "state_zeros", "control_good")]
+    write(tmp_path / "models", [replace(case, files={**case.files, "1/model.py": code}) for case in chosen])
+    expected = {"batch_input": [1, 0, 0, 0], "state_zeros": [1, 0, 1, 0], "control_good": [1, 0, 0, 1]}
+    with TritonServer(tmp_path / "models", extra_args=_EXPLICIT) as running:
+        for name, seen in expected.items():
+            assert load(running, name)[0] == 200
+            sequence = {} if name == "batch_input" else {"sequence_id": 1, "sequence_start": True}
+            answer = json.loads(infer(running, name, _of([1] * 4, **sequence))[1])
+            assert answer["outputs"][0]["data"] == seen
 
 
 @pytest.mark.slow

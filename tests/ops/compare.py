@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import tpgen.ops  # noqa: F401 - fills the registry
 from oracles.harness import FAILED, Case, Oracle, Tolerance, all_oracles, same
-from tpgen.ir.op import REGISTRY, Op, Trait
+from tpgen.ir.op import REGISTRY, Op, SizeKey, Trait
 from tpgen.type_joins import join_types
 from tpgen.types import (
     Array,
@@ -61,6 +61,9 @@ class Call:
     def turn(self, key: str, *, layout: Layout | None = None, color: Color | None = None) -> Type:
         self.types = {**self.types, key: turned(self.types[key], layout, color)}
         return self.types[key]
+
+    def size_keys(self, key: str) -> tuple[SizeKey | None, SizeKey | None]:
+        return None, None
 
     def equate(self, left: Dim, right: Dim) -> bool:
         return left == right or isinstance(left, Symbol) or isinstance(right, Symbol)

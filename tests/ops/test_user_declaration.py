@@ -182,7 +182,7 @@ def test_torchpipe_style_with_max_takes_batches(read) -> None:
 
 
 WRONG = {
-    "f": ("TP503", "-: there is no function or class 'f'", "known here: ff", "def ff(data): pass\n"),
+    "f": ("TP503", "-: there is no function or class 'f'", "did you mean 'ff'?", "def ff(data): pass\n"),
     "imported": (
         "TP503",
         "2:1: 'f' is imported here, not defined",

@@ -121,6 +121,33 @@ def test_a_single_answer_says_nothing_of_batches(server: TritonServer) -> None:
     assert "digits:result                batched            1 " in report.table()
 
 
+WORDS = """
+import numpy as np
+from tpgen_runtime import Tensor, op
+
+@op(inputs={"data": Tensor("string", [])},
+    outputs={"result": Tensor("float32", [-1, 4]), "count": Tensor("int64", [])})
+def boxes(data):
+    count = data.count("box")
+    return {"result": np.ones((count, 4), np.float32), "count": np.int64(count)}
+"""
+
+
+def test_answers_without_a_value_prove_little(tmp_path: Path) -> None:
+    (tmp_path / "ops.py").write_text(WORDS)
+    (tmp_path / "boxes.toml").write_text('[find]\nbackend = "Python[ops:boxes]"\n')
+    build(tmp_path / "boxes.toml", tmp_path / "repository", BuildOptions(cores=1))
+    with TritonServer(tmp_path / "repository") as running:
+        blank = verify(tmp_path / "repository", [{"data": "none"}], url=running.grpc_url)
+        full = verify(tmp_path / "repository", [{"data": "none"}, {"data": "box"}], url=running.grpc_url)
+    (note,) = blank.to_json()["notes"]
+    assert note.startswith("result of boxes was empty in 16 of 16 inputs: no value was compared")
+    assert f"note: {note}" in blank.table() and blank.ok
+    assert "  empty" in blank.table() and "equal to the reference" in blank.table(), "count was compared"
+    assert full.ok and full.to_json()["notes"] == []
+    assert all(0 < row["empty"] < 16 for row in full.to_json()["outputs"] if row["output"] == "result")
+
+
 @pytest.mark.parametrize("what", PLANTED)
 def test_a_planted_error_is_seen(
     what: str, editable: tuple[TritonServer, Path], plain: Path, models: dict[str, str]

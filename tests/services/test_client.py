@@ -122,6 +122,8 @@ def test_a_model_without_a_batch_axis_gets_one_request_per_item(client: Client) 
         ("padded", {"img": np.full((2, 2, 3), 0.5)}, ["float64", "would change"]),
         ("padded", {"img": np.full((2, 2, 3), 256)}, ["would change"]),
         ("echo", {"data": 3}, ["BYTES [1]", "int 3"]),
+        ("echo", {"data": np.zeros((2, 2, 3), np.uint8)}, ["array uint8[2,2,3]", "content of a file"]),
+        ("echo", {"data": [np.zeros(3)]}, ["array float64[3]", "content of a file"]),
         ("double", {"x": []}, ["shape [0]"]),
         ("echo", {"data": []}, ["no length"]),
     ],

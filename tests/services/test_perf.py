@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -31,6 +32,7 @@ COLUMNS = [
     "queue_ms",
     "compute_ms",
     "errors",
+    "note",
 ]
 HEADINGS = [
     "concurrency",
@@ -147,6 +149,17 @@ def test_a_model_that_begins_to_fail_is_reported_with_its_words(server: TritonSe
 
 
 @pytest.mark.triton
+def test_a_level_that_a_queue_refuses_shows_its_failures(server: TritonServer, tmp_path: Path) -> None:
+    report = perf(server, "narrow", [{"x": [1, 2, 3, 4]}], "1,16", settings=SHORT)
+    low, high = report.rows
+    assert (low["errors"], low["note"] is None or "longer" in str(low["note"])) == (0, True)
+    assert high["throughput"] is None and int(high["errors"] or 0) > 0
+    assert str(high["note"]).startswith("requests were refused, as a queue was full")
+    with open(report.save(tmp_path)[0], newline="") as file:
+        assert list(csv.DictReader(file))[1]["note"] == high["note"]
+
+
+@pytest.mark.triton
 @pytest.mark.parametrize(
     ("model", "samples", "code", "words"),
     [
@@ -189,7 +202,25 @@ def test_a_level_without_figures_leaves_gaps_not_zeros() -> None:
     assert lines[-1] == "note: concurrency 2: queue is full"
     assert report.rows[1]["throughput"] is None
     assert report.measured[1].summary() == "no figures: queue is full"
-    assert len(ElementTree.fromstring(report.svg()).findall(".//{*}circle")) == 3
+    drawing = ElementTree.fromstring(report.svg())
+    assert len(drawing.findall(".//{*}circle")) == 3
+    assert len([text for text in drawing.findall(".//{*}text") if text.text == "\u00d7"]) == 2
+
+
+def test_levels_that_varied_or_failed_are_marked_in_the_chart() -> None:
+    sound = Row(1, 100.0, 1.0, 2.0, 3.0, 1.0, 0.5, 0.25, 0)
+    varied = replace(sound, concurrency=2, note="not stable: ...", stable=False)
+    failed = Row(16, None, None, None, None, None, None, None, 3, "queue is full")
+    drawing = ElementTree.fromstring(made_up(sound, failed, varied).svg())
+    fills = [dot.get("fill") for dot in drawing.findall(".//{*}circle")]
+    assert len(fills) == 6 and fills.count("#ffffff") == 3
+    texts = [str(text.text) for text in drawing.findall(".//{*}text")]
+    assert texts.count("16") == 2, "the level stands on both axes"
+    assert any("not stable" in text and "failed" in text for text in texts)
+    assert len(drawing.findall(".//{*}polyline[@stroke-width='2.5']")) == 6, "no line passes the failed level"
+    (legend,) = [text for text in texts if text.startswith("grpc")]
+    plain = ElementTree.fromstring(made_up(sound).svg())
+    assert legend not in [text.text for text in plain.findall(".//{*}text")]
 
 
 def test_the_chart_is_drawn_to_scale_with_names_and_units() -> None:

@@ -257,3 +257,8 @@ def test_a_backend_that_the_server_lacks_is_said_before_it_starts(repository: Pa
     config.write_text(config.read_text().replace('"python"', '"onnxruntime"'))
     with pytest.raises(ToolMissing, match=r"no backend 'onnxruntime' \(of net\).*--docker.*--tritonserver"):
         TritonServer(repository).start()
+    with pytest.raises(
+        ToolMissing, match=r"tpgen build net.toml -o DIR, then tpgen serve --docker DIR"
+    ) as caught:
+        TritonServer(repository, pipeline=Path("net.toml")).start()
+    assert str(repository) not in caught.value.message, "it is gone by the time that this is read"

@@ -148,6 +148,14 @@ def add_model(
     (version / "model.py").write_text(whole)
 
 
+def add_narrow_model(repository: Path) -> None:
+    """Adds ``narrow``: it is slow, and its queue takes one request."""
+    add_vector_model(repository, "narrow", _SLOW)
+    config = repository / "narrow" / "config.pbtxt"
+    queue = "dynamic_batching { default_queue_policy { max_queue_size: 1 } }"
+    config.write_text(config.read_text().replace("dynamic_batching { }", queue))
+
+
 def add_vector_model(repository: Path, name: str, body: str = _DOUBLE) -> None:
     """Adds a model from FP32 ``x`` [4] to ``y`` [4]; by default it doubles."""
     add_model(repository, name, f"{tensors('input', 'x FP32 [4]')}\n{tensors('output', 'y FP32 [4]')}", body)
@@ -157,6 +165,7 @@ def write_repository(repository: Path) -> Path:
     """Writes all models, and a requirements.txt, into a folder; returns it."""
     for name, body in (("double", _DOUBLE), ("slow", _SLOW), ("tired", _TIRED)):
         add_vector_model(repository, name, body)
+    add_narrow_model(repository)
     for name, body in (("echo", _ECHO), ("probe", _PROBE)):
         count = 2 if name == "probe" else 1
         interface = f"{tensors('input', 'data STRING [1]')}\n{tensors('output', f'result STRING [{count}]')}"

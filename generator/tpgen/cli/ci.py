@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import PIPELINE, compile_options, json_option
+from .inputs import read_samples
+from .options import PIPELINE, compile_options, input_option, json_option
 from .report import Report
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ _SYSTEMS = ("github", "gitlab")
     callback=lambda _ctx, _param, labels: _checked_labels(labels),
     help="A runner with a GPU, by its label: engines are built and checked there. One for each type of GPU.",
 )
+@input_option
 @click.option("--force", is_flag=True, help="Replace a file that tpgen did not write, or that was edited.")
 @compile_options()
 @json_option
@@ -52,6 +54,7 @@ def command(
     output: Path | None,
     requirement: str | None,
     gpus: tuple[str, ...],
+    inputs: tuple[tuple[str, str], ...],
     options: BuildOptions,
     *,
     force: bool,
@@ -59,14 +62,16 @@ def command(
     """Write a CI workflow for pipelines.
 
     It builds them into one repository, checks that, compares the served answers with the reference, and keeps
-    the repository. With --gpu it does so on each type of GPU, too, in the container of the release that
-    serves, with TensorRT engines that are kept from run to run.
+    the repository. An entry that has the keys of the given inputs (whose files are in the checkout) is
+    compared for these, else for made ones. With --gpu it does so on each type of GPU, too, in the container
+    of the release that serves, with TensorRT engines that are kept from run to run.
     """
     from ..emit.ci import SYSTEMS
     from ..emit.owned_files import write_marked
     from ..services.workflow import checkout_of, workflow_text
 
-    text = workflow_text(system, pipelines, options, _words(), requirement, gpus)
+    samples = read_samples(inputs)
+    text = workflow_text(system, pipelines, options, _words(), requirement, gpus, inputs, samples)
     path = output or checkout_of(pipelines[0]) / SYSTEMS[system]
     written = write_marked(path, text, "tpgen ci", force=force)
     report.put(file=str(path), changed=written)

@@ -136,4 +136,7 @@ def _served(stack: ExitStack, target: Path, report: Report, tritonserver: str | 
 
     repository = stack.enter_context(repository_of(target, report))
     report.progress("starting tritonserver")
-    return stack.enter_context(TritonServer(repository, tritonserver=tritonserver, isolated=isolated))
+    pipeline = None if target.is_dir() else target
+    return stack.enter_context(
+        TritonServer(repository, tritonserver=tritonserver, isolated=isolated, pipeline=pipeline)
+    )

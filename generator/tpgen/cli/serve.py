@@ -57,14 +57,14 @@ def command(
     from ..services.server import TritonServer
 
     with _ends_with_signals(), repository_of(path, report, options) as repository:
-        server = TritonServer(repository, **settings)
+        server = TritonServer(repository, **settings, pipeline=None if path.is_dir() else path)
         report.progress("starting tritonserver")
         with server:
             with contextlib.suppress(KeyboardInterrupt):
                 _announce(report, server)
                 status = server.wait(lambda stub: report.progress(render(_lost(stub))), report.progress)
                 _ended(status, server)
-            report.progress("stopping")
+            report.progress(_stopping(server.python_processes))
     return 0
 
 
@@ -134,6 +134,16 @@ def _entries(server: TritonServer) -> list[ModelSpec]:
     with Client(server.http_url) as client:
         names = sorted({model["name"] for model in client.models()})
         return [client.spec(name) for name in names if "__" not in name]
+
+
+def _stopping(processes: int) -> str:
+    """What is waited for: it takes longer than is expected of a server that does nothing."""
+    if not processes:
+        return "stopping"
+    return (
+        f"stopping: the server ends its Python processes ({processes}) one after the other, about a second "
+        "each; Ctrl-C again leaves it to that"
+    )
 
 
 def _lost(stub: LostStub) -> Diagnostic:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..diagnostics import Diagnostic, Severity
+from ..diagnostics import Diagnostic, Severity, render
 from .inputs import read_samples
 from .options import (
     TARGET,
@@ -24,6 +24,7 @@ from .targets import no_server_is_an_error
 
 if TYPE_CHECKING:
     from ..driver import BuildOptions
+    from ..services.verify import VerifyReport
 
 
 @click.command("verify")
@@ -80,10 +81,19 @@ def command(
     report.say(result.table())
     if result.ok:
         return 0
-    code, message = "TP724", "the served answers differ from the reference"
-    if result.all_fail:
-        code, message = "TP723", "every input fails, in the reference too: give others with --input"
-    elif not result.differs:
-        code, message = "TP729", "requests were refused by a queue, and their answers could not be compared"
-    report.failure(Diagnostic(code, Severity.ERROR, message), f"error[{code}]: {message}")
+    finding = _finding(result)
+    report.failure(finding, render(finding))
     return 1
+
+
+def _finding(result: VerifyReport) -> Diagnostic:
+    """Why the answers are not known to be the reference's."""
+    if result.all_fail:
+        message = "every input fails, in the reference too"
+        return Diagnostic("TP723", Severity.ERROR, message, hint="give others with --input")
+    if result.differs:
+        message = "the served answers differ from the reference"
+        return Diagnostic("TP724", Severity.ERROR, message, hint=result.advice)
+    message = "requests were refused by a queue, and their answers could not be compared"
+    hint = "build with a longer timeout_ms and max_queue_size; 'tpgen explain TP729' shows how"
+    return Diagnostic("TP729", Severity.ERROR, message, hint=hint)

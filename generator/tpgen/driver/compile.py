@@ -15,13 +15,16 @@ from ..frontend.pipeline_table import DeclaredInput
 from ..ir.graph import Graph
 from ..passes import ANALYSIS, OPTIMIZE, Context, DeclaredPort, Options, run_passes
 from ..source import SourceFile, Span, TomlError, load_toml, read_source
+from .coordinates import warn_of_unmapped_boxes
 from .doubled import warn_of_doubled_normalisation
 from .encrypted import encryption_decisions
 from .files import check_files
+from .labels import labels_fit
 from .models import ModelFile, attach_models
 from .options import BuildOptions, usable_cores
 from .plugins import load_plugins
 from .precision import precision_decisions
+from .scales import warn_of_small_scales
 from .spelling import promises_engine
 
 AfterPass = Callable[[str, Graph], None]
@@ -81,10 +84,14 @@ def compile_pipeline(
         return None
     context = Context(chosen, bag, against_dali=reason_against)
     reference = run_passes(graph, ANALYSIS, context, after)
-    optimised = run_passes(reference, OPTIMIZE, context, after) if reference is not None else None
-    if reference is None or optimised is None:
+    if reference is None or not labels_fit(reference, base, bag):
+        return None
+    optimised = run_passes(reference, OPTIMIZE, context, after)
+    if optimised is None:
         return None
     warn_of_doubled_normalisation(reference, bag)
+    warn_of_small_scales(reference, bag)
+    warn_of_unmapped_boxes(reference, bag)
     if not (options.target or loaded.table.keys.target):
         _say_that_it_is_the_cpu(loaded, bag)
     decisions = (

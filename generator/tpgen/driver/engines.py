@@ -124,15 +124,23 @@ def _profiles(graph: Graph, stage: Stage, node: Node, call: Call) -> ProfilePlan
     profiles = [one for group in node.settings.groups for one in group.profiles]
     declared = []
     for one, opt in zip(profiles, _opts(op.opt, len(profiles)), strict=True):
-        sizes = (one.low, one.high)
-        low, high = (
-            (tuple(_first(s) if len(s) == 4 else s for s in given) for given in sizes) if is_turned else sizes
-        )
-        declared.append(Declared(*(_completed(shapes, arriving) for shapes in (low, high, opt) if shapes)))
+        low, high = one.low, one.high
+        if is_turned:
+            low, high = (tuple(_first(s) if len(s) == 4 else s for s in sizes) for sizes in (low, high))
+        high = _completed(high, arriving)
+        # A smallest size that is a batch alone is no larger than the largest, whatever arrives.
+        least = tuple(_least(sizes, shape[1:]) for sizes, shape in zip(arriving, high, strict=False))
+        declared.append(Declared(_completed(low, least), high, _completed(opt, arriving) if opt else ()))
     is_known = bool(arriving) and all(shape is not None for shape in arriving)
     buckets = [tuple(shape for shape in arriving if shape is not None)] if is_known else []
     found = plan_profiles(signature, declared, max_batch=stage.max_batch, buckets=buckets)
     return replace(found, profiles=tuple(map(_last_in, found.profiles))) if is_turned else found
+
+
+def _least(arriving: tuple[int, ...] | None, most: tuple[int, ...]) -> tuple[int, ...] | None:
+    if arriving is None or len(arriving) != len(most):
+        return arriving
+    return tuple(map(min, arriving, most))
 
 
 def _first(shape: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -116,7 +116,7 @@ def _model_taken(model: str, pipeline: str, other: str) -> Exception:
     )
 
 
-def next_manifest(plans: Sequence[RepoPlan], old: Manifest | None, listing: Listing) -> Manifest:
+def next_manifest(plans: Sequence[RepoPlan], old: Manifest | None, listing: Listing, root: Path) -> Manifest:
     """What tpgen.json will say. Pipelines whose model directories were all deleted by hand are forgotten."""
     known = old.pipelines if old else {}
     pipelines = {name: entry for name, entry in known.items() if any(map(listing.is_dir, entry.models))}
@@ -125,7 +125,7 @@ def next_manifest(plans: Sequence[RepoPlan], old: Manifest | None, listing: List
             model.name: {path: _digest(content) for path, content in model.files.items()}
             for model in plan.models
         }
-        pipelines[plan.pipeline] = PipelineEntry.of(plan, hashes)
+        pipelines[plan.pipeline] = PipelineEntry.of(plan, hashes, root)
     text = requirements_text(pipelines.values()).encode()
     return Manifest(pipelines, {REQUIREMENTS: hashlib.sha256(text).hexdigest()})
 
@@ -139,7 +139,7 @@ def compare(plans: Sequence[RepoPlan], old: Manifest | None, root: Path, digests
     plans = with_gpu_files(plans, root)
     ours = old.models() if old else set()
     listing = list_repository(root, sorted(ours), (NAME, REQUIREMENTS))
-    new = next_manifest(plans, old, listing)
+    new = next_manifest(plans, old, listing, root)
     _check_names(plans, old, new, listing, root)
     return _Comparison(plans, old, new, listing, digests, root).change()
 

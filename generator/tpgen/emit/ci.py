@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from .render import render_text
 
@@ -22,7 +22,8 @@ class Checked:
     """A pipeline of the workflow: its path from the root of the checkout, with ``/``, and its entries.
 
     ``on_gpu``: it is compiled for the gpu target; ``has_engines``: there it runs TensorRT engines;
-    ``is_encrypted``: it has an encrypted model, so all jobs need the key.
+    ``is_encrypted``: it has an encrypted model, so all jobs need the key. ``inputs``: words of a command line
+    with what the answers of an entry are compared for; of the others it is made.
     """
 
     path: str
@@ -30,6 +31,7 @@ class Checked:
     on_gpu: bool = False
     has_engines: bool = False
     is_encrypted: bool = False
+    inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,8 @@ def _verify(pipelines: Sequence[Checked], options: Sequence[str]) -> Iterator[st
     for pipeline in pipelines:
         for entry in pipeline.entries:
             named = ["--entry", entry] if len(pipeline.entries) > 1 else []
-            yield shlex.join(["tpgen", "verify", pipeline.path, *named, *options])
+            inputs = pipeline.inputs.get(entry, ())
+            yield shlex.join(["tpgen", "verify", pipeline.path, *named, *inputs, *options])
 
 
 def _for_target(target: str, options: Sequence[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -14,11 +15,16 @@ from .repo_plan import JSON, RepoPlan, is_safe_path
 NAME = "tpgen.json"
 REQUIREMENTS = "requirements.txt"
 _FORMAT = 1
+# Folders above the repository within which a TOML file is taken to move together with it.
+_NEAR = 3
 
 
 @dataclass(frozen=True)
 class PipelineEntry:
-    """One pipeline of a repository. `models`: model name -> path inside the model -> sha256 of the file."""
+    """One pipeline of a repository. `models`: model name -> path inside the model -> sha256 of the file.
+
+    `path`: the TOML file, relative to the repository; empty where it lies beside it, or far from it.
+    """
 
     source: str
     fingerprint: str
@@ -26,12 +32,19 @@ class PipelineEntry:
     models: Mapping[str, Mapping[str, str]]
     requirements: tuple[str, ...]
     record: Mapping[str, JSON]
+    path: str = ""
 
     @classmethod
-    def of(cls, plan: RepoPlan, hashes: Mapping[str, Mapping[str, str]]) -> PipelineEntry:
-        """The entry that a plan leaves; `hashes` is the same mapping as `models`."""
+    def of(cls, plan: RepoPlan, hashes: Mapping[str, Mapping[str, str]], root: Path) -> PipelineEntry:
+        """The entry that a plan leaves in the repository at `root`; `hashes` is the same as `models`."""
         return cls(
-            PurePath(plan.source).name, plan.fingerprint, plan.entries, hashes, plan.requirements, plan.record
+            PurePath(plan.source).name,
+            plan.fingerprint,
+            plan.entries,
+            hashes,
+            plan.requirements,
+            plan.record,
+            _path_from(root, Path(plan.source)),
         )
 
     def files(self) -> Iterator[tuple[str, str]]:
@@ -96,6 +109,21 @@ def read_manifest(directory: Path) -> Manifest | None:
         ) from error
 
 
+def _path_from(root: Path, source: Path) -> str:
+    """Where a TOML file lies, seen from a repository, in POSIX form; empty if that is not worth recording.
+
+    Beside the repository its name is enough. Of a file that is far away, or has nothing in common with the
+    repository but the root of the file system, the path would only tell how this machine is organised.
+    """
+    if not source.is_file():
+        return ""
+    origin, root = source.parent.resolve(), root.resolve()
+    above = root.parents[:_NEAR]
+    if origin == root.parent or not any(origin.is_relative_to(one) for one in above if one.name):
+        return ""
+    return Path(os.path.relpath(origin / source.name, root)).as_posix()
+
+
 def _entry_to_json(entry: PipelineEntry) -> dict[str, JSON]:
     return {
         "source": entry.source,
@@ -104,6 +132,7 @@ def _entry_to_json(entry: PipelineEntry) -> dict[str, JSON]:
         "models": {model: dict(files) for model, files in entry.models.items()},
         "requirements": list(entry.requirements),
         "record": entry.record,
+        **({"path": entry.path} if entry.path else {}),
     }
 
 
@@ -125,6 +154,7 @@ def _entry_from_json(entry: Any) -> PipelineEntry:
         models,
         tuple(str(line) for line in entry["requirements"]),
         dict(entry["record"]),
+        str(entry.get("path", "")),
     )
 
 

@@ -39,7 +39,7 @@ class RepoPlan:
     """
 
     pipeline: str
-    source: str  # the TOML file as the user named it; only its base name is recorded
+    source: str  # the TOML file as the user named it; recorded is its name, and its path from near by
     entries: tuple[str, ...]  # models that clients call; they are put in place last
     models: tuple[ModelPlan, ...]
     requirements: tuple[str, ...]  # requirement lines for the server's Python

@@ -331,9 +331,9 @@ def _lower_batches(boxes: list[Profile], notes: list[str]) -> None:
             low, high = _batch(boxes[i])
             if low > reached + 1:
                 boxes[i] = _with_batch(boxes[i], reached + 1, high)
-                notes.append(
-                    f"batches {reached + 1} to {low - 1} were in no profile: min {low} is {reached + 1} now"
-                )
+                several = f"batches {reached + 1} to {low - 1} were"
+                missing = several if low > reached + 2 else f"batch {reached + 1} was"
+                notes.append(f"{missing} in no profile: min {low} is {reached + 1} now")
             reached = max(reached, high)
 
 

@@ -12,6 +12,8 @@ from .values import ValueProblem
 Shapes = tuple[tuple[int, ...], ...]
 BAD_RANGE = "TP291"
 MOST_PROFILES = 1024
+LARGEST_BATCH = 65_536  # as [pipeline] max_batch
+LARGEST_DIMENSION = 2**31 - 1  # of a tensor, for TensorRT
 
 
 def parse_shapes(key: str, value: Any) -> tuple[Shapes, ...]:
@@ -41,6 +43,12 @@ def parse_shapes(key: str, value: Any) -> tuple[Shapes, ...]:
             raise ValueProblem("TP104", message)
         if min(shape) < 1:
             message = f"'{key}' is {shown(value)}: a dimension of {min(shape)}, at least 1 is needed"
+            raise ValueProblem("TP104", message)
+        if shape[0] > LARGEST_BATCH:
+            message = f"'{key}' is {shown(value)}: a batch of {shape[0]}, at most {LARGEST_BATCH} is allowed"
+            raise ValueProblem("TP104", message)
+        if max(shape) > LARGEST_DIMENSION:
+            message = f"'{key}' is {shown(value)}: a dimension of {max(shape)} is more than a tensor can have"
             raise ValueProblem("TP104", message)
     return profiles
 
@@ -81,8 +89,8 @@ def parse_range(key: str, value: Any) -> tuple[int, int]:
     except ValueError:
         message = f"'{key}' is {shown(value)}, but the smallest and the largest batch are needed"
         raise ValueProblem(BAD_RANGE, message, f'for example {key} = "1,8"') from None
-    if not 1 <= low <= high <= 65_536:
-        message = f"'{key}' is {shown(value)}: 1 ≤ smallest ≤ largest ≤ 65536 is needed"
+    if not 1 <= low <= high <= LARGEST_BATCH:
+        message = f"'{key}' is {shown(value)}: 1 ≤ smallest ≤ largest ≤ {LARGEST_BATCH} is needed"
         raise ValueProblem(BAD_RANGE, message, f'for example {key} = "1,8"')
     return low, high
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..diagnostics import Bag, did_you_mean
-from ..ir.op import AttributeField, Op, attributes_of
+from ..ir.op import REGISTRY, AttributeField, Op, attributes_of
 from ..source import Span
 from .expression import Argument
 from .shown import shown
@@ -202,7 +202,8 @@ def report_keys(values: NodeValues, unknown: Iterable[str], node_keys: Collectio
             excused.add(meant)
             hint = f"did you mean '{operator}{qualified}{meant}'?"
         elif not values.is_open:
-            hint = _near_key(key, values.operators, [*values.user_keys, *node_keys])
+            known = [*values.user_keys, *node_keys]
+            hint = _near_key(key, values.operators, known, owners=_owners(key))
         else:
             continue
         message = f"unknown key {shown(key)} for {listed}"
@@ -224,12 +225,36 @@ def _listed(operators: Mapping[str, type[Op]]) -> str:
     return ", ".join(shown if len(shown) <= 4 else [*shown[:3], "..."])
 
 
-def _near_key(key: str, operators: Mapping[str, type[Op]], node_keys: Collection[str]) -> str | None:
+_MOST_OWNERS = 4
+
+
+def _owners(key: str) -> str | None:
+    """Whose key it is, as a hint; None if it is no operator's."""
+    names = list(
+        dict.fromkeys(
+            cls.names[0]
+            for cls in REGISTRY.values()
+            for f in attributes_of(cls)
+            if f.is_key and key in f.spellings
+        )
+    )
+    if not names:
+        return None
+    shown = names if len(names) <= _MOST_OWNERS else [*names[: _MOST_OWNERS - 1], "others"]
+    listed = " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+    return f"it is a key of {listed}: write it in the node of the operator that it is for"
+
+
+def _near_key(
+    key: str, operators: Mapping[str, type[Op]], node_keys: Collection[str], owners: str | None
+) -> str | None:
     operator, qualified, _ = key.rpartition("::")
     own = [f.key for cls in operators.values() for f in attributes_of(cls) if f.is_key]
     known = [*node_keys, *own]
     if qualified and operator in operators:
         known = [f"{operator}::{f.key}" for f in attributes_of(operators[operator]) if f.is_key]
+    if owners is not None and did_you_mean(key, known) is None:
+        return owners
     return near_hint(key, known)
 
 

@@ -147,6 +147,15 @@ class AttributeField:
         return (self.key, *self.declared.aliases)
 
 
+@dataclass(frozen=True)
+class SizeKey:
+    """The key of an operator in a node that fixes a side of an image."""
+
+    operator: str
+    node: str
+    key: str
+
+
 class InferCall(Protocol):
     """What `Op.infer` may ask of the compiler about one call."""
 
@@ -164,6 +173,9 @@ class InferCall(Protocol):
 
     def turn(self, key: str, *, layout: Layout | None = None, color: Color | None = None) -> Type:
         """Ask for an image (or a list of such) in one layout and order, where it varies; its type then."""
+
+    def size_keys(self, key: str) -> tuple[SizeKey | None, SizeKey | None]:
+        """What fixes the height and the width of an image; None where no key of one operator does."""
 
     def equate(self, left: Dim, right: Dim) -> bool:
         """Record that two dimensions are equal; False if they are two different numbers."""

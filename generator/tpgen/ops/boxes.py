@@ -17,7 +17,7 @@ INVERSE = "inverse_trans"
 YOLO_FORMATS = ("yolov5", "yolox", "yolov8")
 
 
-class _MapsBack(Op):
+class MapsBack(Op):
     """Operators whose boxes are mapped to the source by a matrix ``[2,3]`` under a key, if it is there."""
 
     inverse_trans: str
@@ -27,6 +27,11 @@ class _MapsBack(Op):
         if self.inverse_trans == INVERSE and INVERSE not in keys:
             return replace(self, inverse_trans="")  # type: ignore[type-var]
         return self
+
+    @property
+    def misses_matrix(self) -> bool:
+        """True if the boxes are in pixels of what the model got."""
+        return not self.inverse_trans
 
     def _check_matrix(self, call: InferCall) -> None:
         key = self.inverse_trans
@@ -41,7 +46,7 @@ class _MapsBack(Op):
     kernel="boxes:decode_yolo",
     traits={Trait.PURE, Trait.BINDS, Trait.REDUCES},
 )
-class YoloDecode(_MapsBack):
+class YoloDecode(MapsBack):
     """Boxes from the output of a YOLO-style detector, best first; NMS is to follow.
 
     ``result``: corners x1,y1,x2,y2, float32 ``[K,4]``, in pixels of the source where ``inverse_trans`` is
@@ -185,7 +190,7 @@ class NMS(Op):
 
 
 @operator("DBPostProcess", group="postprocess", kernel="boxes:text_boxes", traits={Trait.PURE, Trait.BINDS})
-class DBPostProcess(_MapsBack):
+class DBPostProcess(MapsBack):
     """Boxes of text from a probability map ``[1,H,W]`` or ``[H,W]``, as DB detectors give it.
 
     ``result``: int32 ``[K,4,2]``, the corners TL, TR, BR, BL of rotated rectangles, from top to bottom and
@@ -209,6 +214,10 @@ class DBPostProcess(_MapsBack):
         default=INVERSE,
         compile_only=True,
     )
+
+    @property
+    def misses_matrix(self) -> bool:
+        return not self.source and super().misses_matrix
 
     def inputs(self) -> tuple[str, ...]:
         reference = self.source or self.inverse_trans

@@ -165,7 +165,8 @@ class LetterBoxMat(_LetterBox):
     """Scale to fit ``resize_h`` × ``resize_w`` and centre on a canvas of the pad colour.
 
     A pixel p of the result is (p - ``offset``) / ``scale`` in the source: ``scale`` is result / source
-    (float32), ``offset`` the image's top left corner (x, y) in the result (int32).
+    (float32), ``offset`` the image's top left corner (x, y) in the result (int32). YoloDecode reads neither:
+    ResizeCenterPadMat, which places an image in the same way, writes the matrix that it takes.
     """
 
     resize_h: int = attr("Height of the result, pixels.", ge=1, le=MAX_SIDE)

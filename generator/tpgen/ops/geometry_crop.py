@@ -23,6 +23,21 @@ _FLOATS = (DType.FLOAT32, DType.FLOAT64)
 _FAILS = {Trait.PURE, Trait.FAILS}
 
 
+def _refuse_boxes(call: InferCall) -> None:
+    """Refuse boxes in place of the image: the ``result`` of the node before is ``data`` here."""
+    found = call.type("data")
+    one = found.item if isinstance(found, ListOf) else found
+    shape = one.shape if isinstance(one, Array) and not one.is_image else ()
+    if not shape or (len(shape) == 3 and shape[1:] != (4, 2)) or shape[-1] not in (2, 4, 8):
+        return
+    mismatch(
+        "TP304",
+        f"'data' is {found}, boxes by its shape; the image is needed here, and the boxes as '{BOX}'",
+        "bring both with a map, with the names of your nodes: "
+        f'map = "decode[result:data], boxes[result:{BOX}]"',
+    )
+
+
 class Crop(Op):
     """What CropMat and CropTensor share."""
 
@@ -36,6 +51,7 @@ class Crop(Op):
         return {"layout": layout_name(types["data"])}
 
     def infer(self, call: InferCall) -> Mapping[str, Type]:
+        _refuse_boxes(call)
         vector_input(call, BOX, [(4,)], INTEGERS + _FLOATS)
         image = image_input(call, layout=None)
         return {"result": resized(image, call.symbol("H"), call.symbol("W"))}
@@ -50,6 +66,7 @@ class CropMat(Crop):
     """
 
     def infer(self, call: InferCall) -> Mapping[str, Type]:
+        _refuse_boxes(call)
         image_input(call)
         return super().infer(call)
 
@@ -80,6 +97,7 @@ class CropResizeMat(Op):
 
     def infer(self, call: InferCall) -> Mapping[str, Type]:
         check_area(self.resize_h, self.resize_w, "resize_h")
+        _refuse_boxes(call)
         vector_input(call, BOX, [(4,)], _FLOATS)
         return {"result": resized(image_input(call, dtypes=RESIZABLE), self.resize_h, self.resize_w)}
 
@@ -90,6 +108,7 @@ class _Perspective(Op):
     reads = ("data", BOX)
 
     def _result(self, call: InferCall) -> Array:
+        _refuse_boxes(call)
         image = image_input(call, dtypes=RESIZABLE, channels=(1, 3, 4))
         return resized(image, call.symbol("H"), call.symbol("W"))
 

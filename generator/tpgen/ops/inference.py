@@ -126,8 +126,9 @@ class ModelOp(Op):
         symbols: dict[str, Dim] = {}
         for name in ("mean", "std"):
             self._check_normalisation(name, arriving[0])
-        for info, type_ in zip(infos, arriving, strict=True):
-            self._check_input(call, info, type_, symbols)
+        keys = self.source if len(self.source) == len(infos) else (DATA,) * len(infos)
+        for key, info, type_ in zip(keys, infos, arriving, strict=True):
+            self._check_input(call, key, info, type_, symbols)
         outputs = tuple(self._output_type(call, info, symbols) for info in self.signature.outputs)
         if len(outputs) == 1:
             return {RESULT: outputs[0]}
@@ -183,6 +184,9 @@ class ModelOp(Op):
                 f"a model that takes {info.dtype.value} normalises for itself: leave mean and std out",
                 attribute=name,
             )
+        wanted = self._input_type(info, {})
+        assert isinstance(wanted, Array)
+        check_layout(info, wanted, found)  # else a side of the image would be taken for its channels
         channels = found.shape[self._channel_axis(found)]
         if isinstance(channels, int) and len(values) != channels:
             mismatch(
@@ -219,7 +223,9 @@ class ModelOp(Op):
             return None if self.input_color == "any" else self.input_color
         return color_of_mean(self.mean)
 
-    def _check_input(self, call: InferCall, info: TensorInfo, found: Type, symbols: dict[str, Dim]) -> None:
+    def _check_input(
+        self, call: InferCall, key: str, info: TensorInfo, found: Type, symbols: dict[str, Dim]
+    ) -> None:
         assert self.signature is not None
         wanted = self._input_type(info, symbols)
         if isinstance(wanted, Text) and isinstance(found, Text):
@@ -236,7 +242,8 @@ class ModelOp(Op):
             )
         for axis, (want, got) in enumerate(zip(wanted.shape, found.shape, strict=True)):
             if not call.equate(want, got):
-                mismatch("TP304", size_message(info, wanted, found, axis), size_hint(wanted, found))
+                hint = size_hint(wanted, found, call.size_keys(key))
+                mismatch("TP304", size_message(info, wanted, found, axis), hint)
         check_color(self.expected_color(), found)
         if (found.dtype is DType.STRING) != (wanted.dtype is DType.STRING):
             mismatch("TP305", f"model input '{info.name}' is {wanted}, but {found} arrives")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..ir.op import mismatch
+from ..ir.op import SizeKey, mismatch
 from ..ir.signature import BatchAxis, ModelSignature, TensorInfo
 from ..types import Array, Color, Dim, Layout, Symbol
 from .image_rules import as_image, channel_count
@@ -93,16 +93,46 @@ def _shape(info: TensorInfo) -> str:
     return f"[{','.join('?' if dim is None else str(dim) for dim in info.shape)}]"
 
 
-def size_hint(wanted: Array, found: Array) -> str | None:
-    """How an image comes to what the model wants; None for what is no image."""
+def size_hint(wanted: Array, found: Array, keys: Sequence[SizeKey | None]) -> str | None:
+    """How an image comes to what the model wants; None for what is no image.
+
+    ``keys`` are what fixes the height and the width of what arrives, where that is known.
+    """
     if not (wanted.is_image and found.is_image):
         return None
     if channel_count(wanted) != channel_count(found):
         way = "code of yours can (Python[module:name]), or a model that begins with it"
         channels = channel_count(wanted)
         return f"no operator makes an image of {channels} channel{'s' * (channels != 1)} of this one; {way}"
-    height, width = wanted.shape[1:] if wanted.layout is Layout.CHW else wanted.shape[:2]
-    return f"resize the image to it: resize_h = {height}, resize_w = {width} on ResizeMat in front"
+    needed = [
+        (side, need, key)
+        for side, need, got, key in zip(_SIDES, _sides(wanted), _sides(found), keys, strict=True)
+        if isinstance(need, int) and need != got
+    ]
+    if not needed:
+        return "resize the image to sides that fit: ResizeMat in front makes any"
+    known = [(need, key) for _, need, key in needed if key is not None]
+    if len(known) == len(needed):
+        return "set " + " and ".join(_on_operators(known))
+    listed = ", ".join(f"resize_{side[0]} = {need}" for side, need, _ in needed)
+    if len(needed) == len(_SIDES):
+        return f"resize the image to it: {listed} on ResizeMat in front"
+    return f"resize the image to it: {listed} on an operator that resizes, in front"
+
+
+_SIDES = ("height", "width")
+
+
+def _sides(image: Array) -> tuple[Dim, ...]:
+    return image.shape[1:] if image.layout is Layout.CHW else image.shape[:2]
+
+
+def _on_operators(known: Sequence[tuple[int, SizeKey]]) -> list[str]:
+    """What to write, the keys of one operator together: ``max_h = 8, max_w = 9 on ResizePadMat in [a]``."""
+    found: dict[str, list[str]] = {}
+    for size, key in known:
+        found.setdefault(f"{key.operator} in [{key.node}]", []).append(f"{key.key} = {size}")
+    return [f"{', '.join(keys)} on {where}" for where, keys in found.items()]
 
 
 _IMAGENET_MEAN = (123.675, 116.28, 103.53)

@@ -10,6 +10,7 @@ from ..ir.op import InferCall, Op, Trait, attr, mismatch, neutral, operator
 from ..ir.rewrite import MOST_BEST, Tail
 from ..types import Array, Dim, DType, ListOf, Symbol, Text, Type
 from .array_rules import FLOATS, NUMBERS, axis_of, number_input, without_axis
+from .labels import Labelled, LabelProblem, names_problem
 
 
 @operator("Softmax", group="postprocess", kernel="postprocess:softmax", traits={Trait.PURE, Trait.REDUCES})
@@ -165,7 +166,7 @@ class Threshold(Op):
     kernel="postprocess:TopK",
     traits={Trait.PURE, Trait.STATEFUL, Trait.FAILS, Trait.REDUCES},
 )
-class TopK(Op):
+class TopK(Labelled):
     """The k best classes of ``[C]`` scores, best first, the lower id first among equal ones.
 
     ``result``: class ids int64 ``[k]``; ``scores``: float32 ``[k]``, as they are in the data; ``labels``:
@@ -183,6 +184,9 @@ class TopK(Op):
 
     def outputs(self) -> tuple[str, ...]:
         return ("result", "scores", "labels") if self.labels else ("result", "scores")
+
+    def labels_problem(self, listed: int, classes: int | None) -> LabelProblem | None:
+        return names_problem(self.labels, listed, classes)
 
     def wants(self, key: str) -> Type:
         return wanted_scores()

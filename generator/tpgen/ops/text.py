@@ -10,6 +10,7 @@ from ..ir.op import InferCall, Op, Trait, attr, mismatch, operator
 from ..ir.rewrite import Tail
 from ..types import Array, DType, Symbol, Text, Type
 from .array_rules import FLOATS, number_input
+from .labels import Labelled, LabelProblem, characters_problem
 
 
 @operator(
@@ -18,7 +19,7 @@ from .array_rules import FLOATS, number_input
     kernel="text:CTCGreedyDecode",
     traits={Trait.PURE, Trait.STATEFUL, Trait.FAILS, Trait.REDUCES},
 )
-class CTCGreedyDecode(Op):
+class CTCGreedyDecode(Labelled):
     """Text from ``[T,C]`` CTC outputs: the best class of each step, repetitions merged, blanks left out.
 
     ``result``: the text; ``score``: float32, the mean probability of its characters (0 for no text).
@@ -27,11 +28,17 @@ class CTCGreedyDecode(Op):
     writes = ("result", "score")
     derived = ("classes", "is_reduced")
 
-    labels: str = attr("UTF-8 file with one character per line, in the order of the classes.", file=True)
+    labels: str = attr(
+        "UTF-8 file with one character per line, in the order of the classes; the blank has no line.",
+        file=True,
+    )
     blank: int = attr("The class that stands for nothing; the labels fill the others.", default=0, ge=0)
     space: bool = attr("The class behind the last label is a space.", default=False)
     logits: bool = attr("The values are logits: the score needs a softmax.", default=False)
     is_reduced: bool = attr("", default=False, from_toml=False, compile_only=True)
+
+    def labels_problem(self, listed: int, classes: int | None) -> LabelProblem | None:
+        return characters_problem(self.labels, listed, classes, blank=self.blank, has_space=self.space)
 
     def wants(self, key: str) -> Type:
         return Array(DType.FLOAT32, (Symbol("T"), Symbol("C")))

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..ir.graph import Call, Graph, sent
-from ..ir.op import InferError, Trait
+from ..ir.op import InferError, SizeKey, Trait
 from ..types import ABSENT, Bytes, Color, Dim, Layout, ListOf, Opaque, State, Symbol, Type, turned, varying
 from .flow import Keys
+from .origins import Before, size_keys
 
 
 @dataclass
 class Asked:
     """The `InferCall` of one call. Equations between dimensions hold inside the call.
 
-    ``subgraph`` gives the keys at the end of a sub-graph, from its root and the keys that it gets. Of what
+    ``subgraph`` gives the keys at the end of a sub-graph, from its root and the keys that it gets; ``before``
+    are the keys of the calls so far. Of what
     was asked, ``called`` are those keys, ``turned`` the types of images that are asked for in one layout or
     order, ``unlike`` the keys that were read though nobody can type them, with the reason.
     """
@@ -24,6 +26,7 @@ class Asked:
     keys: Keys
     graph: Graph
     subgraph: Callable[[str, Keys], Keys]
+    before: Before = field(default_factory=dict)
     equal: dict[Symbol, Dim] = field(default_factory=dict)
     called: Keys = field(default_factory=dict)
     turned: dict[str, Type] = field(default_factory=dict)
@@ -92,6 +95,14 @@ class Asked:
     def turn(self, key: str, *, layout: Layout | None = None, color: Color | None = None) -> Type:
         self.turned[key] = turned(self.type(key), layout, color)
         return self.turned[key]
+
+    def size_keys(self, key: str) -> tuple[SizeKey | None, SizeKey | None]:
+        calls = {call.label: call for _, call in self.graph.calls()}
+        height, width = size_keys(calls, self.before, self.state(key), self.type(key))
+        return self._titled(height), self._titled(width)
+
+    def _titled(self, found: SizeKey | None) -> SizeKey | None:
+        return found and replace(found, node=self.graph.title(found.node))
 
     def state(self, key: str) -> State:
         return self.keys.get(key, ABSENT)

@@ -30,6 +30,7 @@ from .infer import infer_types
 from .liveness import live_after_call
 from .looks import takes
 
+_CROSSING = frozenset((DType.BOOL, DType.UINT8, DType.INT32, DType.INT64, DType.FLOAT16, DType.FLOAT32))
 _MOST_BEHIND = 2  # calls before a model that can be folded into it
 
 
@@ -139,7 +140,7 @@ def _fold(
         what = "channel order, layout, cast and mean on the way into the batch"
         what += ", 1/std in the weights" if op.std else ""
     elif op.mean or op.std or is_native:
-        rewrite = _whole(graph, call)
+        rewrite = _whole(graph, call, is_native=is_native)
         if rewrite.is_empty:
             return
         what = f"mean, std and the cast in the model's graph{_smaller(graph, call, rewrite)}"
@@ -213,6 +214,14 @@ def _scale_only(op: Any) -> ModelRewrite:
     return ModelRewrite(op.signature.inputs[0].name, scale=tuple(1.0 / s for s in op.std))
 
 
+def crossing_dtype(arriving: DType, model: DType) -> DType:
+    """The dtype in which an image goes to a model on a backend of its own: as it arrives, if it can.
+
+    TensorRT has neither float64 nor most integers: images in these are cast before they go.
+    """
+    return arriving if arriving in _CROSSING else model
+
+
 def _smaller(graph: Graph, call: Call, rewrite: ModelRewrite) -> str:
     """What goes into the model then, where the cast makes it smaller."""
     op: Any = call.op
@@ -223,14 +232,16 @@ def _smaller(graph: Graph, call: Call, rewrite: ModelRewrite) -> str:
     return f": {now} per item go in, not {before}"
 
 
-def _whole(graph: Graph, call: Call) -> ModelRewrite:
+def _whole(graph: Graph, call: Call, *, is_native: bool) -> ModelRewrite:
     """All of the normalisation inside the model, which then takes what arrives."""
     op: Any = call.op
     info = op.signature.inputs[0]
-    arriving = _type_before(graph, call)
+    arriving = _type_before(graph, call).dtype
+    if is_native:
+        arriving = crossing_dtype(arriving, info.dtype)
     return ModelRewrite(
         info.name,
         scale=tuple(1.0 / s for s in op.std) or None,
         mean=op.mean or None,
-        input_dtype=arriving.dtype if arriving.dtype is not info.dtype else None,
+        input_dtype=arriving if arriving is not info.dtype else None,
     )

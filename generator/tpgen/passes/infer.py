@@ -343,7 +343,7 @@ class _Walk:
         verdict = call.filter.verdict
         if not isinstance(verdict, UserStatus):
             return True
-        asked = Asked(call, keys, self.graph, self.inference.subgraph)
+        asked = Asked(call, keys, self.graph, self.inference.subgraph, self.inference.before)
         try:
             for key in verdict.reads:
                 asked.shown(key)
@@ -357,7 +357,7 @@ class _Walk:
 
     def _call(self, node: Node, call: Call, keys: Keys) -> Keys | None:
         """The keys behind a call; None if something was reported."""
-        asked = Asked(call, keys, self.graph, self.inference.subgraph)
+        asked = Asked(call, keys, self.graph, self.inference.subgraph, self.inference.before)
         try:
             for key in call.op.inputs():
                 asked.type(key)

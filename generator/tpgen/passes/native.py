@@ -14,7 +14,7 @@ from ..ir.serving import CPU_PROVIDERS, PROVIDER
 from ..ir.signature import BatchAxis
 from ..types import Array, DType, Symbol, present
 from .base import Options
-from .fold import is_foldable
+from .fold import crossing_dtype, is_foldable
 
 
 def is_native(options: Options) -> bool:
@@ -78,7 +78,7 @@ def ports_of(graph: Graph, call: Call) -> tuple[tuple[Port, ...], tuple[Port, ..
     for key, info, name in zip(op.inputs(), op.signature.inputs, names, strict=True):
         arriving = graph.types.read_by(call.label)[key]
         assert isinstance(arriving, Array)
-        dtype = arriving.dtype if is_foldable(graph, call) else info.dtype
+        dtype = crossing_dtype(arriving.dtype, info.dtype) if is_foldable(graph, call) else info.dtype
         inputs.append(_port(op.signature.item_shape(info), name, dtype))
     outputs = [
         _port(op.signature.item_shape(info), name, info.dtype)

@@ -117,6 +117,14 @@ def _reason_against_model(graph: Graph, entry: Entry, node: Node, call: Call) ->
         return f"images come to '{node.title}' in different forms"
     if any(_varies(port) for ports in native.ports_of(graph, call) for port in ports):
         return f"the tensors of '{node.title}' vary in size"
+    for key, port in zip(call.op.inputs(), native.ports_of(graph, call)[0], strict=True):
+        arriving_type, taken = graph.types.read_by(call.label)[key], port.type
+        if (
+            isinstance(arriving_type, Array)
+            and isinstance(taken, Array)
+            and arriving_type.dtype is not taken.dtype
+        ):
+            return f"'{node.title}' takes {taken.dtype.value}, and {arriving_type.dtype.value} arrives"
     states = graph.types.entering[node.name]
     arriving = [RESULT] if call.filter == SWAP else list(call.op.inputs())
     if any(states[key].quiet for key in arriving) or any(

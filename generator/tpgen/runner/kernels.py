@@ -49,6 +49,16 @@ def load_kernel(
     return loaded
 
 
+def read_labels(path: Path) -> list[str]:
+    """The lines of a file of labels, as kernels read them.
+
+    Raises:
+        UnicodeDecodeError: it is not UTF-8.
+    """
+    found: list[str] = importlib.import_module("tpgen_runtime.text").read_labels(path)
+    return found
+
+
 def undecodable(call: Call, data: bytes) -> str | None:
     """Why an operator that decodes images cannot decode these bytes, if it can't."""
     kernel = load_kernel(call, {}, {}, threads=1)

@@ -57,6 +57,13 @@ def compare_values(found: Any, wanted: Any, tolerance: Tolerance) -> Comparison:
     return _compare_arrays(_as_array(found), _as_array(wanted), tolerance)
 
 
+def is_empty(value: Any) -> bool:
+    """True for a value in which nothing else can differ: an absent one, lists and arrays of no element."""
+    if isinstance(value, list | tuple):
+        return all(is_empty(one) for one in value)
+    return value is None or (isinstance(value, np.ndarray) and value.size == 0)
+
+
 def _as_array(value: Any) -> np.ndarray[Any, Any]:
     if isinstance(value, bytes | str):
         return np.array([value, None], object)[:1].reshape(())  # an array of numpy's own strings drops NULs

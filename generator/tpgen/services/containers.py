@@ -68,7 +68,8 @@ def container_plan(
         needs = server_needs(compiled)
         shm, flags = f"{needs.shm_size}m", [pool_flag(needs.pool), *flags]
     else:
-        note = f"the pipelines of '{repository}' are not beside it, so their shared memory is a guess: {shm}"
+        unknown = f"the pipelines of '{repository}' are not found as they were built"
+        note = f"{unknown}, so their shared memory is a guess: {shm}"
     tag = _tag(repository)
     files = docker_dir()
     build = ["docker", "build", "--file", str(files / dockerfile), "--tag", tag]

@@ -14,7 +14,7 @@ from ..emit.deployment import PROGRAMS, Deployment, check_folder, deployment_fil
 from ..emit.features import features_of
 from ..emit.owned_files import write_owned
 from .engines import find_engines
-from .sources import sources_of
+from .sources import check_unchanged, sources_of
 
 REPOSITORY = "model_repository"
 
@@ -23,9 +23,13 @@ def compiled_of(directory: Path) -> tuple[Compiled, ...]:
     """The pipelines of a repository, compiled as it was.
 
     Raises:
-        PipelineError: TP711, a TOML file isn't found; or a pipeline is wrong by now.
+        PipelineError: TP711, a TOML file isn't found, or makes something else by now; or a pipeline is wrong.
     """
-    return tuple(one for path, options in sources_of(directory) for one in check(path, options).compiled)
+    sources = sources_of(directory)
+    compiled = tuple(one for path, options in sources for one in check(path, options).compiled)
+    for one in compiled:
+        check_unchanged(directory, one)
+    return compiled
 
 
 def write_deployment(

@@ -32,6 +32,9 @@ NUMPY = {
 }
 
 
+_BYTES = ": it takes bytes, such as the content of a file, or text; an image is sent encoded (JPEG, PNG)"
+
+
 def _depth(spec: TensorSpec, value: Any) -> int:
     """How many axes a value has, nested lists included; bytes for an input of numbers are a row of them.
 
@@ -116,6 +119,9 @@ def _array(model: ModelSpec, spec: TensorSpec, value: Any) -> Array:
 
 def _bytes_array(model: ModelSpec, spec: TensorSpec, value: Any) -> Array:
     if isinstance(value, np.ndarray):
+        if value.dtype.kind not in "OSU":
+            shape_text = ",".join(str(size) for size in value.shape)
+            raise _misfit(model, spec, f"an array {value.dtype}[{shape_text}]", _BYTES)
         elements, shape = value.reshape(-1).tolist(), value.shape
     elif isinstance(value, list | tuple):
         elements, shape = value, (len(value),)
@@ -131,11 +137,12 @@ def _as_bytes(model: ModelSpec, spec: TensorSpec, element: Any) -> bytes:
         return element.encode()
     if isinstance(element, bytes | bytearray | memoryview):
         return bytes(element)
-    raise _misfit(model, spec, f"{type(element).__name__} {_short(element)}")
+    raise _misfit(model, spec, f"{type(element).__name__} {_short(element)}", _BYTES)
 
 
-def _misfit(model: ModelSpec, spec: TensorSpec, what: str) -> RequestError:
-    return RequestError(f"input '{spec.name}' of model '{model.name}' is {spec}; {what} does not fit", 400)
+def _misfit(model: ModelSpec, spec: TensorSpec, what: str, way_out: str = "") -> RequestError:
+    message = f"input '{spec.name}' of model '{model.name}' is {spec}; {what} does not fit{way_out}"
+    return RequestError(message, 400)
 
 
 def _short(value: Any) -> str:

@@ -13,7 +13,7 @@ import struct
 import subprocess
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -33,6 +33,8 @@ WINDOWS = 3
 _START_SECONDS = 60.0
 _ANY_VARIATION = 1_000_000.0
 LONGEST_WINDOW_MS = 120_000
+_NO_ID = re.compile(r"\[request id: <id_unknown>\] *")
+_QUEUE_FULL = "Exceeds maximum queue size"
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,19 @@ class Figures:
     p90_ms: float
     p99_ms: float
     note: str | None = None
+    stable: bool = True
 
 
 class LoadFailed(Exception):
-    """perf_analyzer gave no figures; the text is its own reason."""
+    """perf_analyzer gave no figures; the text says why.
+
+    Attributes:
+        failures: requests that failed as far as it said, before it ended.
+    """
+
+    def __init__(self, reason: str, failures: int = 0) -> None:
+        super().__init__(reason)
+        self.failures = failures
 
 
 @dataclass(frozen=True)
@@ -123,13 +134,14 @@ class LoadGenerator:
             )
             return self._read(note)
         if status != _UNSTABLE:
-            raise LoadFailed(_reason(output))
+            raise _failed(output)
         # Unstable levels get no report at all, so the windows are measured again with any variation allowed.
         status, output = self._run(concurrency, window, _ANY_VARIATION, WINDOWS)
         if status:
-            raise LoadFailed(_reason(output))
+            raise _failed(output)
         trials = f"{settings.max_trials} windows of {window} ms"
-        return self._read(f"not stable: still varied by more than {settings.stability:g} % after {trials}")
+        varied = f"not stable: still varied by more than {settings.stability:g} % after {trials}"
+        return replace(self._read(varied), stable=False)
 
     @property
     def _input_file(self) -> Path:
@@ -196,12 +208,13 @@ def _json_tensor(array: Array) -> dict[str, Any]:
     return {"b64": base64.b64encode(raw).decode(), "shape": list(array.shape)}
 
 
-def _reason(output: str) -> str:
-    """The part of perf_analyzer's output that says what went wrong."""
-    errors = re.findall(r"Thread \[\d+\] had error: (.*)", output) or re.findall(
-        r"^error: (.*)", output, re.MULTILINE
-    )
+def _failed(output: str) -> LoadFailed:
+    """What went wrong, from perf_analyzer's output: it ends at the first request that fails."""
+    errors = [_NO_ID.sub("", one).strip() for one in re.findall(r"Thread \[\d+\] had error: (.*)", output)]
     if errors:
-        return str(errors[0]).strip()
+        full = "requests were refused, as a queue was full: " * (_QUEUE_FULL in errors[0])
+        return LoadFailed(f"{full}{errors[0]}", len(errors))
+    if found := re.search(r"^error: (.*)", output, re.MULTILINE):
+        return LoadFailed(found[1].strip())
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    return " / ".join(lines[-3:]) or "perf_analyzer ended without a word"
+    return LoadFailed(" / ".join(lines[-3:]) or "perf_analyzer ended without a word")

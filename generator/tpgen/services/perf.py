@@ -138,11 +138,12 @@ def _checked_samples(client: Client, model: str, samples: Sequence[Mapping[str, 
 def _measure(load: LoadGenerator, counters: Counters, level: int) -> tuple[Row, list[Stage]]:
     before = counters.read()
     figures: Figures | None = None
+    failures = 0
     try:
         figures = load.measure(level)
         note = figures.note
     except LoadFailed as error:
-        note = str(error)
+        note, failures = str(error), error.failures
     after = counters.read()
     entry = counters.entry(before, after)
     row = Row(
@@ -154,8 +155,9 @@ def _measure(load: LoadGenerator, counters: Counters, level: int) -> tuple[Row, 
         entry.batch,
         entry.queue_ms,
         entry.compute_ms,
-        entry.failures,
+        max(entry.failures, failures),  # the server does not count what a queue refused
         note,
+        figures.stable if figures else True,
     )
     return row, counters.stages(before, after)
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from .chart import Panel, Series, svg
+from .chart import Mark, Panel, Series, svg
 from .counters import Stage
 from .load import Settings
 
@@ -28,6 +28,7 @@ class Row:
     compute_ms: float | None
     errors: int
     note: str | None = None
+    stable: bool = True
 
     def summary(self) -> str:
         """The level in a few words."""
@@ -35,12 +36,19 @@ class Row:
             return f"no figures: {self.note}"
         return f"{self.throughput:.1f} inferences/s, p99 {_number(self.p99_ms, 2)} ms"
 
+    @property
+    def mark(self) -> Mark:
+        """How the level is marked in a chart."""
+        if self.throughput is None:
+            return Mark.FAILED
+        return Mark.SOUND if self.stable else Mark.UNSTABLE
+
     def figures(self) -> dict[str, int | float | None]:
-        """The row without its note, rounded to what is meaningful."""
+        """The row without what was noted about it, rounded to what is meaningful."""
         return {
             column.name: round(value, 4) if isinstance(value := getattr(self, column.name), float) else value
             for column in fields(self)
-            if column.name != "note"
+            if column.name not in ("note", "stable")
         }
 
 
@@ -76,13 +84,14 @@ class PerfReport:
         self.stages[row.concurrency] = stages
 
     @property
-    def rows(self) -> list[dict[str, int | float | None]]:
+    def rows(self) -> list[dict[str, int | float | str | None]]:
         """One record per level.
 
         Its keys: concurrency, throughput (inferences/s), p50_ms, p90_ms, p99_ms, batch (mean achieved),
-        queue_ms and compute_ms (means per request), errors (failed requests).
+        queue_ms and compute_ms (means per request), errors (failed requests; a level ends at the first), note
+        (what to know about the level, else None).
         """
-        return [row.figures() for row in self.measured]
+        return [{**row.figures(), "note": row.note} for row in self.measured]
 
     @property
     def notes(self) -> list[str]:
@@ -92,8 +101,8 @@ class PerfReport:
     def table(self) -> str:
         """The report for a terminal: the levels, at the highest one each model's share, and the notes."""
         body = [
-            [_number(value, digits) for value, digits in zip(row.values(), _DIGITS, strict=True)]
-            for row in self.rows
+            [_number(value, digits) for value, digits in zip(row.figures().values(), _DIGITS, strict=True)]
+            for row in self.measured
         ]
         parts = [_aligned([list(_HEADINGS), *body])]
         last = self.measured[-1].concurrency if self.measured else 0
@@ -124,22 +133,24 @@ class PerfReport:
 
     def svg(self) -> str:
         """A chart: throughput, and beside it latency, against concurrency."""
-        shown = [row for row in self.measured if row.throughput is not None]
-        levels = [str(row.concurrency) for row in shown]
+        levels = [str(row.concurrency) for row in self.measured]
+        marks = [row.mark for row in self.measured]
         rate = Panel(
             "Throughput",
             "inferences/s",
             levels,
-            [Series("", [row.throughput or 0.0 for row in shown], "#1f6fb4")],
+            [Series("", [row.throughput for row in self.measured], "#1f6fb4")],
+            marks,
         )
         latency = Panel(
             "Latency",
             "ms",
             levels,
             [
-                Series("p99", [row.p99_ms or 0.0 for row in shown], "#c2410c"),
-                Series("p50", [row.p50_ms or 0.0 for row in shown], "#1f6fb4"),
+                Series("p99", [row.p99_ms for row in self.measured], "#c2410c"),
+                Series("p50", [row.p50_ms for row in self.measured], "#1f6fb4"),
             ],
+            marks,
         )
         many = "1 sample" if self.samples == 1 else f"{self.samples} samples"
         return svg(self.model, f"{self.protocol} · {many}", "concurrent requests", [rate, latency])

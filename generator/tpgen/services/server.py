@@ -28,7 +28,7 @@ from .processes import end, spawn_supervised
 from .runtime import Runtime, isolated_environment, server_runtime
 from .server_errors import PORT_HINT, ServerError, failure, listed
 from .serverlog import own_log_problems
-from .stubs import LostStub, StubWatch
+from .stubs import LostStub, StubWatch, stubs_of
 from .watchdog import Watchdog, hang_causes
 
 __all__ = ["ServerError", "TritonServer", "own_log_problems"]
@@ -60,6 +60,7 @@ class TritonServer:
             repository, instead of the current one.
         extra_args: flags for tritonserver.
         log_path: a file for the server's output, kept; by default a temporary one, removed by `stop`.
+        pipeline: the TOML file, where the repository is only a temporary build of it; errors then name it.
 
     Raises (from `start`):
         ServerError: a model failed to load, the server ended or hangs, a port is taken; with the reason.
@@ -79,12 +80,14 @@ class TritonServer:
         isolated: bool = False,
         extra_args: Sequence[str] = (),
         log_path: str | os.PathLike[str] | None = None,
+        pipeline: Path | None = None,
     ) -> None:
         self.repository = Path(repository)
         self.host = host
         self._wanted_ports = (http_port, grpc_port, metrics_port)
         self._tritonserver = tritonserver
         self._isolated = isolated
+        self._pipeline = pipeline
         self._extra_args = list(extra_args)
         self._log_path = Path(log_path) if log_path is not None else None
         self._ports = dict(zip(_SERVICES, self._wanted_ports, strict=True))
@@ -139,6 +142,11 @@ class TritonServer:
         """True while the server's process runs."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def python_processes(self) -> int:
+        """How many processes of Python models run; `stop` takes about a second for each."""
+        return len(stubs_of(self.session))
+
     def wait(
         self,
         on_lost: Callable[[LostStub], None] | None = None,
@@ -186,10 +194,10 @@ class TritonServer:
         if self.alive:
             raise RuntimeError("the server is running already")
         self._check_repository()
-        require_engines(self.repository)
+        require_engines(self.repository, self._pipeline)
         runtime = self._runtime()
         if not any(flag.startswith(_OWN_BACKENDS) for flag in self._extra_args):
-            require_backends(self.repository, runtime)
+            require_backends(self.repository, runtime, self._pipeline)
         self._check_ports()
         for attempt in range(_PORT_ATTEMPTS):
             try:

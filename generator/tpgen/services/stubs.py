@@ -31,7 +31,7 @@ class StubWatch:
 
     def __init__(self, session: int) -> None:
         self._session = session
-        self._known = _stubs(session)
+        self._known = stubs_of(session)
 
     def lost(self) -> list[LostStub]:
         """Those that died since the last call, in the order of their names."""
@@ -42,8 +42,8 @@ class StubWatch:
         return [LostStub(model, instance, left[model]) for model, instance in sorted(gone)]
 
 
-def _stubs(session: int) -> dict[int, tuple[str, str]]:
-    """Process id -> model and instance."""
+def stubs_of(session: int) -> dict[int, tuple[str, str]]:
+    """The processes of Python models in a session: process id -> model and instance."""
     found = {}
     for pid in session_processes(session):
         with contextlib.suppress(OSError):

@@ -16,21 +16,19 @@ from typing import Any
 
 from ..diagnostics import Diagnostic, PipelineError, Severity, did_you_mean
 from ..driver import BuildOptions, Compiled, build
-from ..driver.build import fingerprint
 from ..driver.local import reference
 from ..driver.precision import computes_in_less
 from ..driver.values import item_for
-from ..emit.manifest import read_manifest
 from ..ir.graph import Entry
 from ..runner.interpreter import ItemError
 from .client import Client, RequestError
-from .compare import HALF, Comparison, Tolerance, compare_values
+from .compare import HALF, Comparison, Tolerance, compare_values, is_empty
 from .engines import require_engines
 from .given import refuse_file_names
 from .offered import choose_model
 from .samples import Sample, enough_samples
 from .server import TritonServer
-from .sources import sources_of
+from .sources import check_unchanged, sources_of
 
 MINIMUM_SAMPLES = 16
 CONCURRENCY = 8
@@ -50,10 +48,16 @@ class OutputRow:
     comparison: Comparison = field(default_factory=Comparison)
     wrong: list[int] = field(default_factory=list)
     compared: int = 0
+    empty: int = 0  # of those compared, in which the reference has no value
 
     @property
     def ok(self) -> bool:
         return not self.wrong
+
+    @property
+    def hollow(self) -> bool:
+        """True if there was no value to compare: the reference has none for any input."""
+        return bool(self.compared) and self.empty == self.compared
 
 
 @dataclass
@@ -90,12 +94,50 @@ class VerifyReport:
         """The entries of which a single input has an answer: none was sent in a batch with others."""
         return sorted({row.entry for row in self.rows if row.mode == "batched" and row.compared == 1})
 
+    @property
+    def hollow(self) -> bool:
+        """True if answers were compared, and none of them has a value that can differ."""
+        compared = [row for row in self.rows if row.compared]
+        return bool(compared) and all(row.hollow for row in compared)
+
+    @property
+    def notes(self) -> list[str]:
+        """What an answer that is equal does not show."""
+        hollow: dict[tuple[str, int], list[str]] = {}
+        for row in self.rows:
+            if row.mode == MODES[0] and row.hollow:
+                hollow.setdefault((row.entry, row.empty), []).append(row.output)
+        empty = [
+            f"{', '.join(outputs)} of {name} {'were' if len(outputs) > 1 else 'was'} empty in {count} of "
+            f"{count} inputs: no value was compared; give inputs with --input that leave some"
+            for (name, count), outputs in hollow.items()
+        ]
+        return empty + [
+            f"only one input of {name} has an answer: no batch of several was sent" for name in self.alone
+        ]
+
+    @property
+    def advice(self) -> str:
+        """Where to look for the cause of answers that differ."""
+        if self.problems:
+            return "one side answers and the other fails: the problem above names the node, or the error"
+        if all(row.ok for row in self.rows if row.mode == MODES[0]):
+            return (
+                "alone each input is answered right: look for an operator that keeps something between "
+                "items, or a model whose rows influence each other"
+            )
+        return (
+            "compare tpgen run with and without --reference, and with --fuse none; what is only more than "
+            "rounding may do is allowed with --tolerance"
+        )
+
     def table(self) -> str:
         """The report as text."""
         figures = f"{'compared':>8} {'largest difference':>19} {'allowed':>10}"
         lines = [f"{'output':<28} {'sent':<11} {figures}  result"]
         for row in self.rows:
             verdict = "ok" if row.ok else f"DIFFERS for {_listed(row.wrong)}"
+            verdict = "empty" if row.ok and row.hollow else verdict
             verdict = verdict if row.compared else "not compared"
             found, allowed = row.comparison.difference, row.comparison.allowed
             name = f"{row.entry}:{row.output}"
@@ -108,15 +150,13 @@ class VerifyReport:
             f"refused: {len(words)} requests to {name}, {mode}, and so not compared: {words[0]}"
             for (name, mode), words in self.refused.items()
         ]
-        total = "NOT equal to the reference" if self.differs else "equal to the reference"
+        equal = "empty, as the reference is" if self.hollow else "equal to the reference"
+        total = "NOT equal to the reference" if self.differs else equal
         if self.refused and not self.differs:
             total += ", but for the requests that a queue refused"
         total = "nothing compared" if self.all_fail else total
         failing = f"; {self.failing} without an answer in both" if self.failing else ""
-        lines += [
-            f"note: only one input of {name} has an answer: no batch of several was sent"
-            for name in self.alone
-        ]
+        lines += [f"note: {note}" for note in self.notes]
         lines.append(f"{self.samples} inputs: {total}{failing}")
         return "\n".join(lines)
 
@@ -132,6 +172,7 @@ class VerifyReport:
                     "output": row.output,
                     "mode": row.mode,
                     "compared": row.compared,
+                    "empty": row.empty,
                     "difference": row.comparison.difference,
                     "allowed": row.comparison.allowed,
                     "wrong": row.wrong,
@@ -139,6 +180,7 @@ class VerifyReport:
                 for row in self.rows
             ],
             "problems": self.problems,
+            "notes": self.notes,
             "refused": [
                 {"entry": name, "mode": mode, "requests": len(words), "reason": words[0]}
                 for (name, mode), words in self.refused.items()
@@ -166,7 +208,7 @@ def verify(
     """Serve a pipeline (or a built repository) and compare its answers with the reference.
 
     Args:
-        target: a TOML file, or a repository that tpgen built; its TOML must then lie beside it or here.
+        target: a TOML file, or a repository that tpgen built; its TOML must be where `sources_of` looks.
         samples: inputs by key; at least 16 distinct ones are made from them.
         entry: the only one to check. By default all are, but those that are no roots only where no samples
             are given.
@@ -195,8 +237,11 @@ def verify(
             require_engines(repository, target)
             sources = [(target, options or BuildOptions())]
             say(f"built {', '.join(built.pipelines)}")
+        pipeline = None if target.is_dir() else target
         server = (
-            nullcontext() if url else TritonServer(repository, tritonserver=tritonserver, isolated=isolated)
+            nullcontext()
+            if url
+            else TritonServer(repository, tritonserver=tritonserver, isolated=isolated, pipeline=pipeline)
         )
         with server as running:
             address = url or running.grpc_url  # type: ignore[union-attr]
@@ -205,7 +250,7 @@ def verify(
             for source, chosen in sources:
                 compiled, interpreter = reference(source, chosen)
                 if target.is_dir():
-                    _check_unchanged(target, compiled)
+                    check_unchanged(target, compiled)
                 names += [one.name for one in compiled.reference.entries]
                 is_half = tolerance is None and computes_in_less(compiled.graph)
                 allowed: Tolerance = HALF if is_half else tolerance
@@ -237,21 +282,6 @@ def _to_check(compiled: Compiled, wanted: str | None, samples: Sequence[Mapping[
 
 def _say_nothing(_text: str) -> None:
     """The default progress."""
-
-
-def _check_unchanged(directory: Path, compiled: Compiled) -> None:
-    """The repository must be what the TOML and its files make now, or the reference is that of another."""
-    manifest = read_manifest(directory)
-    name = compiled.reference.name
-    recorded = manifest.pipelines.get(name) if manifest is not None else None
-    if recorded is None or recorded.fingerprint != fingerprint(compiled):
-        source = compiled.source.path
-        message = f"'{name}' in {directory} was built from another state of {source}, or with other options"
-        if recorded is None:  # another file of that name, or an unnamed one that was moved to another folder
-            message = f"{source} makes '{name}', which {directory} does not hold"
-        hint = f"build it again, or run it on the TOML file: tpgen verify {source}"
-        finding = Diagnostic("TP711", Severity.ERROR, message, hint=hint)
-        raise PipelineError([finding])
 
 
 def _check_entry(
@@ -335,6 +365,7 @@ def _compare(
             found = compare_values(answer.get(key), wanted.get(key), tolerance)
             row.comparison = row.comparison.worst(found)
             row.compared += 1
+            row.empty += is_empty(wanted.get(key))
             if not found.equal:
                 row.wrong.append(index)
     report.rows += rows.values()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from ..config_pbtxt import ModelConfig
 
+# The server starts a Python model's process through a shell line in which its path is not quoted.
+BREAKS_SHELL = re.compile(r"""[\s'"`;&$|<>\\()]""")
 ENSEMBLE = "ensemble"
 PYTHON = "python"
 ONNX = "onnxruntime"

@@ -40,6 +40,27 @@ def features_are_switched_on(model: Model) -> Iterator[Diagnostic]:
             yield model.warning("TP879", message, *path, hint=hint)
 
 
+def gpus_are_there(model: Model) -> Iterator[Diagnostic]:
+    """TP879: a group that names GPUs is refused where there are none, of KIND_AUTO too.
+
+    So is a Python model's of KIND_GPU, which by itself moves none of its code to a GPU.
+    """
+    if MANIFEST in model.repository.entries:
+        return  # tpgen was asked for it
+    is_python = model.backend == backends.PYTHON
+    kinds = messages().ModelInstanceGroup.Kind
+    for index, group in enumerate(model.config.instance_group):
+        kind = enum_name(kinds, group.kind)
+        if (kind == "KIND_GPU" and is_python) or (kind == "KIND_AUTO" and group.gpus):
+            what = (
+                "with gpus, which KIND_AUTO does not make optional" if kind == "KIND_AUTO" else "of KIND_GPU"
+            )
+            message = f"'{model.name}' is refused by a server without GPUs: it has an instance group {what}"
+            hint = "for servers without, use KIND_CPU, or KIND_AUTO without gpus"
+            yield model.note("TP879", message, "instance_group", index, hint=hint)
+            break
+
+
 def _excludes_cache(model: Model) -> Iterator[Diagnostic]:
     yield from cache_is_possible(model)
     yield from decoupled_steps_exclude_the_cache(model)

@@ -9,6 +9,7 @@ from ...diagnostics import Diagnostic, did_you_mean
 from . import backends
 from .ensemble import STEP, Use, run_order, steps, uses
 from .model import Model, Repository
+from .python_code import completes_itself
 from .scan import Key, Step
 from .schema import data_type, shape
 
@@ -31,7 +32,10 @@ class End(NamedTuple):
 def _target(model: Model, step: Any) -> Model | None:
     """The model of a step, if it is there and tells its inputs and outputs."""
     found = model.repository.models.get(step.model_name)
-    return found if found is not None and found.is_parsed and found.knows_tensors else None
+    if found is None or not found.is_parsed:
+        return None
+    is_complete = found.backend == backends.PYTHON and not completes_itself(found)
+    return found if found.knows_tensors or is_complete else None
 
 
 def maps_name_real_tensors(model: Model) -> Iterator[Diagnostic]:
@@ -69,8 +73,11 @@ def required_inputs_are_mapped(model: Model) -> Iterator[Diagnostic]:
 def _ends(model: Model) -> Iterator[tuple[str, End]]:
     """All that is said about the ensemble's tensors, in the order in which the server compares it."""
     batched = model.config.max_batch_size > 0
+    inputs = {tensor.name for tensor in model.config.input}
     for kind in ("input", "output"):
         for index, tensor in enumerate(getattr(model.config, kind)):
+            if kind == "output" and tensor.name in inputs:
+                continue  # the server does not look at what is said of it there
             dims = tensor.reshape.shape if tensor.HasField("reshape") else tensor.dims
             path = (kind, index, "dims")
             yield tensor.name, End(model.name, tensor.data_type, tuple(dims), batched, path)
@@ -113,6 +120,28 @@ def types_agree(model: Model) -> Iterator[Diagnostic]:
             yield model.error("TP891", message, *second.path, hint="convert it in one of the models")
 
 
+def inputs_are_answered_as_they_are(model: Model) -> Iterator[Diagnostic]:
+    """TP891: an input that is an output too is handed back, whatever the output says that it is."""
+    inputs = {tensor.name: tensor for tensor in model.config.input}
+    for index, tensor in enumerate(model.config.output if model.is_ensemble else ()):
+        given = inputs.get(tensor.name)
+        if given is None:
+            continue
+        path = ("output", index)
+        if given.data_type != tensor.data_type:
+            message = (
+                f"output '{tensor.name}' of ensemble '{model.name}' is its input: it is "
+                f"{data_type(given.data_type)}, and clients are told {data_type(tensor.data_type)}"
+            )
+            yield model.warning("TP891", message, *path, "data_type", hint="write the type of the input")
+        elif not _match(given.dims, tensor.dims):
+            message = (
+                f"output '{tensor.name}' of ensemble '{model.name}' is its input: it is "
+                f"{shape(given.dims)}, and clients are told {shape(tensor.dims)}"
+            )
+            yield model.warning("TP891", message, *path, "dims", hint="write the dims of the input")
+
+
 def shapes_agree(model: Model) -> Iterator[Diagnostic]:
     """TP892: dims are the same, or the full shapes are, where -1 goes with any size."""
     for name, first, second in _joints(model):
@@ -143,6 +172,29 @@ def batch_sizes_fit(model: Model) -> Iterator[Diagnostic]:
         )
         hint = f"write max_batch_size: {limit}, or raise that of '{step.model_name}'"
         yield model.error("TP893", message, "max_batch_size", hint=hint)
+
+
+def batches_of_fixed_size_fit(model: Model) -> Iterator[Diagnostic]:
+    """TP893: where nothing batches before a step that does, the first dimension is that step's batch."""
+    all_steps = steps(model)
+    largest: dict[str, End] = {}
+    for name, end in _ends(model):
+        if not end.batched and end.dims and end.dims[0] > largest.get(name, _NOTHING).dims[0]:
+            largest[name] = end
+    for use in uses(model, "input_map") if largest else ():
+        target = _target(model, all_steps[use.step])
+        limit = target.config.max_batch_size if target is not None else 0
+        end = largest.get(use.tensor, _NOTHING)
+        if 0 < limit < end.dims[0]:
+            message = (
+                f"'{use.tensor}' of ensemble '{model.name}' has {end.dims[0]} items, but its step "
+                f"'{all_steps[use.step].model_name}' takes {limit} at most: every request fails"
+            )
+            hint = f"raise max_batch_size of '{all_steps[use.step].model_name}'"
+            yield model.error("TP893", message, *end.path, hint=hint)
+
+
+_NOTHING = End("", 0, (0,), False, ())
 
 
 def unbatched_steps_take_batches(model: Model) -> Iterator[Diagnostic]:

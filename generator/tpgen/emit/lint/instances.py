@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from ...diagnostics import Diagnostic
 from ..config_pbtxt import messages
 from . import backends
 from .model import Model
+from .scan import Step
 from .schema import enum_name
 
 
@@ -20,6 +22,18 @@ def gpus_are_for_gpu_groups(model: Model) -> Iterator[Diagnostic]:
             message = f"an instance group of '{model.name}' has the kind {kind} and gpus"
             hint = "remove gpus, or use KIND_GPU"
             yield model.error("TP855", message, "instance_group", index, "gpus", hint=hint)
+
+
+def engines_run_on_gpus(model: Model) -> Iterator[Diagnostic]:
+    """TP855: TensorRT has no other instances than those on GPUs."""
+    kinds = messages().ModelInstanceGroup.Kind
+    for index, group in enumerate(model.config.instance_group if model.backend == backends.TENSORRT else ()):
+        kind = enum_name(kinds, group.kind)
+        if kind in ("KIND_CPU", "KIND_MODEL"):
+            message = (
+                f"an instance group of '{model.name}' has the kind {kind}, and TensorRT runs on GPUs only"
+            )
+            yield model.error("TP855", message, "instance_group", index, "kind", hint="use KIND_GPU")
 
 
 def profiles_are_for_tensorrt(model: Model) -> Iterator[Diagnostic]:
@@ -65,13 +79,27 @@ def counts_are_positive(model: Model) -> Iterator[Diagnostic]:
 
 
 def resources_have_one_scope(model: Model) -> Iterator[Diagnostic]:
-    """TP859: a resource is global or of each device, and the server refuses one that is both."""
-    scopes: dict[str, bool] = {}
+    """TP859: a resource is global or of each device, in all models: the server refuses one that is both."""
+    own = list(_resources(model))
+    models = model.repository.models if own else {}
+    scopes = {
+        resource.name: (getattr(resource, "global"), name)
+        for name, other in models.items()
+        if name != model.name and other.is_parsed
+        for _, resource in _resources(other)
+    }
+    for path, resource in own:
+        is_global = getattr(resource, "global")
+        known, owner = scopes.setdefault(resource.name, (is_global, model.name))
+        if known != is_global:
+            one, other = ("global", "of each device") if is_global else ("of each device", "global")
+            where = "elsewhere in it" if owner == model.name else f"in '{owner}'"
+            message = f"the resource '{resource.name}' of '{model.name}' is {one}, and {other} {where}"
+            hint = "decide; a server with --rate-limit=execution_count refuses the model"
+            yield model.warning("TP859", message, *path, hint=hint)
+
+
+def _resources(model: Model) -> Iterator[tuple[tuple[Step, ...], Any]]:
     for index, group in enumerate(model.config.instance_group):
         for number, resource in enumerate(group.rate_limiter.resources):
-            known = scopes.setdefault(resource.name, getattr(resource, "global"))
-            if known != getattr(resource, "global"):
-                message = f"the resource '{resource.name}' of '{model.name}' is global in one place only"
-                hint = "decide; a server with --rate-limit=execution_count refuses the model"
-                path = ("instance_group", index, "rate_limiter", "resources", number)
-                yield model.warning("TP859", message, *path, hint=hint)
+            yield ("instance_group", index, "rate_limiter", "resources", number), resource

@@ -11,8 +11,6 @@ from . import backends
 from .engine_file import REQUEST
 from .model import Entry, Model, Version, is_too_big
 
-# The server starts a Python model's process through a shell line in which its path is not quoted.
-_BREAKS_SHELL = re.compile(r"""[\s'"`;&$|<>\\()]""")
 _READS_AS_VERSION = re.compile(r"0\d+|[vV]\d+")
 
 
@@ -46,13 +44,25 @@ def name_starts_python(model: Model) -> Iterator[Diagnostic]:
     """TP803: the name survives the shell; without it the server waits for the model for ever."""
     if model.backend != backends.PYTHON:
         return
-    found = _BREAKS_SHELL.search(model.name)
+    found = backends.BREAKS_SHELL.search(model.name)
     if found is not None:
         message = f"the name '{model.name}' has {found[0]!r} in it: the server never finishes to load it"
         yield model.error_in("TP803", message, "", hint="use letters, digits, '_', '-' and '.' only")
     elif not model.name.isascii():
         message = f"the name '{model.name}' is not ASCII, which Python models need in the server's locale"
         yield model.error_in("TP803", message, "", hint="use letters, digits, '_', '-' and '.' only")
+
+
+def instances_start_python(model: Model) -> Iterator[Diagnostic]:
+    """TP803: the names of instance groups stand in the same line of the shell."""
+    for index, group in enumerate(model.config.instance_group if model.backend == backends.PYTHON else ()):
+        found = backends.BREAKS_SHELL.search(group.name)
+        if found is not None:
+            message = (
+                f"an instance group of '{model.name}' has {found[0]!r} in its name: no process is started"
+            )
+            hint = "leave name out, or use letters, digits, '_', '-' and '.' only"
+            yield model.error("TP803", message, "instance_group", index, "name", hint=hint)
 
 
 def name_survives_http(model: Model) -> Iterator[Diagnostic]:

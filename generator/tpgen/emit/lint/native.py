@@ -168,6 +168,34 @@ def engines_are_kept(model: Model) -> Iterator[Diagnostic]:
             yield model.warning("TP876", message, *path, "name", hint=hint)
 
 
+def accelerators_have_a_gpu(model: Model) -> Iterator[Diagnostic]:
+    """TP871: accelerators of GPUs are for instances on GPUs; others run without, and without a word."""
+    groups = model.config.instance_group
+    kinds = messages().ModelInstanceGroup.Kind
+    if model.backend != backends.ONNX or not groups:
+        return
+    if all(enum_name(kinds, group.kind) == "KIND_CPU" for group in groups):
+        for path, value, _ in _accelerators(model):
+            if path[2] == "gpu_execution_accelerator":
+                message = f"'{value.name}' has no effect: all instances of '{model.name}' are of KIND_CPU"
+                hint = "use KIND_GPU, or remove the accelerator"
+                yield model.warning("TP871", message, *path, "name", hint=hint)
+
+
+def engines_are_there_at_once(model: Model) -> Iterator[Diagnostic]:
+    """TP876: ONNX Runtime builds TensorRT engines in the first request, unless a sample comes before it."""
+    config = model.config
+    if model.backend != backends.ONNX or any(sample.batch_size for sample in config.model_warmup):
+        return
+    if not config.max_batch_size and not any(-1 in tensor.dims for tensor in config.input):
+        return  # engines of fixed shapes are built when the model is loaded
+    for path, value, _ in _accelerators(model):
+        if value.name == "tensorrt" and "trt_profile_opt_shapes" not in value.parameters:
+            message = f"the first request to '{model.name}' builds its TensorRT engine, which takes minutes"
+            hint = "add model_warmup: the model is ready when its engines are"
+            yield model.note("TP876", message, *path, "name", hint=hint)
+
+
 def threads_are_shared_out(model: Model) -> Iterator[Diagnostic]:
     """TP876: each instance of ONNX Runtime on the CPU starts a thread for every core, if nobody says less."""
     if model.backend != backends.ONNX or "intra_op_thread_count" in model.config.parameters:

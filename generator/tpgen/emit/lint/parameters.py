@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from .model import Model
 from .scan import Key, Step
 
 _MODEL_DIRECTORY = "$$TRITON_MODEL_DIRECTORY"
+_OTHER_ARCHIVES = (b"\x28\xb5\x2f\xfd", b"PK", b"\x04\x22\x4d\x18")  # of zstd, zip, lz4
 _STRATEGIES = ("STATIC", "ON_PROFILE_CHANGE")
 
 
@@ -60,6 +62,18 @@ def environment_exists(model: Model) -> Iterator[Diagnostic]:
     elif path.is_dir() and not (path / "bin" / "activate").exists():
         message = f"{name} of '{model.name}' names a directory without bin/activate"
         yield report("TP868", message, *_path(name), hint="unpack a conda-pack environment there")
+    elif path.is_file() and not _may_be_archive(path):
+        message = f"{name} of '{model.name}' names '{value}', which is no archive"
+        yield report("TP868", message, *_path(name), hint="pack the environment with conda-pack, as .tar.gz")
+
+
+def _may_be_archive(path: Path) -> bool:
+    """False for a file that is no tar, packed or not; of other forms libarchive may know more."""
+    try:
+        with path.open("rb") as file:
+            return file.read(4).startswith(_OTHER_ARCHIVES) or tarfile.is_tarfile(path)
+    except OSError:
+        return True
 
 
 def batch_strategy_exists(model: Model) -> Iterator[Diagnostic]:
@@ -108,7 +122,8 @@ def metrics_are_complete(model: Model) -> Iterator[Diagnostic]:
     for metrics in model.text.places.root.named("model_metrics"):
         for control in metrics.named("metric_control"):
             for outer, inner in (("metric_identifier", "family"), ("histogram_options", "buckets")):
-                if not any(node.named(inner) for node in control.named(outer)):
+                given = [value for node in control.named(outer) for value in node.named(inner)]
+                if not any(model.text.places.value_of(value) for value in given):
                     message = f"a metric_control of '{model.name}' has no {outer} with {inner}"
                     span = model.text.places.span_of(control)
                     hint = f"add {outer} {{ {inner}: … }}"

@@ -92,7 +92,17 @@ def _read_state(path: Path, mtime_ns: int, size: int) -> Code | None:
 
 def completes_itself(model: Model) -> bool:
     """True if the code may add to the configuration when the server asks it."""
-    return any("auto_complete_config" in code.source.text for _, code in _codes(model))
+    return any(
+        "auto_complete_config" in code.source.text and not _hands_back(code) for _, code in _codes(model)
+    )
+
+
+def _hands_back(code: Code) -> bool:
+    """True if auto_complete_config only returns what it got."""
+    method = _method(code.model_class, "auto_complete_config") if code.model_class is not None else None
+    return method is not None and all(
+        isinstance(node, ast.Return) and isinstance(node.value, ast.Name) for node in method.body
+    )
 
 
 def file_is_a_module(model: Model) -> Iterator[Diagnostic]:
@@ -106,6 +116,12 @@ def file_is_a_module(model: Model) -> Iterator[Diagnostic]:
     elif "." in file.removesuffix(".py"):
         message = f"default_model_filename '{file}' can't be imported: a dot begins a submodule"
         hint = "name a file in the version directory, with no other dot than that of .py"
+        yield model.error("TP829", message, "default_model_filename", hint=hint)
+    elif found := backends.BREAKS_SHELL.search(file):
+        message = (
+            f"default_model_filename '{file}' has {found[0]!r} in it: the server never finishes to load it"
+        )
+        hint = "use letters, digits, '_' and '-' only"
         yield model.error("TP829", message, "default_model_filename", hint=hint)
 
 
@@ -135,7 +151,7 @@ def class_exists(model: Model) -> Iterator[Diagnostic]:
 
 def _binds(tree: ast.Module, name: str) -> bool:
     """True if the module may have this name: by a definition, an import (a star too), an assignment."""
-    for node in ast.walk(tree):
+    for node in _at_import(tree):
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
             return True
         if isinstance(node, ast.Import | ast.ImportFrom):
@@ -147,6 +163,20 @@ def _binds(tree: ast.Module, name: str) -> bool:
         if isinstance(node, ast.Name) and node.id in ("globals", "exec", "setattr"):
             return True
     return False
+
+
+def _at_import(tree: ast.Module) -> Iterator[ast.AST]:
+    """What runs when the module is imported, and what functions may declare to be of the module."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if isinstance(node, ast.ClassDef | ast.Lambda):
+            continue
+        inside = list(ast.iter_child_nodes(node))
+        is_function = isinstance(node, _Function)
+        if not is_function or any(isinstance(part, ast.Global) for part in ast.walk(node)):
+            waiting += inside
 
 
 def execute_exists(model: Model) -> Iterator[Diagnostic]:
@@ -169,6 +199,13 @@ def other_methods_fit(model: Model) -> Iterator[Diagnostic]:
     """TP835: the server can call __init__, initialize and auto_complete_config."""
     for _, code in _codes(model):
         cls = code.model_class
+        completing = _method(cls, "auto_complete_config") if cls is not None else None
+        if completing is not None and not _may_answer(completing):
+            message = (
+                f"auto_complete_config of model '{model.name}' returns nothing, and the server wants it back"
+            )
+            hint = "return auto_complete_model_config"
+            yield model.error_at("TP835", message, code.span(completing), hint=hint)
         for name, count, form in _CALLS:
             method = _method(cls, name) if cls is not None else None
             if method is not None and not _takes(method, count):
@@ -191,7 +228,14 @@ def execute_answers(model: Model) -> Iterator[Diagnostic]:
     for version, code in _codes(model):
         cls = code.model_class
         method = _method(cls, "execute") if cls is not None else None
-        if method is None or method.decorator_list or _may_answer(method) or _sends(model, version):
+        if method is None or method.decorator_list or _sends(model, version):
+            continue
+        if other := _returns_no_list(method):
+            message = f"execute of model '{model.name}' returns no list: every request fails"
+            hint = "return a list with one InferenceResponse for each request"
+            yield model.error_at("TP836", message, code.span(other), hint=hint)
+            continue
+        if _may_answer(method):
             continue
         message = f"execute of model '{model.name}' returns nothing: every request waits for ever"
         hint = "return a list with one InferenceResponse for each request"
@@ -212,6 +256,29 @@ def decoupled_answers_are_sent(model: Model) -> Iterator[Diagnostic]:
             message = f"execute of model '{model.name}', decoupled, returns responses: every request fails"
             hint = "send them through request.get_response_sender(), or remove model_transaction_policy"
             yield model.error_at("TP836", message, code.span(last), hint=hint)
+
+
+_NO_LISTS = (ast.Tuple, ast.GeneratorExp, ast.Dict, ast.DictComp, ast.Set, ast.SetComp)
+
+
+def _returns_no_list(method: _Function) -> ast.stmt | ast.expr | None:
+    """Where something else is made than a list: by `yield`, or by all that is returned."""
+    parts = list(_own_parts(method))
+    for node in parts:
+        if isinstance(node, ast.Yield | ast.YieldFrom):
+            return node
+    returns = [node for node in parts if isinstance(node, ast.Return)]
+    return returns[0] if returns and all(isinstance(node.value, _NO_LISTS) for node in returns) else None
+
+
+def _own_parts(method: _Function) -> Iterator[ast.AST]:
+    """The nodes of a function without those of functions in it."""
+    waiting: list[ast.AST] = list(method.body)
+    while waiting:
+        node = waiting.pop(0)
+        yield node
+        if not isinstance(node, _Function | ast.Lambda | ast.ClassDef):
+            waiting += ast.iter_child_nodes(node)
 
 
 def _may_answer(method: _Function) -> bool:
@@ -245,13 +312,16 @@ def _sends(model: Model, version: Version) -> bool:
 
 def _speaks_of(model: Model, version: Version, word: str) -> bool:
     """True if the word is in a file of the version."""
+    return any(word in text for text in version_texts(model, version))
+
+
+def version_texts(model: Model, version: Version) -> Iterator[str]:
+    """The Python files of a version, one after the other; what cannot be read is left out."""
     for path in sorted(model.path_of(str(version.number)).rglob("*.py"))[:1000]:
         try:
-            if word in read_text(path)[0]:
-                return True
+            yield read_text(path)[0]
         except Unreadable:
             continue
-    return False
 
 
 def helpers_are_not_shadowed(model: Model) -> Iterator[Diagnostic]:

@@ -110,7 +110,11 @@ class Places:
     def key_of(self, entry: Node) -> str | None:
         """The key of a map's entry; None if it is not one."""
         keys = entry.named("key")
-        return unquote(self.source.text[keys[-1].start : keys[-1].end]) if keys else None
+        return self.value_of(keys[-1]) if keys else None
+
+    def value_of(self, node: Node) -> str:
+        """The value of a field that is no message: of a string what is in it, else the text."""
+        return unquote(self.source.text[node.start : node.end])
 
     def walk(self) -> Iterator[tuple[tuple[str, ...], Node]]:
         """Every field with the names that lead to it, in the order of the text."""

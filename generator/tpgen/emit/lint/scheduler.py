@@ -12,6 +12,7 @@ from .model import Model
 from .scan import Key, Step
 
 _BATCHING = "dynamic_batching"
+_SHORTEST_WAIT = 50  # microseconds that a request spends in a queue in any case
 # Backends that batch only if the configuration says so; others add it themselves.
 _ASK_FOR_BATCHING = frozenset({backends.PYTHON, backends.ONNX, "openvino", "pytorch", "tensorflow"})
 
@@ -132,6 +133,21 @@ def timeouts_can_be_overridden(model: Model) -> Iterator[Diagnostic]:
             message = f"allow_timeout_override of '{model.name}' has no effect without a default timeout"
             hint = "add default_timeout_microseconds, the longest that a request may ask for"
             yield model.warning("TP851", message, *path, "allow_timeout_override", hint=hint)
+
+
+def requests_outlast_the_delay(model: Model) -> Iterator[Diagnostic]:
+    """TP925: a request that waits for others to form a batch does not time out meanwhile."""
+    delay = model.config.dynamic_batching.max_queue_delay_microseconds
+    reject = messages().ModelQueuePolicy.REJECT
+    for path, policy in _policies(model):
+        timeout = policy.default_timeout_microseconds
+        if not timeout or policy.timeout_action != reject or timeout > max(delay, _SHORTEST_WAIT):
+            continue
+        place = (*path, "default_timeout_microseconds")
+        what = f"waits up to {delay} µs for others" if delay >= timeout else "is hardly in the queue by then"
+        message = f"requests to '{model.name}' time out after {timeout} µs, and a lone one {what}"
+        hint = "give it more microseconds (1 ms is 1000)"
+        yield model.warning("TP925", message, *place, hint=hint)
 
 
 def priorities_have_levels(model: Model) -> Iterator[Diagnostic]:

@@ -7,8 +7,9 @@ from typing import Any
 
 from ...diagnostics import Diagnostic
 from ..config_pbtxt import messages
+from . import backends
 from .model import Model
-from .schema import data_type, enum_name
+from .schema import data_type, enum_name, shape
 
 _SEQUENCE = "sequence_batching"
 _VALUES = ("int32_false_true", "fp32_false_true", "bool_false_true")
@@ -79,14 +80,55 @@ def slots_are_a_share(model: Model) -> Iterator[Diagnostic]:
         yield model.error("TP843", message, *path, hint="use 0 to 1")
 
 
+def states_are_kept(model: Model) -> Iterator[Diagnostic]:
+    """TP847: the Python backend has no way to write a state, so each request begins with the initial one."""
+    if model.backend != backends.PYTHON or any(states_begin_with_data(model)):
+        return
+    if model.config.sequence_batching.state:
+        message = f"the states of '{model.name}' never change: Python models can't write them"
+        hint = "keep them in the code, by correlation id; execute has it in request.correlation_id()"
+        yield model.warning("TP847", message, _SEQUENCE, "state", 0, hint=hint)
+
+
 def states_begin_with_data(model: Model) -> Iterator[Diagnostic]:
-    """TP847: an initial state has zeros or a file of `initial_state/`."""
+    """TP847: a state has an input of its own, and at most one initial value: zeros, or a file."""
+    names: set[str] = set()
     for index, state in enumerate(model.config.sequence_batching.state):
+        path = (_SEQUENCE, "state", index)
+        if not state.input_name:
+            message = f"state {index + 1} of '{model.name}' has no input_name: the server dies of it"
+            yield model.error("TP847", message, *path, "input_name", hint='write input_name: "…"')
+        elif state.initial_state and state.input_name in names:
+            message = f"two states of '{model.name}' that begin with data have the input '{state.input_name}'"
+            yield model.error("TP847", message, *path, "input_name", hint="use a tensor for each state")
+        if state.initial_state:
+            names.add(state.input_name)
+        if len(state.initial_state) > 1:
+            message = f"the state '{state.input_name}' of '{model.name}' begins in two ways"
+            yield model.error("TP847", message, *path, "initial_state", 1, hint="remove one")
         for number, initial in enumerate(state.initial_state):
-            path = (_SEQUENCE, "state", index, "initial_state", number)
-            if initial.WhichOneof("state_data") is None:
-                message = f"the initial state '{initial.name}' of '{model.name}' has no data"
-                yield model.error("TP847", message, *path, hint="write zero_data: true, or data_file")
-            elif initial.data_file and not model.path_of(f"initial_state/{initial.data_file}").is_file():
-                message = f"data_file '{initial.data_file}' of '{model.name}' is not in initial_state/"
-                yield model.error("TP847", message, *path, "data_file", hint="put the file there")
+            yield from _check_initial(model, state, initial, (*path, "initial_state", number))
+
+
+def _check_initial(
+    model: Model, state: Any, initial: Any, path: tuple[str | int, ...]
+) -> Iterator[Diagnostic]:
+    label = f"the initial value of the state '{state.input_name}' of '{model.name}'"
+    if not initial.name:
+        yield model.error("TP847", f"{label} has no name", *path, "name", hint='write name: "…"')
+    if initial.WhichOneof("state_data") is None:
+        hint = "write zero_data: true, or data_file"
+        yield model.error("TP847", f"{label} has no data", *path, hint=hint)
+    elif initial.data_file and not model.path_of(f"initial_state/{initial.data_file}").is_file():
+        message = f"data_file '{initial.data_file}' of '{model.name}' is not in initial_state/"
+        yield model.error("TP847", message, *path, "data_file", hint="put the file there")
+    if initial.data_type != state.data_type:
+        wanted = data_type(state.data_type)
+        message = f"{label} has the type {data_type(initial.data_type)}, the state {wanted}"
+        yield model.error("TP847", message, *path, "data_type", hint=f"write data_type: {wanted}")
+    fits = len(initial.dims) == len(state.dims) and all(
+        wanted in (-1, given) for given, wanted in zip(initial.dims, state.dims, strict=True)
+    )
+    if not fits or any(dim < 0 for dim in initial.dims):
+        message = f"{label} has the dims {shape(initial.dims)}, the state {shape(state.dims)}"
+        yield model.error("TP847", message, *path, "dims", hint="give sizes that are those of the state")

@@ -171,6 +171,17 @@ def batch_tensors_fit(model: Model) -> Iterator[Diagnostic]:
                 yield model.error("TP825", message, "batch_output", index, "target_name", hint=hint)
 
 
+def batch_tensors_are_made(model: Model) -> Iterator[Diagnostic]:
+    """TP825: the Python backend makes no batch_input, and scatters no batch_output."""
+    if model.backend != backends.PYTHON or any(batch_tensors_fit(model)):
+        return
+    for kind in ("batch_input", "batch_output"):
+        if getattr(model.config, kind):
+            message = f"{kind} of '{model.name}' has no effect: Python models get their requests one by one"
+            hint = "remove it; execute knows the shapes of all requests"
+            yield model.warning("TP825", message, kind, 0, hint=hint)
+
+
 def label_files_exist(model: Model) -> Iterator[Diagnostic]:
     """TP826: a file of labels is a file, in the model's directory: the server dies of a directory."""
     for index, output in enumerate(model.config.output):

@@ -52,6 +52,18 @@ def backend_is_known(model: Model) -> Iterator[Diagnostic]:
         yield model.warning("TP818", message, "backend", hint=hint)
 
 
+def runtime_is_there(model: Model) -> Iterator[Diagnostic]:
+    """TP818: `runtime` is the file that runs a backend, in its directory or in the model's."""
+    runtime, backend = model.config.runtime, model.backend
+    if not runtime or model.is_ensemble or runtime in (f"libtriton_{backend}.so", "model.py"):
+        return
+    places = (".", *(str(version.number) for version in model.loaded))
+    if not any(model.path_of(f"{place}/{runtime}").is_file() for place in places):
+        report = model.error if backend in backends.KNOWN else model.warning
+        message = f"the runtime '{runtime}' of '{model.name}' is no file of the backend '{backend}'"
+        yield report("TP818", message, "runtime", hint="leave runtime out")
+
+
 def _is_local(model: Model, backend: str) -> bool:
     """True if the model brings its backend itself."""
     library = f"libtriton_{backend}.so"
@@ -72,7 +84,9 @@ def requests_can_be_made(model: Model) -> Iterator[Diagnostic]:
     """TP828: a batching model without inputs has no batch size, a model without outputs no answer."""
     if model.is_ensemble or model.backend != backends.PYTHON or completes_itself(model):
         return
-    if not model.config.input and model.config.max_batch_size > 0:
+    sequences = model.config.sequence_batching  # its tensors come with the size of the batch
+    made = bool(sequences.control_input or sequences.state)
+    if not model.config.input and model.config.max_batch_size > 0 and not made:
         size = model.config.max_batch_size
         message = f"'{model.name}' has no input, and max_batch_size {size}: every request fails"
         yield model.error("TP828", message, "max_batch_size", hint="add the input, or set max_batch_size: 0")

@@ -25,7 +25,8 @@ def _samples(model: Model) -> Iterator[tuple[int, Any]]:
             yield index, sample
 
 
-def _inputs(model: Model) -> Iterator[tuple[tuple[Step, ...], str, Any]]:
+def sample_inputs(model: Model) -> Iterator[tuple[tuple[Step, ...], str, Any]]:
+    """The inputs of the samples, each with its path and name."""
     for index, sample in _samples(model):
         for name in sorted(sample.inputs):
             yield ("model_warmup", index, "inputs", Key(name), "value"), name, sample.inputs[name]
@@ -67,7 +68,7 @@ def samples_have_all_inputs(model: Model) -> Iterator[Diagnostic]:
 
 def sample_inputs_fit(model: Model) -> Iterator[Diagnostic]:
     """TP864: data, type and dimensions of a sample are those of the input, without the batch dimension."""
-    for path, name, value in _inputs(model):
+    for path, name, value in sample_inputs(model):
         tensor = model.named(model.config.input, name)
         if value.WhichOneof("input_data_type") is None:
             message = f"the warm-up input '{name}' of '{model.name}' has no data"
@@ -93,7 +94,7 @@ def _fits(given: Any, wanted: Any) -> bool:
 
 def sample_files_exist(model: Model) -> Iterator[Diagnostic]:
     """TP865: files of samples lie in `warmup/`, and hold enough bytes for one item."""
-    for path, name, value in _inputs(model):
+    for path, name, value in sample_inputs(model):
         if not value.input_data_file:
             continue
         file = model.path_of(f"warmup/{value.input_data_file}")
