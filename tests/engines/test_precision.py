@@ -368,6 +368,24 @@ def test_constants_in_nodes_that_are_no_floats_stay() -> None:
     assert answer.tolist() == [[1], [2]]
 
 
+@pytest.mark.parametrize("whose", ["x", "r"])
+def test_the_sizes_of_values_are_read_where_these_are(whose: str) -> None:
+    """Of one that is there in half precision only, of that: no cast is made for it."""
+    nodes = [
+        node("Relu", "x", "r", "relu"),
+        node("Shape", whose, "s", "shape"),
+        node("Neg", "r", "n", "neg"),
+        node("Reshape", "n s", "y", "reshape"),
+    ]
+    if whose == "x":  # before there is a half one
+        nodes.insert(0, nodes.pop(1))
+    built = model(nodes, [tensor("x", ["N", 2])], [tensor("y", ["N", 2])])
+    made = convert(built, PrecisionRequest("fp16", keep=("shape",)))
+    assert operators(made.model).count("Cast") == 2
+    (answer,) = compute(loaded(made.model), x=np.array([[1, -2]], np.float32))
+    assert answer.tolist() == [[-1, 0]]
+
+
 def test_an_operator_of_another_domain_stays() -> None:
     built = model(
         [node("Relu", "x", "h", "relu"), node("Gelu", "h", "y", "gelu", domain="com.microsoft")],
