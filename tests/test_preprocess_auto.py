@@ -102,7 +102,7 @@ def test_explain_says_where_time_goes(tmp_path: Path) -> None:
     found = explain(_checked(tmp_path, AUTO % RAW).compiled[0])
     text = explanation_text(found)
     assert "what limits it, of what is known: cores" in text
-    assert "p__decode -> p__prepare: 151 kB, 0.17 ms over the bus" in text
+    assert "p__decode -> p__prepare: 151 kB, copied 3 times, 0.17 ms over the bus" in text
     assert "engine_rate in [pipeline] says what they answer alone" in text
     times = {one.stage: one for one in found.cost.stages}
     assert times["p__decode"].nodes["decode"] > times["p__decode"].nodes["prepare"] > 0

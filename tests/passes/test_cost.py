@@ -93,6 +93,14 @@ def test_what_crosses_the_bus(tmp_path: Path) -> None:
     assert {one.over for one in cost(tmp_path, MODEL).edges} == {"memory"}
 
 
+def test_copies_on_the_way(tmp_path: Path) -> None:
+    """One into a Python process, two out of it, one over the bus."""
+    on_gpu = {one.source: one.copies for one in cost(tmp_path, MODEL, "gpu").edges}
+    assert on_gpu["client"] == 1
+    assert on_gpu["p__a__before"] == 2 + 1
+    assert [one.copies for one in cost(tmp_path, MODEL).edges] == [1, 2]
+
+
 def test_what_stays_on_the_gpu_limits_nothing(tmp_path: Path) -> None:
     """No figure is known of it, so no rate is named."""
     text = MODEL.replace('name = "p"', 'name = "p"\npreprocess = "gpu"').replace("cvtColorMat,", "")

@@ -29,6 +29,7 @@ class Crossing:
     source: str
     target: str
     size: int
+    copies: int
     ms: float
     over: str
 
@@ -57,7 +58,10 @@ def cost_facts(compiled: Compiled) -> CostFacts:
     return CostFacts(
         round(cost.ms, 3),
         tuple(_times(stage) for stage in cost.stages if stage.ms),
-        tuple(Crossing(one.source, one.target, one.size, round(one.ms, 3), one.over) for one in cost.edges),
+        tuple(
+            Crossing(one.source, one.target, one.size, one.copies, round(one.ms, 3), one.over)
+            for one in cost.edges
+        ),
         {name: round(rate, 1) for name, rate in cost.rates.items()},
         cost.limit,
         tuple(_remarks(cost)),
@@ -74,7 +78,8 @@ def cost_lines(facts: CostFacts) -> Iterator[str]:
     for crossing in facts.crossings:
         way = f"{crossing.source} -> {crossing.target}"
         bus = f" over the bus, at most {rates[way]:.0f} items/s" if crossing.over == "bus" else ""
-        copies = ", on the GPU" if crossing.over == "gpu" else f", {crossing.ms:.2f} ms"
+        often = "once" if crossing.copies == 1 else f"{crossing.copies} times"
+        copies = ", on the GPU" if crossing.over == "gpu" else f", copied {often}, {crossing.ms:.2f} ms"
         yield f"{way}: {_size(crossing.size)}{copies}{bus}"
     if CORES in rates:
         yield f"together {facts.ms:.2f} ms of CPU time: at most {rates[CORES]:.0f} items/s"

@@ -55,13 +55,15 @@ class StageCost:
 class EdgeCost:
     """The bytes of an item that go from a stage (or the client) to another.
 
-    ``over``: ``memory``, ``bus`` (to a GPU, or from it), or ``gpu``: they stay there.
+    ``over``: ``memory``, ``bus`` (to a GPU, or from it), or ``gpu``: they stay there. ``copies``: how often
+    they are copied on the way.
     """
 
     source: str
     target: str
     size: int
     over: str
+    copies: int
 
     @property
     def ms(self) -> float:
@@ -191,17 +193,31 @@ def _edges(graph: Graph, entry: str, target: str, sizes: _Sizes) -> Iterator[Edg
     steps = [stage for stage in own if not stage.is_called]
     if not steps:
         return
-    yield EdgeCost(CLIENT, steps[0].name, sizes.bytes_of(steps[0].inputs), "memory")
+    yield _edge(None, steps[0], sizes.bytes_of(steps[0].inputs), "memory")
     for before, stage in pairwise(steps):
-        over = _over(target, before, stage)
-        yield EdgeCost(before.name, stage.name, _read_by(graph, stage, sizes), over)
+        yield _edge(before, stage, _read_by(graph, stage, sizes), _over(target, before, stage))
     for stage in own:
         if stage.is_called:
             caller = next((one for one in steps if set(stage.nodes) <= set(one.nodes)), steps[0])
             over = _over(target, caller, stage)
-            yield EdgeCost(caller.name, stage.name, _read_by(graph, stage, sizes), over)
-            yield EdgeCost(stage.name, caller.name, sizes.bytes_of(stage.outputs), over)
-    yield EdgeCost(steps[-1].name, CLIENT, sizes.bytes_of(steps[-1].outputs), "memory")
+            yield _edge(caller, stage, _read_by(graph, stage, sizes), over)
+            yield _edge(stage, caller, sizes.bytes_of(stage.outputs), over)
+    yield _edge(steps[-1], None, sizes.bytes_of(steps[-1].outputs), "memory")
+
+
+def _edge(source: Stage | None, target: Stage | None, size: int, over: str) -> EdgeCost:
+    """The edge between two stages; None: the client.
+
+    Python's backend copies a tensor into shared memory before a stage reads it; what a stage answers is
+    copied there, and from there into the server's memory. The bus is one more copy.
+    """
+    copies = 2 * _is_python(source) + _is_python(target) + (over == "bus") if over != _GPU else 0
+    start, end = (stage.name if stage is not None else CLIENT for stage in (source, target))
+    return EdgeCost(start, end, size, over, copies)
+
+
+def _is_python(stage: Stage | None) -> bool:
+    return stage is not None and stage.is_python
 
 
 def _read_by(graph: Graph, stage: Stage, sizes: _Sizes) -> int:
