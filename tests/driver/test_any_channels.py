@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
 from engines.onnx_build import model, node, save, tensor
-from tpgen.diagnostics import PipelineError
+from tpgen.diagnostics import PipelineError, Severity
 from tpgen.driver import BuildOptions, build, pipe
 
 TEXT = """
@@ -69,6 +70,19 @@ def test_any_channels(tmp_path: Path, channels: int, mean: str, std: str) -> Non
     item = {"data": images[0]}
     pipe(path, BuildOptions(cores=1))(item)
     np.testing.assert_allclose(item["result"], wanted[0], atol=limit)
+
+
+@pytest.mark.parametrize("runtime", ["python", "onnxruntime", "tensorrt"])
+def test_a_graph_that_cannot_be_changed_is_told_on_every_backend(tmp_path: Path, runtime: str) -> None:
+    path = _pipeline(tmp_path, 3, "1, 2, 3", "")
+    made = onnx.load(tmp_path / "m.onnx")
+    made.graph.output.append(made.graph.input[0])
+    onnx.save(made, tmp_path / "m.onnx")
+    with pytest.raises(PipelineError) as caught:
+        build(path, tmp_path / "repository", BuildOptions(target="gpu", runtime=runtime, cores=2))
+    (problem,) = (one for one in caught.value.diagnostics if one.severity is Severity.ERROR)
+    assert problem.code == "TP407" and "put an Identity node between them" in problem.message
+    assert problem.span is not None
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,8 @@ def plan(graph: Graph, inputs: Inputs, bag: Bag) -> RepoPlan:
                 models += _dali_model(graph, stage, inputs, bag)
                 continue
             if not stage.is_python:
+                if (stage.runs[0], "model") not in inputs.contents:
+                    continue  # it could not be read or changed, which is told
                 model = _native_model(graph, stage, inputs, bag)
                 models.append(model)
                 if any(path.endswith(ENCRYPTED) for path in model.files):
