@@ -487,3 +487,9 @@ def test_keys_about_priorities_come_from_one_node(folder: Path) -> None:
     assert not batching.priority_queue_policy
     lost = ["priority_levels", "default_priority_level", "priority_queue_policy"]
     assert sorted(one[3] for one in findings(folder, text) if one[0] == "TP921") == sorted(lost)
+
+
+def test_a_queue_without_limit(folder: Path) -> None:
+    policy = config(folder, NET + "max_queue_size = 0\n").dynamic_batching.default_queue_policy
+    assert policy.max_queue_size == 0
+    assert policy.default_timeout_microseconds > 0

@@ -83,15 +83,15 @@ class NodeKeys:
         'Resources of an instance, and its priority: {resources = [{name = "R", count = 1}], priority = 2}.',
         default=None,
     )
-    priority_levels: int = attr("Levels of requests' priorities; 1 goes first.", default=0, ge=1, le=65536)
+    priority_levels: int = attr("Levels of requests' priorities; 1 goes first.", default=None, ge=1, le=65536)
     default_priority_level: int = attr(
-        "The level of requests that name none; default: the last.", default=0, ge=1, le=65536
+        "The level of requests that name none; without it, the last.", default=None, ge=1, le=65536
     )
     priority_queue_policy: dict[str, Any] = attr(  # noqa: RUF009
         "Policies of the queues of single levels: {1 = {max_queue_size = 8}}.", default=None
     )
     max_queue_size: int = attr(
-        "How many requests may wait for the node's model; default: 1024.", default=0, ge=1, le=2**31 - 1
+        "How many requests may wait for the node's model; 0: any number.", default=1024, ge=0, le=2**31 - 1
     )
     timeout_action: str = attr(
         "What becomes of requests that waited timeout_ms: REJECT, or DELAY, behind the others.",
