@@ -493,3 +493,11 @@ def test_a_queue_without_limit(folder: Path) -> None:
     policy = config(folder, NET + "max_queue_size = 0\n").dynamic_batching.default_queue_policy
     assert policy.max_queue_size == 0
     assert policy.default_timeout_microseconds > 0
+
+
+def test_advice_at_a_provider_names_keys_of_the_node(folder: Path) -> None:
+    (folder / "p.toml").write_text(NET + 'execution_provider = "tensorrt"\n')
+    found = check(folder / "p.toml", BuildOptions(target="gpu", cores=2)).diagnostics
+    hints = [one.hint or "" for one in found if one.code == "TP876"]
+    assert any("execution_provider_options = {trt_engine_cache_enable = true" in hint for hint in hints)
+    assert not any("parameters {" in hint or "model_warmup" in hint for hint in hints)

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ...diagnostics import Diagnostic, Severity
+from ...ir.serving import PROVIDER
 from ...source import SourceFile, Span
 from ..config_pbtxt import messages
 from ..overrides import FieldPath, Override
@@ -19,6 +20,13 @@ from .scan import Node, Places, scan
 
 # They name files that no build writes. Those can be put into the model's directory later, and stay there.
 _ABOUT_FILES = {"TP847": "data_file", "TP865": "input_data_file", "TP868": "string_value"}
+# What hints say of a configuration, and the keys that a node with `execution_provider` has for it.
+_AS_KEYS = {
+    'parameters { key: "trt_engine_cache_enable" value: "true" }, and trt_engine_cache_path': (
+        'execution_provider_options = {trt_engine_cache_enable = true, trt_engine_cache_path = "/cache"}'
+    ),
+    "add model_warmup": "write warmup = true",
+}
 
 
 def lint_merged(
@@ -78,6 +86,9 @@ def _relocated(finding: Diagnostic, places: Places, span: Span, overrides: Seque
     if path and path[-1] == _ABOUT_FILES.get(finding.code):
         severity = Severity.WARNING
         hint = f"put the file into the directory '{finding.model}' of the repository after the build"
+    if hint and place is not None and place.text == PROVIDER:
+        for field, key in _AS_KEYS.items():
+            hint = hint.replace(field, key)
     return replace(finding, span=place, node=node, severity=severity, hint=hint, file=None)
 
 
