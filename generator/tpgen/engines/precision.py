@@ -104,9 +104,8 @@ def at_opset(model: ModelProto, opset: int, why: str) -> tuple[ModelProto, list[
     found = max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=opset)
     if found >= opset:
         return model, []
-    model.ir_version = max(
-        model.ir_version, 4
-    )  # before it constants are inputs, too: some exports forget that
+    # Before version 4 constants are inputs, too, which some exports forget.
+    model.ir_version = max(model.ir_version, 4)
     try:
         converted: ModelProto = version_converter.convert_version(model, opset)
     except Exception as error:  # noqa: BLE001 (the converter raises what its C++ code does)
