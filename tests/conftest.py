@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import shutil
+import signal
 
 import pytest
 from hypothesis import settings
@@ -12,6 +13,9 @@ from golden import Golden
 # Machines differ in speed; a test fails for a wrong answer, never for a slow one.
 settings.register_profile("tpgen", deadline=None, print_blob=True)
 settings.load_profile("tpgen")
+# A shell starts what runs in its background with SIGINT ignored, and so would be all programs of the tests.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

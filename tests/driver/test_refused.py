@@ -11,6 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+import tpgen_runtime
 from tpgen.cli import run_command
 from tpgen.diagnostics import PipelineError
 from tpgen.driver import BuildOptions, check, pipe, reference
@@ -132,6 +133,7 @@ def test_a_package_that_operators_need_is_asked_for(
     monkeypatch.chdir(tmp_path)  # where names of what is no file must not be taken for the user's
     monkeypatch.setitem(sys.modules, "PIL", None)
     monkeypatch.delitem(sys.modules, "tpgen_runtime.pillow", raising=False)
+    monkeypatch.delattr(tpgen_runtime, "pillow", raising=False)  # where an earlier test left it
     for more in ([], ["--reference"]):
         assert run_command(["run", "p.toml", "--input", "data=@image", *more], io.StringIO()) == 3
         assert "pip install 'pillow" in capsys.readouterr().err
