@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..diagnostics import PipelineError, ToolMissing
+from ..text_table import aligned
 from .inputs import read_samples
 from .options import PIPELINE, TARGET, compile_options, input_option, json_option
 from .report import Report
@@ -23,7 +24,7 @@ from .targets import fail
 if TYPE_CHECKING:
     from ..driver import BuildOptions
     from ..engines.engine_cache import EngineCache
-    from ..engines.profiles import InputRange
+    from ..engines.profiles import Profile
     from ..services.engines import Engine, Place
 
 _SHORT = 12  # digits of a key that are shown; they tell engines apart
@@ -275,10 +276,8 @@ def _show(report: Report, engines: Sequence[Engine], *, with_commands: bool = Fa
         report.say(f"{engine.model}  {request.precision}  {engine.state}  {engine.key[:_SHORT]}")
         for line in engine.why:
             report.say(f"  changed: {line}")
-        for number, profile in enumerate(request.profiles):
-            for one in profile:
-                sizes = (f"{name} {_by_x(shape)}" for name, shape in _sizes(one))
-                report.say(f"  profile {number}  {one.name}: {', '.join(sizes)}")
+        for line in _profiles(request.profiles) if request.profiles else ():
+            report.say(f"  {line}")
         if not request.profiles:
             report.say(f"  {', '.join(one.name for one in request.inputs)}: one size only")
         for plan in engine.plans if len(engine.plans) > 1 or with_commands else ():
@@ -291,8 +290,15 @@ def _show(report: Report, engines: Sequence[Engine], *, with_commands: bool = Fa
             report.say(f"  $ {shlex.join((engine.commands or {})[tool])}")
 
 
-def _sizes(one: InputRange) -> tuple[tuple[str, tuple[int, ...]], ...]:
-    return ("min", one.low), ("opt", one.opt), ("max", one.high)
+def _profiles(profiles: Sequence[Profile]) -> list[str]:
+    """The lines of a table: what each profile holds of each input."""
+    heading = ["profile", "input", "min", "opt", "max"]
+    rows = [
+        [str(number), one.name, *map(_by_x, (one.low, one.opt, one.high))]
+        for number, profile in enumerate(profiles)
+        for one in profile
+    ]
+    return aligned([heading, *rows], left=len(heading)).splitlines()
 
 
 def _by_x(shape: Sequence[int]) -> str:

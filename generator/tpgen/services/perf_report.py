@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from ..text_table import aligned
 from .chart import Mark, Panel, Series, svg
 from .counters import Stage
 from .load import Settings
@@ -104,7 +104,7 @@ class PerfReport:
             [_number(value, digits) for value, digits in zip(row.figures().values(), _DIGITS, strict=True)]
             for row in self.measured
         ]
-        parts = [_aligned([list(_HEADINGS), *body])]
+        parts = [aligned([list(_HEADINGS), *body])]
         last = self.measured[-1].concurrency if self.measured else 0
         stages = self.stages.get(last, [])
         if len(stages) > 1:
@@ -113,7 +113,7 @@ class PerfReport:
                 [s.model, str(s.requests), *(_number(v, 2) for v in (s.batch, s.queue_ms, s.compute_ms))]
                 for s in stages
             ]
-            parts.append(_aligned([heading, *lines], left=1))
+            parts.append(aligned([heading, *lines], left=1))
         if self.notes:
             parts.append("\n".join(f"note: {note}" for note in self.notes))
         return "\n\n".join(parts)
@@ -170,15 +170,3 @@ class PerfReport:
 
 def _number(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
-
-
-def _aligned(lines: Sequence[Sequence[str]], left: int = 0) -> str:
-    """Columns as wide as needed, two spaces apart; the first ``left`` of them flush left, the rest right."""
-    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if index < left else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
