@@ -100,7 +100,7 @@ def test_a_pipeline_is_planned_without_tensorrt(place: Place, capsys: pytest.Cap
     capsys.readouterr()
     out = io.StringIO()
     assert run_command(["engines", "plan", str(place.folder / "pipeline.toml")], out) == 0
-    assert "min 1x3x8x8, opt 4x3x8x8, max 4x3x8x8" in out.getvalue()
+    assert "0        image  1x3x8x8  4x3x8x8  4x3x8x8" in out.getvalue()
     assert "$ trtexec --onnx=model.onnx" in out.getvalue()
     assert "$ polygraphy convert model.onnx" in out.getvalue()
     assert "TP906" not in capsys.readouterr().err
@@ -129,7 +129,7 @@ def test_without_tensorrt_the_plan_and_the_command_are_printed(
     place.built()
     out = io.StringIO()
     assert run_command(["engines", "build", str(place.repository)], out) == 3
-    assert "min 1x3x8x8" in out.getvalue()
+    assert "image  1x3x8x8" in out.getvalue()
     assert "trtexec --onnx=model.onnx --saveEngine=model.plan" in capsys.readouterr().err
 
 
