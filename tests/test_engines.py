@@ -7,9 +7,12 @@ import json
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+from onnx import TensorProto
 
 import examples
+from engines.onnx_build import model, node, save, tensor
 from small_models import write_models
 from tpgen.cli import run_command
 from tpgen.diagnostics import PipelineError
@@ -165,3 +168,15 @@ def test_images_that_are_larger_than_every_profile(tmp_path: Path) -> None:
         build(tmp_path / "pipeline.toml", tmp_path / "repository", GPU)
     (problem,) = caught.value.diagnostics
     assert problem.span is not None and problem.span.text == '"8x3x32x96"'
+
+
+def test_a_model_in_half_precision_is_not_said_to_be_in_fp32(tmp_path: Path) -> None:
+    nodes = [node("Cast", "x", "h", to=TensorProto.FLOAT16), node("MatMul", "h w", "p")]
+    nodes.append(node("Cast", "p", "y", to=TensorProto.FLOAT))
+    ports = [tensor("x", ["N", 4])], [tensor("y", ["N", 4])]
+    save(model(nodes, *ports, {"w": np.ones((4, 4), np.float16)}), tmp_path / "half.onnx")
+    found = _built(tmp_path, 'inputs = {data = "float32[4]"}\n[a]\nbackend = "Onnx"\nmodel = "half.onnx"\n')
+    request = read_request((tmp_path / "repository" / "p__a" / "1" / "engine.json").read_text())
+    assert request.precision == "fp16"
+    assert "TP909" not in {one.code for one in found.diagnostics}
+    assert any("the engine computes in fp16" in said for said in found.compiled[0].decisions)

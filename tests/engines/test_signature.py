@@ -65,6 +65,25 @@ def test_every_triton_type_is_mapped(tmp_path: Path, dtype: DType) -> None:
     assert signature.inputs[0].dtype is dtype
 
 
+@pytest.mark.parametrize(("dtype", "said"), [(np.float32, "fp32"), (np.float16, "fp16")])
+def test_what_most_weights_are_in(dtype: type, said: str, tmp_path: Path) -> None:
+    """A number or two in another type, such as an epsilon, do not decide."""
+    nodes = [node("Cast", "x", "h", to=helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))]
+    nodes += [node("MatMul", "h w", "p"), node("Cast", "p", "f", to=FLOAT), node("Add", "f few", "y")]
+    weights = {"w": np.ones((4, 4), dtype), "few": np.ones(1, np.float32)}
+    ports = [tensor("x", ["N", 4])], [tensor("y", ["N", 4])]
+    path = save(model(nodes, *ports, weights), tmp_path / "model.onnx")
+    assert read_signature(path).precision == said
+
+
+def test_a_quantised_model_is_int8(tmp_path: Path) -> None:
+    nodes = [node("QuantizeLinear", "x s z", "q"), node("DequantizeLinear", "q s z", "y")]
+    constants = {"s": np.float32(0.1), "z": np.int8(0)}
+    ports = [tensor("x", ["N", 4])], [tensor("y", ["N", 4])]
+    path = save(model(nodes, *ports, constants), tmp_path / "model.onnx")
+    assert read_signature(path).precision == "int8"
+
+
 def test_strings(tmp_path: Path) -> None:
     signature = read_signature(save(identity(["N"], ["N"], TensorProto.STRING), tmp_path / "m.onnx"))
     assert signature.outputs[0].dtype is DType.STRING

@@ -148,19 +148,30 @@ def precision_decisions(graph: Graph) -> list[str]:
     """What `explain` says of the engines' precision."""
     lines = []
     for stage, _, call in engine_calls(graph):
-        asked = asked_of(call)
-        line = f"{stage.name}: the engine computes in {asked.precision} ({asked.why})"
+        asked, found = asked_of(call), computed_in(call)
+        line = f"{stage.name}: the engine computes in {found} ({asked.why})"
         if not call.op.precision and asked.precision == "fp32":  # type: ignore[attr-defined]
-            line += ': answers stay those of the ONNX file; precision = "fp16" is faster'
+            line += ": answers stay those of the ONNX file"
+            line += '; precision = "fp16" is faster' if found == "fp32" else f", whose weights are in {found}"
         lines.append(line)
     return lines
+
+
+def computed_in(call: Call) -> str:
+    """What an engine computes in for the most part: what is asked for, else what the weights are in."""
+    op: Any = call.op
+    asked = asked_of(call).precision
+    own: str = op.signature.precision
+    return own if asked == "fp32" and not op.precision else asked
 
 
 def note_default(graph: Graph, bag: Bag) -> None:
     """Say once that engines compute in fp32 because nothing else was asked for."""
     calls = engine_calls(graph)
     plain = [
-        node.title for _, node, call in calls if asked_of(call) == Asked("fp32", "no precision is given")
+        node.title
+        for _, node, call in calls
+        if asked_of(call) == Asked("fp32", "no precision is given") and computed_in(call) == "fp32"
     ]
     if plain:
         names = ", ".join(dict.fromkeys(plain))
@@ -200,7 +211,7 @@ def lower_models(
     done: dict[str, Lowered] = {}
     for stage, node, call in engine_calls(graph):
         asked, place = asked_of(call), (call.label, "model")
-        done[stage.name] = Lowered(asked.precision)
+        done[stage.name] = Lowered(computed_in(call))
         span = call.spans.get("precision", call.span)
         try:
             if asked.precision == "int8" and not asked.samples and not _brings_ranges(base, call):
@@ -258,7 +269,7 @@ def _lowered(files: Mapping[str, Content], task: _Task) -> tuple[str, CopyFrom, 
     assert isinstance(content, CopyFrom), "models are files"
     asked = task.asked
     if len(files) == 1 and asked.precision == "fp32":
-        return name, content, Lowered(asked.precision)
+        return name, content, Lowered(computed_in(task.call))
     parts = [one.path for one in files.values() if isinstance(one, CopyFrom)]
     if sum(path.stat().st_size for path in parts) > _LARGEST_FILE:
         hint = "--runtime onnxruntime runs it without an engine"
@@ -267,7 +278,7 @@ def _lowered(files: Mapping[str, Content], task: _Task) -> tuple[str, CopyFrom, 
     settings = repr((asked, task.stage.name, hashes))  # stages may be calibrated with different images
     target = task.scratch / hashlib.sha256(settings.encode()).hexdigest()[:16]
     model = copy_model(content.path, target, name, threshold=sys.maxsize).model
-    lowered = Lowered(asked.precision)
+    lowered = Lowered(computed_in(task.call))
     if asked.precision != "fp32":
         converted, lowered = _converted(model.read_bytes(), task)
         model.write_bytes(converted)

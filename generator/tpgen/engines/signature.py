@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +14,7 @@ from ..ir.signature import ModelSignature, TensorInfo
 from ..types import DType
 from .batch_axis import BATCH, BatchVerdict, Shape, decide
 from .errors import UNSUPPORTED_TYPE, ModelError
+from .given_pairs import has_pairs
 from .graph import opset_of
 from .loading import check_external_data, dtype_of, load_skeleton, number_of
 from .session import open_session
@@ -77,7 +80,24 @@ def _read_version(path: Path, mtime_ns: int, size: int) -> tuple[ModelSignature,
     taken = tuple(_info(value, "input", path) for value in inputs)
     given = tuple(_info(value, "output", path) for value in model.graph.output)
     verdict = decide(taken, given, _inferred_outputs(model, [value.name for value in inputs]))
-    return ModelSignature(taken, given, verdict.axis, verdict.size, opset_of(model)), verdict
+    signature = ModelSignature(
+        taken, given, verdict.axis, verdict.size, opset_of(model), precision=_precision(model)
+    )
+    return signature, verdict
+
+
+def _precision(model: ModelProto) -> str:
+    """What most weights of a model are in, or int8 for one that is quantised."""
+    from onnx import TensorProto
+
+    if has_pairs(model):
+        return "int8"
+    names = {TensorProto.FLOAT16: "fp16", TensorProto.BFLOAT16: "bf16", TensorProto.FLOAT: "fp32"}
+    weights = Counter({"fp32": 0})
+    for tensor in model.graph.initializer:
+        if tensor.data_type in names:
+            weights[names[tensor.data_type]] += math.prod(tensor.dims)
+    return weights.most_common(1)[0][0]
 
 
 def _info(value: ValueInfoProto, role: str, path: Path) -> TensorInfo:

@@ -30,7 +30,8 @@ class ModelSignature:
     """The interface of a model file; ``batch_size`` is the fixed size where ``batch`` is FIXED.
 
     ``opset`` is the version of ONNX's operators that it is written in, 0 for other models. ``is_encrypted``:
-    the file is, on disk.
+    the file is, on disk. ``precision``: what most of its weights are in (fp32, fp16, bf16), or int8 where it
+    is quantised; of ONNX files only.
     """
 
     inputs: tuple[TensorInfo, ...]
@@ -39,6 +40,7 @@ class ModelSignature:
     batch_size: int | None = None
     opset: int = 0
     is_encrypted: bool = False
+    precision: str = "fp32"
 
     def item_shape(self, info: TensorInfo) -> tuple[int | str | None, ...]:
         """The shape of one item's tensor, without the batch axis.
