@@ -118,3 +118,15 @@ def test_a_stage_on_the_gpu_takes_less_of_the_cores(tmp_path: Path) -> None:
     assert on_gpu.ms < on_cores.ms
     assert {one.over for one in on_gpu.crossings} == {"memory", "gpu"}
     assert any("p__decode computes on the GPU" in remark for remark in on_gpu.remarks)
+
+
+@pytest.mark.parametrize(("who", "told"), [("opencv", 1), ("dali", 0)])
+def test_serialising_is_told_where_dali_does_nothing(who: str, told: int, tmp_path: Path) -> None:
+    head = f'[pipeline]\npreprocess = "{who}"\nserialize_dali = true\n'
+    found = _checked(tmp_path, AUTO.replace("[pipeline]\n", head) % RAW).diagnostics
+    assert len([one for one in found if one.code == "TP922"]) == told
+    assert not [
+        one
+        for one in _checked(tmp_path, AUTO.replace("[pipeline]\n", head) % RAW, "cpu").diagnostics
+        if one.code == "TP922"
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,9 @@ from dali.chains import (
     reference,
     run_dali,
 )
+from small_models import write_models
 from tpgen.diagnostics import ToolMissing
+from tpgen.driver import BuildOptions, build, check
 from tpgen.emit.dali import serialized
 
 needs_dali()
@@ -115,6 +118,58 @@ def test_the_serialised_pipeline_computes_the_same(tmp_path: Path) -> None:
     first = run_dali(pipeline_of(chain.code()), chain.outputs, images, rng)
     assert furthest(chain.outputs, first, again) == 0
     assert furthest(chain.outputs, reference(chain, images), again) <= 1
+
+
+WHOLE = """
+[pipeline]
+name = "p"
+preprocess = "dali"
+serialize_dali = true
+inputs = {data = {type = "bytes", wire = "uint8"}}
+[decode]
+backend = "Sequential[DecodeMat,ResizeMat,Mat2Tensor]"
+resize_h = 8
+resize_w = 8
+next = "net"
+[net]
+backend = "TensorrtTensor"
+model = "convolution.onnx"
+max = 4
+"""
+
+
+def test_a_build_writes_the_serialised_pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the CPU's devices here; only a GPU makes it of the code as it is."""
+    from nvidia.dali.pipeline import Pipeline
+
+    def on_the_cpu(code: str) -> bytes:
+        return serialized(code.replace("device_id=0", "device_id=None").replace('"mixed"', '"cpu"'))
+
+    monkeypatch.setattr(sys.modules[build.__module__], "serialized", on_the_cpu)
+    write_models(tmp_path)
+    (tmp_path / "p.toml").write_text(WHOLE)
+    options = BuildOptions(target="gpu", cores=1)
+    build(tmp_path / "p.toml", tmp_path / "repository", options)
+    (file,) = (tmp_path / "repository").glob("*/1/model.dali")
+    loaded = Pipeline.deserialize(filename=str(file), batch_size=4, prefetch_queue_depth=1)
+    image = encoded_images(np.random.default_rng(5), 1)[0]
+    loaded.feed_input("data", [np.frombuffer(image, np.uint8)] * 4)
+    (found,) = loaded.run()
+    expected = cv2.resize(cv2.imdecode(np.frombuffer(image, np.uint8), 1), (8, 8)).transpose(2, 0, 1)
+    assert np.abs(np.asarray(found.at(0)).astype(int) - expected).max() <= 1
+    (tmp_path / "p.toml").write_text(WHOLE.replace("serialize_dali = true\n", ""))
+    build(tmp_path / "p.toml", tmp_path / "repository", options)
+    assert not file.exists() and file.with_name("dali.py").exists()
+
+
+@pytest.mark.skipif(os.path.exists("/dev/nvidia0"), reason="there is a GPU")
+def test_a_build_for_a_gpu_says_what_it_cannot_serialise(tmp_path: Path) -> None:
+    write_models(tmp_path)
+    (tmp_path / "p.toml").write_text(WHOLE)
+    assert check(tmp_path / "p.toml", BuildOptions(target="gpu", cores=1)).compiled
+    with pytest.raises(ToolMissing, match="the server makes it"):
+        build(tmp_path / "p.toml", tmp_path / "repository", BuildOptions(target="gpu", cores=1))
+    assert not (tmp_path / "repository").exists()
 
 
 def test_aligned_corners_hold_on_wide_images(tmp_path: Path) -> None:

@@ -13,12 +13,14 @@ from typing import Any
 from .. import __version__
 from ..diagnostics import Bag, Diagnostic
 from ..emit.config_pbtxt import parse
+from ..emit.dali import serialized
 from ..emit.overrides import Override
 from ..emit.plan import Inputs, plan
 from ..emit.repo_plan import JSON, ModelPlan, RepoPlan
 from ..emit.serving import serving_override
 from ..emit.write import WriteResult, recover, write
 from ..engines.plan_files import PLAN, REQUEST
+from ..ir.graph import DALI
 from ..source import Span
 from . import warmups
 from .calibration import calibration_samples
@@ -198,11 +200,23 @@ def make_plan(compiled: Compiled, scratch: Path, bag: Bag, *, write_models: bool
         record=_record(compiled, lowered),
         engines=engines,
         samples=samples,
+        serialize=serialized if _serializes(compiled, bag) and write_models else None,
     )
     planned = plan(compiled.graph, inputs, bag)
     if not bag.has_errors:
         _lint_overridden(planned, compiled, inputs, scratch, bag)
     return planned
+
+
+def _serializes(compiled: Compiled, bag: Bag) -> bool:
+    """True if DALI's pipelines are wanted serialised; a wish that means nothing here is told."""
+    table = compiled.loaded.table
+    has_dali = any(stage.backend == DALI for stage in compiled.graph.stages)
+    if table.keys.serialize_dali and not has_dali and compiled.options.runtime != "python":
+        message = "'serialize_dali' has no effect: DALI prepares no images here"
+        hint = 'preprocess = "dali" lets it prepare those of a straight pipeline'
+        bag.warning("TP922", message, table.spans.get("serialize_dali"), hint=hint)
+    return table.keys.serialize_dali
 
 
 def _note_pending(plans: Sequence[RepoPlan], directory: Path | None, bag: Bag) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +41,7 @@ class Inputs:
     ``contents`` are the files of file attributes by call label and attribute name (a model after its
     rewrite, a label file); ``user_files`` the user modules of each call, by path below ``user/``; ``engines``
     those that stages need, by stage; ``samples`` the files of warm-up samples, by name in the TOML.
+    ``serialize`` makes ``model.dali`` of the code of a DALI pipeline; None: the server does.
     """
 
     version: str
@@ -55,6 +56,7 @@ class Inputs:
     record: Mapping[str, JSON] = field(default_factory=dict)
     engines: Mapping[str, Engine] = field(default_factory=dict)
     samples: Mapping[str, bytes] = field(default_factory=dict)
+    serialize: Callable[[str], bytes] | None = None
 
 
 def plan(graph: Graph, inputs: Inputs, bag: Bag) -> RepoPlan:
@@ -228,7 +230,8 @@ def _dali_model(graph: Graph, stage: Stage, inputs: Inputs, bag: Bag) -> list[Mo
     )
     batching = _batching(graph, stage, inputs)
     config = dali_config(stage.name, chain, max_batch=stage.max_batch, threads=threads, batching=batching)
-    files: dict[str, Content] = dict(dali_files(code))
+    serialized = inputs.serialize(code) if inputs.serialize is not None else None
+    files: dict[str, Content] = dict(dali_files(code, serialized))
     files["config.pbtxt"] = render_config(config, _header(stage.name, inputs)).encode()
     return [ModelPlan(stage.name, files)]
 

@@ -153,6 +153,11 @@ class PipelineKeys:
         default="auto",
         choices=("auto", "opencv", "dali", "gpu"),
     )
+    serialize_dali: bool = attr(
+        "Write DALI's pipeline serialised, too (model.dali), where there is a GPU, by the DALI that is "
+        "installed: the server's, or an older one.",
+        default=False,
+    )
     target_triton: str = attr("The oldest Triton release that must load the repository.", default="24.10")
     include: tuple[str, ...] = attr("More files that user code needs, relative to the TOML.", default=())
     triton: dict[str, Any] = attr("Raw ModelConfig per node, merged last.", default=None)  # noqa: RUF009
