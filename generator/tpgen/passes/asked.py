@@ -16,10 +16,10 @@ from .origins import Before, size_keys
 class Asked:
     """The `InferCall` of one call. Equations between dimensions hold inside the call.
 
-    ``subgraph`` gives the keys at the end of a sub-graph, from its root and the keys that it gets; ``before``
-    are the keys of the calls so far. Of what
-    was asked, ``called`` are those keys, ``turned`` the types of images that are asked for in one layout or
-    order, ``unlike`` the keys that were read though nobody can type them, with the reason.
+    ``subgraph`` gives the keys at the end of a sub-graph, from its root and the keys that it gets;
+    ``before`` are the keys of the calls so far. Of what was asked, ``called`` are those keys, ``turned``
+    the types of images that are asked for in one layout or order, ``unlike`` the keys that were read though
+    nobody can type them, with the reason.
     """
 
     call: Call
